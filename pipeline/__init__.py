@@ -1,0 +1,1 @@
+"""Pipeline Framework: reactive dataflow jobs with state, checkpoints and exactly-once output."""

@@ -1,0 +1,70 @@
+"""Facts about a user's function: its name, where it is written, whether it is async."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+LAMBDA = "<lambda>"
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionRef:
+    """Where a function stands in the user's code.
+
+    Args:
+        name: its qualified name without `<locals>`; `<lambda>` for a lambda.
+        file: path of its source file, None for a builtin.
+        line: 1-based first line, None for a builtin.
+    """
+
+    name: str
+    file: str | None
+    line: int | None
+
+    @property
+    def is_lambda(self) -> bool:
+        return self.name == LAMBDA
+
+    def __str__(self) -> str:
+        return self.name if self.file is None else f"{self.name} ({self.file}:{self.line})"
+
+
+def function_ref(fn: Callable[..., Any]) -> FunctionRef:
+    """Say where `fn` is written, looking through `partial`, wrappers and callable objects.
+
+    Example:
+        >>> function_ref(len)
+        FunctionRef(name='len', file=None, line=None)
+    """
+    inner: Any = fn
+    while True:
+        if isinstance(inner, functools.partial):
+            inner = inner.func  # pyright: ignore[reportUnknownMemberType]
+        elif hasattr(inner, "__wrapped__"):
+            inner = inner.__wrapped__
+        else:
+            break
+    if not hasattr(inner, "__code__") and hasattr(inner, "__func__"):
+        inner = inner.__func__
+    subject: Any = inner
+    if not hasattr(inner, "__code__") and not inspect.isbuiltin(inner) and not inspect.isclass(inner):
+        subject = type(inner)
+        inner = subject.__call__
+    code: Any = getattr(inner, "__code__", None)
+    name = str(getattr(subject, "__qualname__", type(subject).__name__)).rsplit("<locals>.", 1)[-1]
+    if code is None:
+        return FunctionRef(name, None, None)
+    return FunctionRef(name, code.co_filename, code.co_firstlineno)
+
+
+def is_async(fn: Callable[..., Any]) -> bool:
+    """Whether calling `fn` gives a coroutine, looking through `partial` and callable objects."""
+    while isinstance(fn, functools.partial):
+        fn = fn.func  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    if inspect.iscoroutinefunction(fn):
+        return True
+    return callable(fn) and inspect.iscoroutinefunction(type(fn).__call__)

@@ -1,0 +1,53 @@
+"""The words of a job's life: its modes, its states and which change may follow which."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+
+class JobMode(StrEnum):
+    """What kind of job it is; it follows from the source unless set."""
+
+    STREAMING = "STREAMING"
+    BATCH_ROLLER = "BATCH_ROLLER"
+    SQL_TASK = "SQL_TASK"
+
+
+class JobStatus(StrEnum):
+    """The states of a job, as the metadata tables and the events name them."""
+
+    REGISTERED = "REGISTERED"
+    SCHEDULED = "SCHEDULED"
+    INITIALIZING = "INITIALIZING"
+    RUNNING = "RUNNING"
+    CHECKPOINTING = "CHECKPOINTING"
+    CHECKPOINT_FAILED = "CHECKPOINT_FAILED"
+    CANCELLING = "CANCELLING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    DEAD = "DEAD"
+
+    @property
+    def is_final(self) -> bool:
+        return self in (JobStatus.COMPLETED, JobStatus.CANCELLED, JobStatus.DEAD)
+
+
+_S = JobStatus
+
+TRANSITIONS: Final[Mapping[JobStatus, frozenset[JobStatus]]] = {
+    _S.REGISTERED: frozenset({_S.SCHEDULED}),
+    _S.SCHEDULED: frozenset({_S.INITIALIZING}),
+    _S.INITIALIZING: frozenset({_S.RUNNING, _S.FAILED}),
+    _S.RUNNING: frozenset({_S.CHECKPOINTING, _S.COMPLETED, _S.FAILED, _S.CANCELLING}),
+    _S.CHECKPOINTING: frozenset({_S.RUNNING, _S.CHECKPOINT_FAILED}),
+    _S.CHECKPOINT_FAILED: frozenset({_S.RUNNING, _S.FAILED}),
+    _S.CANCELLING: frozenset({_S.CANCELLED}),
+    _S.FAILED: frozenset({_S.SCHEDULED, _S.DEAD}),
+    _S.COMPLETED: frozenset(),
+    _S.CANCELLED: frozenset(),
+    _S.DEAD: frozenset(),
+}
+"""The changes of state that may happen (SPEC section 6); every other is refused."""

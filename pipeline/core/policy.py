@@ -1,0 +1,74 @@
+"""What happens to a record that a user's function cannot handle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from pipeline.core.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class SideTag:
+    """The name of a side output; `stream.side_output(tag)` reads what was sent there.
+
+    Args:
+        name: unique within the job.
+    """
+
+    name: str
+
+
+DEAD_LETTERS: Final = SideTag("dead-letters")
+"""The side output that `ErrorPolicy.dead_letter()` writes to unless told another."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorPolicy:
+    """What to do with the call that raised; build one with the class methods.
+
+    Args:
+        kind: `fail`, `skip` or `dead_letter`: what happens in the end.
+        attempts: how often the same call is repeated before that; 0 for not at all.
+        delay: the pause before each repetition.
+        tag: the side output of dead letters.
+    """
+
+    kind: str = "fail"
+    attempts: int = 0
+    delay: timedelta = timedelta()
+    tag: SideTag | None = None
+
+    @classmethod
+    def fail(cls) -> ErrorPolicy:
+        """Fail the job, naming operator, function and record. The default."""
+        return cls()
+
+    @classmethod
+    def skip(cls) -> ErrorPolicy:
+        """Drop the record and count it as failed."""
+        return cls("skip")
+
+    @classmethod
+    def dead_letter(cls, tag: SideTag = DEAD_LETTERS) -> ErrorPolicy:
+        """Send a `DeadLetter` to the side output `tag`, in the same epoch as its neighbours."""
+        return cls("dead_letter", tag=tag)
+
+    @classmethod
+    def retry(
+        cls, attempts: int, delay: timedelta = timedelta(), then: ErrorPolicy | None = None
+    ) -> ErrorPolicy:
+        """Repeat the same call up to `attempts` times, then do what `then` says (default: fail).
+
+        A lazy `flat_map` that has given some of its results is not repeated.
+        """
+        if attempts < 1:
+            raise ConfigError(f"ErrorPolicy.retry: attempts must be at least 1, not {attempts}")
+        last = then or cls()
+        return cls(last.kind, attempts=attempts, delay=delay, tag=last.tag)
+
+    def describe(self) -> str:
+        """One line for `explain`."""
+        retried = f"retry {self.attempts}×, then " if self.attempts else ""
+        return retried + {"dead_letter": "dead-letter"}.get(self.kind, self.kind)

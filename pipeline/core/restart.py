@@ -1,0 +1,169 @@
+"""Whether and when a failed job starts again: pure decisions, no clock of their own.
+
+The shapes and the default numbers of `exponential` and `failure_rate` are those of Flink's
+restart strategies of the same names.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Protocol
+
+from pipeline.core.errors import ConfigError
+
+
+class RestartDecider(Protocol):
+    """Counts the failures of one run and decides about the next start."""
+
+    def next_delay_ms(self, failed_at_ms: int, healthy_ms: int) -> int | None:
+        """Say how long to wait before the next start, or None to give up.
+
+        Args:
+            failed_at_ms: when the failure came, on a monotonic clock.
+            healthy_ms: how long the job had run before it.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RestartStrategy:
+    """How a job restarts after a failure that a retry can help; build one with the class methods.
+
+    Example:
+        >>> RestartStrategy.fixed_delay(attempts=3, delay=timedelta(seconds=5)).describe()
+        'fixed delay: 3 attempts, 5 s apart'
+    """
+
+    kind: str
+    attempts: int = 0
+    delay_ms: int = 0
+    max_delay_ms: int = 0
+    multiplier: float = 1.0
+    jitter: float = 0.0
+    reset_after_ms: int = 0
+    window_ms: int = 0
+
+    @classmethod
+    def none(cls) -> RestartStrategy:
+        """Never restart: the first failure ends the job."""
+        return cls("none")
+
+    @classmethod
+    def fixed_delay(cls, attempts: int = 3, delay: timedelta = timedelta(seconds=5)) -> RestartStrategy:
+        """Restart up to `attempts` times, each after `delay`."""
+        _require(attempts > 0, f"fixed_delay: attempts must be at least 1, not {attempts}")
+        return cls("fixed_delay", attempts=attempts, delay_ms=_ms(delay))
+
+    @classmethod
+    def exponential(
+        cls,
+        initial: timedelta = timedelta(seconds=1),
+        maximum: timedelta = timedelta(minutes=5),
+        multiplier: float = 2.0,
+        jitter: float = 0.1,
+        reset_after: timedelta = timedelta(hours=1),
+        attempts: int = 0,
+    ) -> RestartStrategy:
+        """Restart after a delay that grows by `multiplier`, and falls back after a healthy `reset_after`.
+
+        Args:
+            jitter: share of the delay, 0 to 1, by which it is varied at random.
+            attempts: the most restarts without a healthy time between; 0 means no limit.
+        """
+        _require(multiplier >= 1, f"exponential: multiplier must be at least 1, not {multiplier}")
+        _require(0 <= jitter <= 1, f"exponential: jitter must be between 0 and 1, not {jitter}")
+        return cls(
+            "exponential",
+            attempts=attempts,
+            delay_ms=_ms(initial),
+            max_delay_ms=_ms(maximum),
+            multiplier=multiplier,
+            jitter=jitter,
+            reset_after_ms=_ms(reset_after),
+        )
+
+    @classmethod
+    def failure_rate(
+        cls,
+        failures: int = 1,
+        per: timedelta = timedelta(minutes=1),
+        delay: timedelta = timedelta(seconds=1),
+    ) -> RestartStrategy:
+        """Restart after `delay` unless more than `failures` came within `per`."""
+        _require(failures > 0, f"failure_rate: failures must be at least 1, not {failures}")
+        return cls("failure_rate", attempts=failures, delay_ms=_ms(delay), window_ms=_ms(per))
+
+    def decider(self, rng: random.Random | None = None) -> RestartDecider:
+        """Start counting for one run."""
+        if self.kind == "fixed_delay":
+            return _FixedDelay(self)
+        if self.kind == "exponential":
+            return _Exponential(self, rng or random.Random())
+        if self.kind == "failure_rate":
+            return _FailureRate(self)
+        return _Never()
+
+    def describe(self) -> str:
+        """One line for people."""
+        if self.kind == "fixed_delay":
+            return f"fixed delay: {self.attempts} attempts, {self.delay_ms / 1000:g} s apart"
+        if self.kind == "exponential":
+            limit = f", at most {self.attempts}" if self.attempts else ""
+            return f"exponential: {self.delay_ms / 1000:g} s to {self.max_delay_ms / 1000:g} s{limit}"
+        if self.kind == "failure_rate":
+            return f"failure rate: {self.attempts} per {self.window_ms / 1000:g} s"
+        return "none"
+
+
+def _ms(duration: timedelta) -> int:
+    return round(duration.total_seconds() * 1000)
+
+
+def _require(holds: bool, message: str) -> None:
+    if not holds:
+        raise ConfigError(message)
+
+
+class _Never:
+    def next_delay_ms(self, failed_at_ms: int, healthy_ms: int) -> int | None:
+        return None
+
+
+@dataclass
+class _FixedDelay:
+    strategy: RestartStrategy
+    failures: int = 0
+
+    def next_delay_ms(self, failed_at_ms: int, healthy_ms: int) -> int | None:
+        self.failures += 1
+        return self.strategy.delay_ms if self.failures <= self.strategy.attempts else None
+
+
+@dataclass
+class _Exponential:
+    strategy: RestartStrategy
+    rng: random.Random
+    failures: int = 0
+
+    def next_delay_ms(self, failed_at_ms: int, healthy_ms: int) -> int | None:
+        if healthy_ms >= self.strategy.reset_after_ms:
+            self.failures = 0
+        self.failures += 1
+        if self.strategy.attempts and self.failures > self.strategy.attempts:
+            return None
+        grown = self.strategy.delay_ms * self.strategy.multiplier ** min(self.failures - 1, 64)
+        delay = min(grown, self.strategy.max_delay_ms)
+        return round(delay * (1 + self.rng.uniform(-self.strategy.jitter, self.strategy.jitter)))
+
+
+@dataclass
+class _FailureRate:
+    strategy: RestartStrategy
+    recent: list[int] = field(default_factory=list[int])
+
+    def next_delay_ms(self, failed_at_ms: int, healthy_ms: int) -> int | None:
+        horizon = failed_at_ms - self.strategy.window_ms
+        self.recent = [at for at in self.recent if at > horizon] + [failed_at_ms]
+        return self.strategy.delay_ms if len(self.recent) <= self.strategy.attempts else None

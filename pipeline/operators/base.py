@@ -1,0 +1,76 @@
+"""What the graph, the compiler and the runtime know of an operator: a description, no running part."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from pipeline.core.policy import ErrorPolicy
+from pipeline.spi.operator import StreamOperator
+
+Function = Callable[..., Any]
+
+
+class Chaining(StrEnum):
+    """What an operator allows of its neighbours (Flink's ChainingStrategy)."""
+
+    ALWAYS = "always"  # may be fused with the operator before it
+    HEAD = "head"  # starts a chain: fused with what follows only
+    NEVER = "never"  # stands alone
+
+
+class OperatorSpec(ABC):
+    """One operator as the user wrote it.
+
+    Attributes:
+        kind: the name in graphs and default uids.
+        chaining: what it allows of its neighbours.
+    """
+
+    kind: ClassVar[str]
+    chaining: ClassVar[Chaining] = Chaining.ALWAYS
+
+    @property
+    @abstractmethod
+    def functions(self) -> Sequence[Function]:
+        """The user's functions, the one that names the operator first."""
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether it must be found again by its uid in a checkpoint."""
+        return False
+
+    def describe(self) -> str:
+        """More for `explain` than kind and function say; empty for nothing."""
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step(OperatorSpec):
+    """A stateless operator that the compiler writes into the chain's loop.
+
+    Args:
+        function: the user's function, plain or async.
+        on_error: what happens to a call that raises.
+    """
+
+    function: Function
+    on_error: ErrorPolicy = ErrorPolicy()
+
+    @property
+    def functions(self) -> Sequence[Function]:
+        return (self.function,)
+
+    def describe(self) -> str:
+        return "" if self.on_error == ErrorPolicy() else f"on error: {self.on_error.describe()}"
+
+
+class OperatorFactory(OperatorSpec):
+    """An operator that runs as a `StreamOperator` of its own inside a chain."""
+
+    @abstractmethod
+    def create_operator(self) -> StreamOperator[Any, Any]:
+        """Make the running part for one subtask."""

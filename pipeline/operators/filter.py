@@ -1,0 +1,15 @@
+"""filter: keep the records for which a predicate holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pipeline.operators.base import Step
+
+
+@dataclass(frozen=True, slots=True)
+class Filter(Step):
+    """Keep a record if the function returns something true for it."""
+
+    kind: ClassVar[str] = "filter"

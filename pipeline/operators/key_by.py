@@ -1,0 +1,27 @@
+"""key_by: records of one key go to one place, in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pipeline.operators.base import Chaining, Function, OperatorSpec
+
+
+@dataclass(frozen=True, slots=True)
+class KeyBy(OperatorSpec):
+    """Partition by what `selector` returns: str, int, bytes, bool or tuples of them.
+
+    It is a vertex of the plan and breaks the chain; at run time it is the exchange between the
+    vertices before and behind it.
+    """
+
+    kind: ClassVar[str] = "key_by"
+    chaining: ClassVar[Chaining] = Chaining.NEVER
+
+    selector: Function
+
+    @property
+    def functions(self) -> Sequence[Function]:
+        return (self.selector,)

@@ -1,0 +1,15 @@
+"""map: one record in, one record out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pipeline.operators.base import Step
+
+
+@dataclass(frozen=True, slots=True)
+class Map(Step):
+    """Replace each record by what the function returns for it."""
+
+    kind: ClassVar[str] = "map"

@@ -1,0 +1,85 @@
+"""The contract of an operator that keeps state or looks at more than one record."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+from pipeline.core.clock import Clock
+from pipeline.core.policy import SideTag
+from pipeline.core.records import Batch
+from state.backend import KeyedStateBackend
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+class OperatorContext(Protocol):
+    """What the engine gives to an operator when it is opened."""
+
+    @property
+    def job_name(self) -> str: ...
+
+    @property
+    def uid(self) -> str: ...
+
+    @property
+    def subtask(self) -> int: ...
+
+    @property
+    def parallelism(self) -> int: ...
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def keyed_state(self) -> KeyedStateBackend:
+        """The state of this operator's keys; only behind a `key_by`."""
+        ...
+
+    def side_output(self, tag: SideTag, values: Sequence[Any]) -> None:
+        """Send records to a side output, in the epoch of the batch being processed."""
+        ...
+
+    def count_failed(self, records: int) -> None:
+        """Add to the job's count of failed records."""
+        ...
+
+
+class StreamOperator(ABC, Generic[In, Out]):
+    """Turns batches into batches. All calls come from one thread at a time.
+
+    The engine calls `open`, `initialize_state` if there is something to restore, then `process_batch`,
+    `process_watermark` and `snapshot_state` in the order of the stream, `finish` after the last
+    record of all inputs, `close`. Keyed state is stored and restored by the engine; what else an
+    operator must remember goes through `snapshot_state`.
+    """
+
+    expands: bool = False
+    """Whether one record in can become several out; decides how demand is passed on."""
+
+    def open(self, ctx: OperatorContext) -> None:
+        """Get ready: register state, resolve what is needed per record."""
+
+    def initialize_state(self, state: Any) -> None:
+        """Continue from what `snapshot_state` returned; called after `open`."""
+
+    @abstractmethod
+    def process_batch(self, batch: Batch[In]) -> Batch[Out]:
+        """Turn the records of one batch into what goes downstream."""
+
+    def process_watermark(self, timestamp: int) -> Batch[Out] | None:
+        """Event time has reached `timestamp` (milliseconds UTC); return what fires, before it goes on."""
+        return None
+
+    def finish(self) -> Batch[Out] | None:
+        """All inputs have ended; return what was held back."""
+        return None
+
+    def snapshot_state(self) -> Any:
+        """Return what the state encoding can store, beside the keyed state; None for nothing."""
+        return None
+
+    def close(self) -> None:
+        """Release what `open` acquired; called exactly once per `open`, whatever failed."""

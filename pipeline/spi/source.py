@@ -1,0 +1,181 @@
+"""The contract of a source: where a stream begins, and how its position is kept."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from pipeline.core.job import JobMode
+from pipeline.core.records import Origin
+
+T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
+
+JsonLike = Any
+"""What a position or a sink's state may be: what the state encoding can store and give back equal."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """What the planner must know of a source before it is opened.
+
+    Args:
+        kind: short name such as `kafka`; with `target` it makes the default uid.
+        target: what it reads: a topic, a path, a key of the query.
+        mode: the mode of a job that starts here.
+        resumable: False if it can only start over; the job is then one epoch, committed at the end.
+        durable: whether what it reads outlives the process, so that a later run can continue.
+        guarantee: one line for `explain` where the source cannot promise exactly-once on its own.
+    """
+
+    kind: str
+    target: str
+    mode: JobMode
+    resumable: bool = True
+    durable: bool = True
+    guarantee: str | None = None
+
+
+class SourceContext(Protocol[T_contra]):
+    """What the engine gives to a running source.
+
+    A source may emit only what was asked for, and changes its position in the same hold of
+    `checkpoint_lock` in which it emits, so that a snapshot means "the next record not yet emitted":
+
+        while (n := ctx.wait_demand()):
+            rows = self._read(n)
+            with ctx.checkpoint_lock:
+                ctx.emit(rows)
+                self._position += len(rows)
+    """
+
+    @property
+    def job_name(self) -> str: ...
+
+    @property
+    def uid(self) -> str: ...
+
+    @property
+    def batch_limit(self) -> int:
+        """The most records worth reading at once."""
+        ...
+
+    @property
+    def checkpoint_lock(self) -> AbstractContextManager[Any]:
+        """Held while emitting and moving the position; never wait or read while holding it."""
+        ...
+
+    @property
+    def cancelled(self) -> bool:
+        """True once the source should return from `run`."""
+        ...
+
+    def wait_demand(self) -> int:
+        """Wait until records are wanted; return how many, or 0 once the source should return."""
+        ...
+
+    def emit(
+        self,
+        values: Sequence[T_contra],
+        timestamps: Sequence[int] | None = None,
+        origins: Sequence[Origin] | None = None,
+    ) -> None:
+        """Hand on at most as many records as `wait_demand` said, under `checkpoint_lock`."""
+        ...
+
+
+class Source(ABC, Generic[T]):
+    """Reads records from somewhere and knows where it stands.
+
+    The engine calls, on one thread of the source's own: `open`, `restore_state` if there is
+    something to restore, `run`, `close`. `snapshot_state` is called under the checkpoint lock and
+    `cancel` at any time, both from any thread. An instance describes the source; the engine runs a
+    shallow copy of it for each attempt, so what `open` creates belongs to one attempt.
+    """
+
+    @property
+    @abstractmethod
+    def info(self) -> SourceInfo:
+        """Facts known before `open`."""
+
+    def open(self, ctx: SourceContext[T]) -> None:
+        """Connect. Raise `SourceError` with what was expected and found if that fails."""
+
+    @abstractmethod
+    def run(self, ctx: SourceContext[T]) -> None:
+        """Emit until the input ends or `ctx.cancelled`; returning means the input has ended."""
+
+    def cancel(self) -> None:
+        """Make a blocked `run` return soon; called from another thread, maybe more than once."""
+
+    @abstractmethod
+    def snapshot_state(self) -> JsonLike:
+        """Return the position of the next record not yet emitted: not of the last one emitted."""
+
+    @abstractmethod
+    def restore_state(self, state: JsonLike) -> None:
+        """Continue with the record that `state` names; called after `open`, before `run`."""
+
+    def checkpoint_committed(self, checkpoint_id: int) -> None:
+        """Hear that an epoch is committed: a place to tell the system read from, never to rely on."""
+
+    def estimated_records(self) -> int | None:
+        """Say about how many records there are in all, for progress; None where that is not known."""
+        return None
+
+    def close(self) -> None:
+        """Release everything `open` acquired; called exactly once per `open`, whatever failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Polled(Generic[T]):
+    """What one poll gave.
+
+    Args:
+        values: the records; may be empty if none is there yet.
+        position: the position after the last of them, as `snapshot_state` returns it.
+        timestamps: event time of each, milliseconds UTC, where the source knows it.
+        origins: where each was read.
+    """
+
+    values: Sequence[T]
+    position: JsonLike
+    timestamps: Sequence[int] | None = None
+    origins: Sequence[Origin] | None = None
+
+
+class PollingSource(Source[T]):
+    """A source that is asked for the next records; this class owns the loop, the lock and the position."""
+
+    _position: JsonLike = None
+
+    @abstractmethod
+    def poll(self, demand: int) -> Polled[T] | None:
+        """Return up to `demand` records (at least 1 is asked), or None at the end of the input.
+
+        It may block until something is there; barriers pass meanwhile. After `cancel` it should
+        return or raise soon; what it returns then is not emitted.
+        """
+
+    @abstractmethod
+    def seek(self, position: JsonLike) -> None:
+        """Go to `position`, or to the beginning if it is None; called after `open`, before `poll`."""
+
+    def restore_state(self, state: JsonLike) -> None:
+        self._position = state
+
+    def snapshot_state(self) -> JsonLike:
+        return self._position
+
+    def run(self, ctx: SourceContext[T]) -> None:
+        self.seek(self._position)
+        while demand := ctx.wait_demand():
+            polled = self.poll(min(demand, ctx.batch_limit))
+            if polled is None or ctx.cancelled:
+                return
+            with ctx.checkpoint_lock:
+                ctx.emit(polled.values, polled.timestamps, polled.origins)
+                self._position = polled.position

@@ -1,0 +1,129 @@
+"""The contract of a keyed state backend: one suite of tests runs on every implementation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+from state.descriptors import (
+    AggregatingStateDescriptor,
+    ListStateDescriptor,
+    MapStateDescriptor,
+    ReducingStateDescriptor,
+    StateDescriptor,
+    ValueStateDescriptor,
+)
+
+T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
+In = TypeVar("In")
+Out = TypeVar("Out")
+In_contra = TypeVar("In_contra", contravariant=True)
+Out_co = TypeVar("Out_co", covariant=True)
+
+Key = Any
+"""str, int, bytes, bool, or tuples of them; compared as encoded, so that 1 and True are two keys."""
+
+
+class ValueState(Protocol[T]):
+    """One value of the current key."""
+
+    def value(self) -> T | None: ...
+    def update(self, value: T) -> None: ...
+    def clear(self) -> None: ...
+
+
+class ListState(Protocol[T]):
+    """A list of the current key."""
+
+    def get(self) -> Sequence[T]: ...
+    def add(self, value: T) -> None: ...
+    def update(self, values: Iterable[T]) -> None: ...
+    def clear(self) -> None: ...
+
+
+class MapState(Protocol[K, V]):
+    """A map of the current key; its own keys follow the rules of keys."""
+
+    def get(self, key: K, default: V | None = None) -> V | None: ...
+    def put(self, key: K, value: V) -> None: ...
+    def remove(self, key: K) -> None: ...
+    def contains(self, key: K) -> bool: ...
+    def items(self) -> Iterator[tuple[K, V]]: ...
+    def keys(self) -> Iterator[K]: ...
+    def values(self) -> Iterator[V]: ...
+    def is_empty(self) -> bool: ...
+    def clear(self) -> None: ...
+
+
+class FoldingState(Protocol[In_contra, Out_co]):
+    """A reducing or aggregating state of the current key."""
+
+    def add(self, value: In_contra) -> None: ...
+    def get(self) -> Out_co | None: ...
+    def clear(self) -> None: ...
+
+
+class StateTable(Protocol[V]):
+    """The batch interface: the values of many keys at once, for operators that loop over a batch."""
+
+    def batch(self, keys: Sequence[Key]) -> MutableMapping[Any, V]:
+        """Return a mapping from which the values of `keys` are read and to which they are written.
+
+        It holds the present value of every key in `keys` that has one, may hold others, and is
+        good until the next call on the backend. Every key in `keys` counts as written. It is a
+        plain `dict` wherever one type of key makes that safe.
+
+        Raises:
+            StateError: a key is of a type that cannot be a key; the message says which.
+        """
+        ...
+
+
+class KeyedStateBackend(Protocol):
+    """The keyed states of one subtask of one operator.
+
+    Per record: `set_current_key(key)`, then the state objects speak of that key. Per batch:
+    `table(descriptor).batch(keys)`, on the same data. The first value written to each state is
+    test-encoded, so that a value which cannot be stored is refused at once and not at a checkpoint.
+    """
+
+    def set_current_key(self, key: Key) -> None: ...
+    def value_state(self, descriptor: ValueStateDescriptor[T]) -> ValueState[T]: ...
+    def list_state(self, descriptor: ListStateDescriptor) -> ListState[Any]: ...
+    def map_state(self, descriptor: MapStateDescriptor) -> MapState[Any, Any]: ...
+    def reducing_state(self, descriptor: ReducingStateDescriptor[T]) -> FoldingState[T, T]: ...
+    def aggregating_state(
+        self, descriptor: AggregatingStateDescriptor[In, Any, Out]
+    ) -> FoldingState[In, Out]: ...
+    def table(self, descriptor: StateDescriptor) -> StateTable[Any]: ...
+
+    def entries(self, name: str) -> Iterator[tuple[Key, Any]]:
+        """Go through all keys of one state, as stored: for the final state and for people."""
+        ...
+
+    def snapshot(self) -> bytes:
+        """Encode everything, here and now, as one self-describing part (format, version, key groups)."""
+        ...
+
+    def restore(self, parts: Sequence[bytes]) -> None:
+        """Take from earlier snapshots, maybe of other subtasks, the entries of this one's key groups."""
+        ...
+
+    def size_bytes(self) -> int:
+        """About how much memory the values take; cheap enough to call at each checkpoint."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class StateBackendFactory(Protocol):
+    """Makes the backend of a subtask.
+
+    Args of `create`:
+        uid: the operator, for error messages.
+        key_groups: the half-open range of groups this subtask owns, out of `max_parallelism`.
+    """
+
+    def create(self, uid: str, key_groups: range, max_parallelism: int) -> KeyedStateBackend: ...

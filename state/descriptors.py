@@ -1,0 +1,85 @@
+"""What an operator says of a state before it uses it: its name, its kind, how it is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Generic, Protocol, TypeVar
+
+T = TypeVar("T")
+K = TypeVar("K")
+In = TypeVar("In")
+Acc = TypeVar("Acc")
+Out = TypeVar("Out")
+In_contra = TypeVar("In_contra", contravariant=True)
+Out_co = TypeVar("Out_co", covariant=True)
+
+
+class AggregateFunction(Protocol[In_contra, Acc, Out_co]):
+    """An incremental aggregation: many records in, one accumulator, one result out."""
+
+    def create_accumulator(self) -> Acc:
+        """Return the accumulator of no records."""
+        ...
+
+    def add(self, value: In_contra, accumulator: Acc) -> Acc:
+        """Return the accumulator with `value` in it; may change and return the one given."""
+        ...
+
+    def get_result(self, accumulator: Acc) -> Out_co:
+        """Return the result so far; must not change the accumulator."""
+        ...
+
+    def merge(self, first: Acc, second: Acc) -> Acc:
+        """Return the accumulator of both; only session windows need it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateDescriptor:
+    """What every kind of state has.
+
+    Args:
+        name: unique within its operator, stable across versions of the job.
+        value_type: declared type of the values; None lets each value carry its own.
+        ttl: how long an entry lives after it was last written; None for ever.
+        pickle: store values with pickle; only for types the encoding refuses, and only if who can
+            write to the checkpoint folder may run code in this process.
+    """
+
+    name: str
+    value_type: Any = None
+    ttl: timedelta | None = None
+    pickle: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueStateDescriptor(StateDescriptor, Generic[T]):
+    """One value per key; `default` is what a key has that was never written."""
+
+    default: T | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListStateDescriptor(StateDescriptor):
+    """A list per key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapStateDescriptor(StateDescriptor):
+    """A map per key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReducingStateDescriptor(StateDescriptor, Generic[T]):
+    """One value per key, into which `reduce` folds each value added."""
+
+    reduce: Callable[[T, T], T]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AggregatingStateDescriptor(StateDescriptor, Generic[In, Acc, Out]):
+    """One accumulator per key, into which `aggregate` takes each value added."""
+
+    aggregate: AggregateFunction[In, Acc, Out]
