@@ -1,0 +1,42 @@
+"""Where jobs read from and write to; each connector is imported when it is first asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pipeline.core.exports import lazy_exports
+
+if TYPE_CHECKING:
+    from connectors.files.sink import FileSink
+    from connectors.files.source import FileSource
+    from connectors.memory.collect import CollectSink
+    from connectors.memory.collection import CollectionSource
+    from connectors.memory.console import ConsoleSink
+    from connectors.memory.generator import GeneratorSource
+    from connectors.sql.source import SqlQuerySource
+
+__all__ = [
+    "CollectSink",
+    "CollectionSource",
+    "ConsoleSink",
+    "FileSink",
+    "FileSource",
+    "GeneratorSource",
+    "SqlQuerySource",
+]
+
+_HOMES: Final = {
+    "CollectSink": "connectors.memory.collect",
+    "CollectionSource": "connectors.memory.collection",
+    "ConsoleSink": "connectors.memory.console",
+    "FileSink": "connectors.files.sink",
+    "FileSource": "connectors.files.source",
+    "GeneratorSource": "connectors.memory.generator",
+    "SqlQuerySource": "connectors.sql.source",
+}
+
+__getattr__ = lazy_exports(__name__, _HOMES)
+
+
+def __dir__() -> list[str]:
+    return __all__

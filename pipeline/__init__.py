@@ -1,1 +1,130 @@
 """Pipeline Framework: reactive dataflow jobs with state, checkpoints and exactly-once output."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pipeline.core.exports import lazy_exports
+from pipeline.core.siblings import require_siblings
+
+if TYPE_CHECKING:
+    from pipeline.api.job import StreamJob
+    from pipeline.api.keyed_stream import KeyedStream, WindowedStream
+    from pipeline.api.stream import Stream
+    from pipeline.core.config import BackpressureStrategy, JobConfig
+    from pipeline.core.errors import (
+        BackpressureOverflow,
+        CheckpointCorrupted,
+        CheckpointError,
+        ConfigError,
+        ConnectorError,
+        EncodingError,
+        Fenced,
+        GraphError,
+        InternalError,
+        JobAlreadyRunning,
+        MissingExtra,
+        PipelineError,
+        SinkError,
+        SourceError,
+        StateError,
+        UserFunctionError,
+    )
+    from pipeline.core.job import JobMode, JobStatus
+    from pipeline.core.policy import DEAD_LETTERS, ErrorPolicy, SideTag
+    from pipeline.core.records import DeadLetter
+    from pipeline.core.restart import RestartStrategy
+    from pipeline.runtime.result import JobResult
+    from pipeline.windows.assigners import SlidingTimeWindows, TumblingTimeWindows
+    from pipeline.windows.watermarks import WatermarkStrategy
+    from state.descriptors import AggregateFunction
+
+    __version__: str
+
+__all__ = [
+    "DEAD_LETTERS",
+    "AggregateFunction",
+    "BackpressureOverflow",
+    "BackpressureStrategy",
+    "CheckpointCorrupted",
+    "CheckpointError",
+    "ConfigError",
+    "ConnectorError",
+    "DeadLetter",
+    "EncodingError",
+    "ErrorPolicy",
+    "Fenced",
+    "GraphError",
+    "InternalError",
+    "JobAlreadyRunning",
+    "JobConfig",
+    "JobMode",
+    "JobResult",
+    "JobStatus",
+    "KeyedStream",
+    "MissingExtra",
+    "PipelineError",
+    "RestartStrategy",
+    "SideTag",
+    "SinkError",
+    "SlidingTimeWindows",
+    "SourceError",
+    "StateError",
+    "Stream",
+    "StreamJob",
+    "TumblingTimeWindows",
+    "UserFunctionError",
+    "WatermarkStrategy",
+    "WindowedStream",
+    "__version__",
+]
+
+_NAMES_BY_HOME: Final = {
+    "pipeline.api.job": ("StreamJob",),
+    "pipeline.api.keyed_stream": ("KeyedStream", "WindowedStream"),
+    "pipeline.api.stream": ("Stream",),
+    "pipeline.core.config": ("BackpressureStrategy", "JobConfig"),
+    "pipeline.core.errors": (
+        "BackpressureOverflow",
+        "CheckpointCorrupted",
+        "CheckpointError",
+        "ConfigError",
+        "ConnectorError",
+        "EncodingError",
+        "Fenced",
+        "GraphError",
+        "InternalError",
+        "JobAlreadyRunning",
+        "MissingExtra",
+        "PipelineError",
+        "SinkError",
+        "SourceError",
+        "StateError",
+        "UserFunctionError",
+    ),
+    "pipeline.core.job": ("JobMode", "JobStatus"),
+    "pipeline.core.policy": ("DEAD_LETTERS", "ErrorPolicy", "SideTag"),
+    "pipeline.core.records": ("DeadLetter",),
+    "pipeline.core.restart": ("RestartStrategy",),
+    "pipeline.runtime.result": ("JobResult",),
+    "pipeline.windows.assigners": ("SlidingTimeWindows", "TumblingTimeWindows"),
+    "pipeline.windows.watermarks": ("WatermarkStrategy",),
+    "state.descriptors": ("AggregateFunction",),
+}
+
+require_siblings(Path(__file__).parent.parent, ("connectors", "state", "checkpoint"))
+
+_resolve = lazy_exports(__name__, {name: home for home, names in _NAMES_BY_HOME.items() for name in names})
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415 - slow to import, and seldom asked for
+
+        return version("pipeline-framework")
+    return _resolve(name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -45,7 +45,8 @@ class JobConfig:
 
     Args:
         checkpoint_interval: time between checkpoints; None switches them off, which STREAMING refuses.
-        checkpoint_rows: records between checkpoints, never more often than `checkpoint_min_pause`; None for by time only.
+        checkpoint_rows: records between checkpoints, never more often than `checkpoint_min_pause`; None for
+            by time only.
         checkpoint_dir: folder that holds one folder for each job; default `.pipeline/checkpoints`.
         checkpoint_timeout: a checkpoint not complete by then is declined.
         checkpoint_min_pause: the least time between the end of one checkpoint and the start of the next.

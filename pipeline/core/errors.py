@@ -47,6 +47,7 @@ class PipelineError(Exception):
         job, operator: names added on the way up by `located`, None where unknown.
         function: the user's function as `name (file:line)`.
         position: where the record came from, as `split@position`.
+        result: of the run that ended with this error, a `JobResult`; None if nothing ran.
     """
 
     fault: Fault = Fault.ENGINE
@@ -61,6 +62,7 @@ class PipelineError(Exception):
         self.operator: str | None = None
         self.function: str | None = None
         self.position: str | None = None
+        self.result: Any = None
 
     def located(
         self,

@@ -27,7 +27,7 @@ class FunctionRef:
 
     @property
     def is_lambda(self) -> bool:
-        return self.name == LAMBDA
+        return self.name.endswith(LAMBDA)
 
     def __str__(self) -> str:
         return self.name if self.file is None else f"{self.name} ({self.file}:{self.line})"

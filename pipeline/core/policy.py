@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final, Generic
 
 from pipeline.core.errors import ConfigError
+from pipeline.core.records import DeadLetter
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    R = TypeVar("R", default=Any)
+else:  # Python 3.11's own has no default, and typing_extensions is not worth an import
+    from typing import TypeVar
+
+    R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True)
-class SideTag:
+@dataclass(frozen=True)  # no slots: SideTag[R](...) of a frozen class with slots raises
+class SideTag(Generic[R]):
     """The name of a side output; `stream.side_output(tag)` reads what was sent there.
+
+    `SideTag[Order]("late")` tells the type checker what is sent; without it, it is `Any`.
 
     Args:
         name: unique within the job.
@@ -20,7 +32,7 @@ class SideTag:
     name: str
 
 
-DEAD_LETTERS: Final = SideTag("dead-letters")
+DEAD_LETTERS: Final = SideTag[DeadLetter]("dead-letters")
 """The side output that `ErrorPolicy.dead_letter()` writes to unless told another."""
 
 

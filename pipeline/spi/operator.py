@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, Generic, Protocol, TypeVar
 
 from pipeline.core.clock import Clock
@@ -44,6 +45,10 @@ class OperatorContext(Protocol):
 
     def count_failed(self, records: int) -> None:
         """Add to the job's count of failed records."""
+        ...
+
+    def pause(self, delay: timedelta) -> None:
+        """Wait before a call is repeated; raises when the job is being cancelled."""
         ...
 
 

@@ -10,7 +10,7 @@ from typing import Generic, Protocol, TypeVar
 
 from pipeline.spi.source import JsonLike
 
-T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
 Txn = TypeVar("Txn")
 
 
@@ -66,7 +66,7 @@ class CommitOutcome(StrEnum):
     FAILED = "failed"  # it can never be committed: data would be lost, the job stops
 
 
-class AnySink(ABC, Generic[T]):
+class AnySink(ABC, Generic[T_contra]):
     """What plain and transactional sinks share. All calls come from one thread at a time.
 
     The engine calls `open`, `restore_state` if there is something to restore, then hands on what
@@ -99,20 +99,20 @@ class AnySink(ABC, Generic[T]):
         """Release everything `open` acquired; called exactly once per `open`, whatever failed."""
 
 
-class Sink(AnySink[T]):
+class Sink(AnySink[T_contra]):
     """A sink whose records are out as soon as it has taken them: at-least-once at best."""
 
-    def invoke(self, value: T, ctx: SinkContext) -> None:
+    def invoke(self, value: T_contra, ctx: SinkContext) -> None:
         """Take one record. A sink overrides this or `invoke_batch`."""
         raise NotImplementedError(f"{type(self).__name__} implements neither invoke nor invoke_batch")
 
-    def invoke_batch(self, values: Sequence[T], ctx: SinkContext) -> None:
+    def invoke_batch(self, values: Sequence[T_contra], ctx: SinkContext) -> None:
         """Take the records in their order."""
         for value in values:
             self.invoke(value, ctx)
 
 
-class TwoPhaseCommitSink(AnySink[T], Generic[T, Txn]):
+class TwoPhaseCommitSink(AnySink[T_contra], Generic[T_contra, Txn]):
     """A sink whose records become visible only when the checkpoint that covers them is complete.
 
     One transaction spans one epoch. A transaction handle is a plain value that the state encoding
@@ -132,11 +132,11 @@ class TwoPhaseCommitSink(AnySink[T], Generic[T, Txn]):
     def begin_transaction(self) -> Txn:
         """Start the next epoch."""
 
-    def invoke(self, txn: Txn, value: T, ctx: SinkContext) -> None:
+    def invoke(self, txn: Txn, value: T_contra, ctx: SinkContext) -> None:
         """Take one record into the epoch. A sink overrides this or `invoke_batch`."""
         raise NotImplementedError(f"{type(self).__name__} implements neither invoke nor invoke_batch")
 
-    def invoke_batch(self, txn: Txn, values: Sequence[T], ctx: SinkContext) -> None:
+    def invoke_batch(self, txn: Txn, values: Sequence[T_contra], ctx: SinkContext) -> None:
         """Take the records into the epoch, in their order."""
         for value in values:
             self.invoke(txn, value, ctx)

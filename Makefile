@@ -1,0 +1,56 @@
+# Everything runs in .venv, made from the locked requirement files on first use and again when they change.
+# `make` alone lists the targets.
+
+BIN := .venv/bin
+PYTEST := $(BIN)/pytest
+GROUPS := base demo test bench lint
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint format bench soak lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv/.demo ## embedded PostgreSQL, the flights of 2013, two reports
+	@$(BIN)/python examples/demo.py
+
+test: .venv/.test ## every suite: unit, conformance, simulation, architecture, integration, acceptance
+	@$(PYTEST) $(ARGS)
+
+lint: .venv/.lint ## ruff, types, layers, and no address or path of a machine in any file
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python tools/no_addresses.py
+
+format: .venv/.lint ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/.bench ## every benchmark; one alone: .venv/bin/python -m benchmarks NAME
+	@$(BIN)/python -m benchmarks all $(ARGS)
+
+soak: .venv/.test ## the simulations and the random kills, many times over
+	@PIPELINE_SIMULATIONS=$${PIPELINE_SIMULATIONS:-100000} PIPELINE_KILLS=$${PIPELINE_KILLS:-500} \
+		$(PYTEST) --timeout=7200 tests/simulation tests/integration tests/acceptance $(ARGS)
+
+# The largest set is compiled first and constrains the others, so that one environment can hold them all.
+COMPILE := $(BIN)/pip-compile
+lock: .venv/.lint ## compile requirements/*.txt again; to the newest versions: make lock ARGS=--upgrade
+	$(COMPILE) $(ARGS) --all-extras --output-file requirements/lint.txt pyproject.toml
+	$(COMPILE) --constraint requirements/lint.txt --output-file requirements/base.txt pyproject.toml
+	$(COMPILE) --constraint requirements/lint.txt --extra demo --output-file requirements/demo.txt pyproject.toml
+	$(COMPILE) --constraint requirements/lint.txt --extra demo --extra test --output-file requirements/test.txt pyproject.toml
+	$(COMPILE) --constraint requirements/lint.txt --extra demo --extra bench --output-file requirements/bench.txt pyproject.toml
+	$(COMPILE) $(ARGS) --only-build-deps --output-file requirements/build.txt pyproject.toml
+
+clean: ## remove the environment and what tests, tools and jobs left behind
+	rm -rf .venv .demo .pipeline .pytest_cache .hypothesis .ruff_cache .import_linter_cache build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(GROUPS:%=.venv/.%): .venv/.%: requirements/%.txt requirements/build.txt pyproject.toml tools/environment
+	@echo "installing requirements/$*.txt into .venv"
+	@PYTHON="$(PYTHON)" tools/environment $*
+	@touch $@

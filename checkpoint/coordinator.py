@@ -1,0 +1,285 @@
+"""Decides when checkpoints are taken and what happens next in each: no threads, no I/O, no clock.
+
+    idle ─Trigger→ collecting ─Persist→ persisting ─Commit→ committing ─Note→ noting ─Clean→ idle
+                       └──────────Abandon──┴→ idle, or ended by Fail
+
+The shell that drives it tells what happened, with the time, and carries out the commands it is
+given, in their order. One epoch at a time is between its barrier and the note of its commit.
+
+Checkpoint ids always grow. A declined checkpoint is tried again under a fresh id, so that late
+answers to the old one cannot be mistaken; manifests, which alone make a number count, may
+therefore skip some. A manifest that appears after its checkpoint was declined (a slow store) does
+no harm: the next one lists its transactions again, and a recovery commits whatever it finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from checkpoint.barrier import Barrier, CheckpointKind
+from checkpoint.commands import (
+    Abandon,
+    Clean,
+    Command,
+    Commit,
+    Fail,
+    Finished,
+    Note,
+    Participant,
+    Persist,
+    Trigger,
+)
+from pipeline.core.errors import CheckpointError, InternalError, PipelineError
+
+
+@dataclass(frozen=True, slots=True)
+class CoordinatorSettings:
+    """When checkpoints are taken and how much may go wrong.
+
+    Args:
+        first_checkpoint_id: higher than every id that has a manifest, a note or a mark.
+        interval_ms: from one periodic barrier to the next; None for not by time.
+        rows: records emitted by the sources from one barrier to the next; None for not by rows.
+        min_pause_ms: the least time from the end of one checkpoint, or the start of the run, to
+            the next periodic barrier.
+        timeout_ms: a checkpoint without a manifest by then is declined.
+        tolerable_failures: how many checkpoints may fail one after the other.
+    """
+
+    first_checkpoint_id: int
+    interval_ms: int | None = None
+    rows: int | None = None
+    min_pause_ms: int = 500
+    timeout_ms: int = 600_000
+    tolerable_failures: int = 3
+
+
+class _Phase(Enum):
+    NEW = auto()
+    IDLE = auto()
+    COLLECTING = auto()
+    PERSISTING = auto()
+    COMMITTING = auto()
+    NOTING = auto()
+    ENDED = auto()
+
+
+_UNDECIDED: Final = (_Phase.COLLECTING, _Phase.PERSISTING)
+
+
+class CheckpointCoordinator:
+    """The state machine of one run's checkpoints.
+
+    Every method that takes `now` (monotonic milliseconds) returns the commands to carry out.
+    Answers that come late, twice, or to a checkpoint that is over, change nothing. Call it from
+    one thread at a time.
+
+    Args:
+        participants: who must acknowledge each barrier, fixed for the run.
+        settings: when and how often.
+
+    Example:
+        >>> coordinator = CheckpointCoordinator({"a"}, CoordinatorSettings(1, interval_ms=1000))
+        >>> coordinator.start(now=0), coordinator.next_deadline()
+        ([], 1000)
+        >>> coordinator.tick(now=1000)
+        [Trigger(barrier=Barrier(checkpoint_id=1, kind=<CheckpointKind.PERIODIC: 'PERIODIC'>))]
+    """
+
+    def __init__(self, participants: Iterable[Participant], settings: CoordinatorSettings) -> None:
+        self._participants = frozenset(participants)
+        if not self._participants:
+            raise InternalError("a checkpoint needs at least one participant, found none")
+        self._settings = settings
+        self._phase = _Phase.NEW
+        self._barrier = Barrier(settings.first_checkpoint_id - 1, CheckpointKind.PERIODIC)
+        self._snapshots: dict[Participant, object] = {}
+        self._undecided_from = settings.first_checkpoint_id
+        self._failures = 0
+        self._savepoint_wanted = False
+        self._ending: CheckpointKind | None = None
+        self._triggered_at = 0
+        self._over_at = 0
+        self._rows = 0
+        self._rows_at_trigger = 0
+
+    @property
+    def undecided_from(self) -> int:
+        """The lowest checkpoint id that surely has no manifest: what waits for it may be aborted."""
+        return self._undecided_from
+
+    @property
+    def in_flight(self) -> Barrier | None:
+        """The checkpoint between its barrier and its note, None if there is none."""
+        return None if self._phase in (_Phase.NEW, _Phase.IDLE, _Phase.ENDED) else self._barrier
+
+    def next_deadline(self) -> int | None:
+        """Return when `tick` is wanted at the latest; None if nothing waits for time to pass."""
+        if self._phase in _UNDECIDED:
+            return self._triggered_at + self._settings.timeout_ms
+        return self._due_at() if self._phase is _Phase.IDLE else None
+
+    def start(self, now: int) -> list[Command]:
+        """Begin: intervals and pauses count from here."""
+        self._phase = _Phase.IDLE
+        self._triggered_at = self._over_at = now
+        return self._trigger_if_due(now)
+
+    def tick(self, now: int) -> list[Command]:
+        """Let time pass: decline what takes too long, trigger what is due."""
+        if self._phase in _UNDECIDED and now >= self._triggered_at + self._settings.timeout_ms:
+            missing = ", ".join(sorted(str(one) for one in self._participants - self._snapshots.keys()))
+            waited_for = f"no answer from {missing}" if missing else "no manifest"
+            return self._decline(f"{waited_for} within {self._settings.timeout_ms} ms", now)
+        return self._trigger_if_due(now)
+
+    def rows_emitted(self, total: int, now: int) -> list[Command]:
+        """Hear how many records the sources have emitted since the start of the run, all together."""
+        self._rows = total
+        return self._trigger_if_due(now)
+
+    def request(self, kind: CheckpointKind, now: int) -> list[Command]:
+        """Ask for a savepoint, or for the checkpoint that ends the run, as soon as none is in flight.
+
+        It waits for no interval and no pause. Savepoints asked for before one begins are one; a
+        failed one is not tried again. STOP and FINAL are tried until they succeed or the tolerated
+        failures are used up; FINAL replaces a STOP that has not begun, or has to begin again.
+        """
+        if kind is CheckpointKind.SAVEPOINT:
+            self._savepoint_wanted = True
+        elif kind is CheckpointKind.FINAL or (kind is CheckpointKind.STOP and self._ending is None):
+            self._ending = kind
+        return self._trigger_if_due(now)
+
+    def acknowledge(
+        self, checkpoint_id: int, participant: Participant, snapshot: object, now: int
+    ) -> list[Command]:
+        """Take a participant's snapshot.
+
+        Raises:
+            InternalError: nobody knows this participant, or this checkpoint was never triggered.
+        """
+        if not self._concerns(checkpoint_id, participant) or self._phase is not _Phase.COLLECTING:
+            return []
+        self._snapshots.setdefault(participant, snapshot)
+        if self._snapshots.keys() != self._participants:
+            return []
+        self._phase = _Phase.PERSISTING
+        self._undecided_from = checkpoint_id + 1
+        return [Persist(checkpoint_id, self._barrier.kind, dict(self._snapshots))]
+
+    def decline(self, checkpoint_id: int, participant: Participant, reason: str, now: int) -> list[Command]:
+        """A participant cannot take part in the checkpoint; the job runs on without it.
+
+        Raises:
+            InternalError: nobody knows this participant, or this checkpoint was never triggered.
+        """
+        if not self._concerns(checkpoint_id, participant) or self._phase not in _UNDECIDED:
+            return []
+        return self._decline(f"{participant} declined: {reason}", now)
+
+    def persist_failed(self, checkpoint_id: int, error: Exception, now: int) -> list[Command]:
+        """A part or the manifest could not be stored.
+
+        An error that a retry cannot help, such as being fenced or a failed fsync, fails the run at
+        once; any other declines the checkpoint.
+        """
+        if not self._is_current(checkpoint_id) or self._phase is not _Phase.PERSISTING:
+            return []
+        if isinstance(error, PipelineError) and not error.retryable:
+            self._phase = _Phase.ENDED
+            return [Fail(error)]
+        return self._decline(str(error), now, cause=error)
+
+    def manifest_written(self, checkpoint_id: int, now: int) -> list[Command]:
+        """The manifest is durable: the checkpoint is complete."""
+        if not self._is_current(checkpoint_id) or self._phase is not _Phase.PERSISTING:
+            return []
+        self._phase = _Phase.COMMITTING
+        self._failures = 0
+        return [Commit(checkpoint_id)]
+
+    def committed(self, checkpoint_id: int, now: int) -> list[Command]:
+        """Every sink has committed."""
+        if not self._is_current(checkpoint_id) or self._phase is not _Phase.COMMITTING:
+            return []
+        self._phase = _Phase.NOTING
+        return [Note(checkpoint_id)]
+
+    def noted(self, checkpoint_id: int, now: int) -> list[Command]:
+        """The note of the commit is durable: the epoch is over."""
+        if not self._is_current(checkpoint_id) or self._phase is not _Phase.NOTING:
+            return []
+        if self._barrier.kind.ends_run:
+            self._phase = _Phase.ENDED
+            return [Clean(checkpoint_id), Finished(self._barrier.kind)]
+        self._become_idle(now)
+        return [Clean(checkpoint_id), *self._trigger_if_due(now)]
+
+    def _concerns(self, checkpoint_id: int, participant: Participant) -> bool:
+        if participant not in self._participants:
+            known = ", ".join(sorted(str(one) for one in self._participants))
+            raise InternalError(
+                f"checkpoint {checkpoint_id} was answered by {participant}, who is none of {known}"
+            )
+        return self._is_current(checkpoint_id)
+
+    def _is_current(self, checkpoint_id: int) -> bool:
+        if checkpoint_id > self._barrier.checkpoint_id:
+            raise InternalError(
+                f"checkpoint {checkpoint_id} was answered, yet the last one triggered is "
+                f"{self._barrier.checkpoint_id}"
+            )
+        return checkpoint_id == self._barrier.checkpoint_id
+
+    def _trigger_if_due(self, now: int) -> list[Command]:
+        kind = self._wanted(now) if self._phase is _Phase.IDLE else None
+        if kind is None:
+            return []
+        if kind is CheckpointKind.SAVEPOINT:
+            self._savepoint_wanted = False
+        self._barrier = Barrier(self._barrier.checkpoint_id + 1, kind)
+        self._phase = _Phase.COLLECTING
+        self._snapshots.clear()
+        self._triggered_at = now
+        self._rows_at_trigger = self._rows
+        return [Trigger(self._barrier)]
+
+    def _wanted(self, now: int) -> CheckpointKind | None:
+        if self._savepoint_wanted:
+            return CheckpointKind.SAVEPOINT
+        if self._ending is not None:
+            return self._ending
+        due_at = self._due_at()
+        return CheckpointKind.PERIODIC if due_at is not None and now >= due_at else None
+
+    def _due_at(self) -> int | None:
+        """Say when the next periodic checkpoint may begin, None if only rows or requests can tell."""
+        earliest = self._over_at + self._settings.min_pause_ms
+        rows, interval = self._settings.rows, self._settings.interval_ms
+        if rows is not None and self._rows - self._rows_at_trigger >= rows:
+            return earliest
+        return None if interval is None else max(earliest, self._triggered_at + interval)
+
+    def _decline(self, reason: str, now: int, cause: Exception | None = None) -> list[Command]:
+        checkpoint_id = self._barrier.checkpoint_id
+        self._failures += 1
+        if self._failures <= self._settings.tolerable_failures:
+            self._become_idle(now)
+            return [Abandon(checkpoint_id, reason), *self._trigger_if_due(now)]
+        self._phase = _Phase.ENDED
+        error = CheckpointError(
+            f"checkpoint {checkpoint_id} failed: {reason}; it is failure {self._failures} in a row, "
+            f"tolerable_checkpoint_failures is {self._settings.tolerable_failures}",
+            hint="mend the cause, or raise tolerable_checkpoint_failures or checkpoint_timeout",
+        )
+        error.__cause__ = cause
+        return [Abandon(checkpoint_id, reason), Fail(error)]
+
+    def _become_idle(self, now: int) -> None:
+        self._phase = _Phase.IDLE
+        self._snapshots.clear()
+        self._over_at = now

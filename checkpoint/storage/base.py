@@ -1,0 +1,160 @@
+"""The contract of a checkpoint storage: one suite of tests runs on every implementation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from checkpoint.manifest import Manifest, Part
+from checkpoint.retention import Deletions
+
+
+@dataclass(frozen=True, slots=True)
+class PastAttempt:
+    """What an earlier start of the job left word of.
+
+    Args:
+        number: which start it was.
+        execution_id, lineage: what it worked on.
+        restored: the checkpoint it began from, None for the beginning of the input.
+        first_checkpoint_id: no checkpoint of its own has a lower number.
+        host, pid, started_ms: where it ran and since when (milliseconds UTC).
+        status: how it ended; None if it never said: it was killed, or runs still.
+    """
+
+    number: int
+    execution_id: str
+    lineage: str
+    restored: int | None
+    first_checkpoint_id: int
+    host: str
+    pid: int
+    started_ms: int
+    status: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What had happened before this attempt, read after all earlier ones were fenced.
+
+    Args:
+        checkpoints: numbers of the manifests there are, ascending.
+        noted: the highest checkpoint whose commit is noted, 0 for none. Its commit covers all below.
+        last: the newest earlier attempt that had begun, None for none.
+    """
+
+    checkpoints: tuple[int, ...]
+    noted: int
+    last: PastAttempt | None
+
+    @property
+    def next_checkpoint_id(self) -> int:
+        """The first number this attempt may use: numbers never restart."""
+        return 1 + max((self.noted, *self.checkpoints))
+
+    @property
+    def resume_from(self) -> int | None:
+        """The checkpoint from which the last execution goes on; None for the beginning.
+
+        That is the newest one of the last attempt, or where it began itself: an attempt that
+        started fresh, or went back, and died before its first checkpoint is not overruled by what
+        lies there from before it. A checkpoint that is noted but gone is named as well, so that
+        loading it tells.
+        """
+        newest = max((self.noted, *self.checkpoints))
+        if self.last is None:
+            return newest or None
+        return newest if newest >= self.last.first_checkpoint_id else self.last.restored
+
+    def is_noted(self, checkpoint_id: int) -> bool:
+        """Whether everything that checkpoint has decided is known to be committed."""
+        return checkpoint_id <= self.noted
+
+
+class StorageAttempt(Protocol):
+    """One start of the job, and all it may do to the job's checkpoints; calls come one at a time.
+
+    Whatever it writes after a newer attempt was claimed raises `Fenced` and has no effect. Where
+    space or a server is wanting, methods raise a `CheckpointError` that says whether a retry helps.
+    """
+
+    @property
+    def number(self) -> int:
+        """Larger than that of every earlier attempt."""
+        ...
+
+    @property
+    def history(self) -> History: ...
+
+    def begin(self, *, execution_id: str, lineage: str, restored: int | None) -> None:
+        """Leave word of what this attempt works on and where it starts from; once, before any part."""
+        ...
+
+    def write_part(self, checkpoint_id: int, uid: str, subtask: int, data: bytes) -> Part:
+        """Store one part; it is durable once the manifest that names it is."""
+        ...
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Create the manifest durably, never over another: this decides that the epoch is committed.
+
+        Writing the same manifest again is no error.
+
+        Raises:
+            Fenced: a newer attempt was claimed, or another attempt's manifest has this number.
+        """
+        ...
+
+    def note(self, checkpoint_id: int) -> None:
+        """Note durably that all which the checkpoint has decided is committed."""
+        ...
+
+    def clean(self, retention: int) -> Deletions:
+        """Delete what `plan_deletions` allows, and what crashed attempts left half written."""
+        ...
+
+    def finish(self, status: str) -> None:
+        """Leave word of how this attempt ended."""
+        ...
+
+    def ensure_newest(self) -> None:
+        """Raise `Fenced` if a newer attempt was claimed; asked before acting outside of the storage."""
+        ...
+
+    def latest(self) -> Manifest | None:
+        """Return the checkpoint to go on from (`History.resume_from`), verified with all its parts.
+
+        Raises:
+            CheckpointCorrupted: it is not as it was written; the older ones that are stand in the hint.
+        """
+        ...
+
+    def load(self, checkpoint_id: int) -> Manifest:
+        """Return one checkpoint, verified with all its parts; raises as `latest` does."""
+        ...
+
+    def read_part(self, part: Part) -> bytes:
+        """Return a part of a loaded manifest, verified once more."""
+        ...
+
+
+class CheckpointStorage(Protocol):
+    """Where the checkpoints of one job are kept."""
+
+    def lock(self, *, take_over: bool = False) -> None:
+        """Keep other runs of the job out until `close`.
+
+        Args:
+            take_over: start although another run holds the lock; claiming then fences that one.
+
+        Raises:
+            JobAlreadyRunning: another run lives; the message says which.
+        """
+        ...
+
+    def claim(self) -> StorageAttempt:
+        """Claim the next attempt and fence all earlier ones; only then is the history read."""
+        ...
+
+    def close(self) -> None:
+        """Let other runs in."""
+        ...

@@ -1,0 +1,95 @@
+"""Makes staged files visible: idempotent, by whichever process comes to it."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Sequence
+from enum import Enum
+from pathlib import Path
+
+from connectors.files.errors import LASTING, file_error
+from connectors.files.staging import StagedHandle, sync_folder
+from pipeline.core.errors import SinkError
+from pipeline.core.faults import faultpoint
+from pipeline.spi.sink import CommitOutcome
+
+_log = logging.getLogger(__name__)
+
+
+class _Progress(Enum):
+    """How far the commit of one file has come."""
+
+    STAGED = "it waits under its staged name"
+    DONE = "it has its final name"
+    LOST = "it has neither"
+
+
+def commit_files(handles: Sequence[StagedHandle], *, verify: bool) -> CommitOutcome:
+    """Rename the files of one epoch into place.
+
+    A file is committed already if its staged name is gone and the final one has its bytes: the
+    final name alone proves nothing, since yesterday's report may bear it. If any file of the epoch
+    is lost, none is renamed.
+
+    Args:
+        handles: the files.
+        verify: read the staged bytes and compare their SHA-256, for files of an earlier process.
+
+    Returns:
+        `RETRY` for a fault that may pass; `FAILED` if a file is lost, with the reason in the log.
+
+    Raises:
+        SinkError: a folder's rights or path are wrong, or it cannot be made durable. Nothing is
+            lost: once that is mended, the same commit can be made.
+    """
+    try:
+        progress = [_progress(handle, verify=verify) for handle in handles]
+        if _Progress.LOST in progress:
+            return CommitOutcome.FAILED
+        for handle, state in zip(handles, progress, strict=True):
+            if state is _Progress.STAGED:
+                Path(handle["staged"]).replace(handle["final"])
+                faultpoint("P12")
+    except OSError as error:
+        if error.errno not in LASTING:
+            _log.warning("a commit has to be tried again: %s", error)
+            return CommitOutcome.RETRY
+        raise file_error(SinkError, "commit", error.filename or "", error) from error
+    _sync_folders(handles)
+    done = all(state is _Progress.DONE for state in progress)
+    return CommitOutcome.ALREADY_COMMITTED if done else CommitOutcome.COMMITTED
+
+
+def _progress(handle: StagedHandle, *, verify: bool) -> _Progress:
+    staged, final = Path(handle["staged"]), Path(handle["final"])
+    try:
+        size = staged.stat().st_size
+    except FileNotFoundError:
+        if _has_bytes_of(final, handle):
+            return _Progress.DONE
+        _log.error("%s cannot be committed: %s is gone and %s is another file", final, staged, final)
+        return _Progress.LOST
+    if size != handle["length"] or (verify and not _has_bytes_of(staged, handle)):
+        _log.error("%s cannot be committed: %s does not hold what was written to it", final, staged)
+        return _Progress.LOST
+    return _Progress.STAGED
+
+
+def _has_bytes_of(path: Path, handle: StagedHandle) -> bool:
+    try:
+        with open(path, "rb") as file:
+            if os.fstat(file.fileno()).st_size != handle["length"]:
+                return False
+            return hashlib.file_digest(file, "sha256").hexdigest() == handle["sha256"]
+    except FileNotFoundError:
+        return False
+
+
+def _sync_folders(handles: Sequence[StagedHandle]) -> None:
+    for folder in {Path(handle["final"]).parent for handle in handles}:
+        try:
+            sync_folder(folder)
+        except OSError as error:
+            raise file_error(SinkError, "make durable", folder, error) from error

@@ -1,0 +1,194 @@
+"""Writes records as csv: dicts, tuples, lists, dataclasses, in one fixed order of fields."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from io import StringIO
+from itertools import chain
+from operator import attrgetter, itemgetter
+from typing import Any, NoReturn, TypeAlias, cast
+
+from connectors.files.encoder import RecordEncoder, unwritable
+from connectors.files.formats import FileFormat
+from pipeline.core.errors import SinkError
+
+Rows: TypeAlias = Iterable[Sequence[Any]]
+_ToRows: TypeAlias = Callable[[Sequence[Any]], Rows]
+
+
+class CsvEncoder(RecordEncoder):
+    """Encodes a batch with one call of `csv.writer.writerows`.
+
+    The fields are those given, else those of the first record; every later record must have
+    exactly these. Values are written as `csv.writer` writes them: `str` of each, None as nothing.
+    What a batch costs beyond that is one look at the types and one at the lengths of its records.
+
+    Args:
+        fields: names and order of the fields; None takes those of the first record.
+        delimiter: what separates fields.
+        header: whether a file begins with the names.
+    """
+
+    format = FileFormat.CSV
+
+    def __init__(self, fields: Sequence[str] | None, delimiter: str, *, header: bool) -> None:
+        self.fields = None if fields is None else tuple(fields)
+        self._given = self.fields
+        self._delimiter = delimiter
+        self._header = header
+        self._to_rows: dict[type, _ToRows] = {}
+
+    def encode(self, values: Sequence[Any]) -> bytes:
+        try:
+            return self._text(values).encode()
+        except SinkError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- whatever a record's own code raises
+            self._name_culprit(values, error)
+
+    def header(self) -> bytes:
+        return self._written([self.fields], "\n").encode() if self._header and self.fields else b""
+
+    def restore(self, fields: Sequence[Any] | None) -> None:
+        if fields is None:
+            return
+        if self._given is not None and self._given != tuple(fields):
+            raise SinkError(
+                f"the file has the fields {_names(fields)}, the sink now has {_names(self._given)}",
+                retryable=False,
+                hint="give the sink the same fields as before, or start the job over with --fresh",
+            )
+        self.fields = tuple(fields)
+
+    def _text(self, values: Sequence[Any]) -> str:
+        text = self._written(self._rows(values), "\n")
+        if "\r" not in text:
+            return text
+        # csv.writer quotes only the line-end characters that it writes itself: a bare \r in a field
+        # would end the record for a reader. So write \r\n, one record at a time, and cut the \r.
+        return "".join(self._written([row], "\r\n")[:-2] + "\n" for row in self._rows(values))
+
+    def _written(self, rows: Rows, line_end: str) -> str:
+        out = StringIO()
+        csv.writer(out, delimiter=self._delimiter, lineterminator=line_end).writerows(rows)
+        return out.getvalue()
+
+    def _rows(self, values: Sequence[Any]) -> Rows:
+        kinds = set(map(type, values))
+        if len(kinds) == 1:
+            return self._rows_of(kinds.pop(), values)
+        return chain.from_iterable(self._rows_of(type(value), [value]) for value in values)
+
+    def _rows_of(self, kind: type, values: Sequence[Any]) -> Rows:
+        to_rows = self._to_rows.get(kind)
+        if to_rows is None:
+            to_rows = self._to_rows[kind] = self._learn(kind, values[0])
+        return to_rows(values)
+
+    def _learn(self, kind: type, first: Any) -> _ToRows:
+        """Decide once for a type of record how its rows are taken out of it."""
+        if issubclass(kind, Mapping):
+            return self._learn_mapping(cast("Mapping[Any, Any]", first))
+        names = _attribute_names(kind)
+        if names is not None:
+            return self._learn_attributes(names, first)
+        if issubclass(kind, Sequence) and not issubclass(kind, str | bytes | bytearray | memoryview):
+            return self._learn_sequence(first)
+        raise unwritable(
+            f"a csv row cannot be made of type {kind.__name__}",
+            first,
+            "map it to a dict, a tuple or a dataclass first",
+        )
+
+    def _learn_mapping(self, first: Mapping[Any, Any]) -> _ToRows:
+        fields = self._fix_fields(tuple(first), first)
+        width = {len(fields)}
+        row = _getter(itemgetter, fields)
+
+        def to_rows(values: Sequence[Any]) -> Rows:
+            if set(map(len, values)) != width:
+                self._refuse_other_fields(values)
+            return map(row, values)  # a KeyError, for as many fields but others, is explained by encode
+
+        return to_rows
+
+    def _learn_attributes(self, names: tuple[str, ...], first: Any) -> _ToRows:
+        fields = self._fix_fields(names, first)
+        if set(names) != set(fields):
+            raise self._other_fields(names, first)
+        row = _getter(attrgetter, fields)
+        return lambda values: map(row, values)
+
+    def _learn_sequence(self, first: Any) -> _ToRows:
+        if self.fields is None:
+            if self._header:
+                raise unwritable(
+                    "it has no names for the header", first, "give FileSink fields=[…], or header=False"
+                )
+            return lambda values: values
+        width = {len(self.fields)}
+
+        def to_rows(values: Sequence[Any]) -> Rows:
+            if set(map(len, values)) == width:
+                return values
+            odd = next(value for value in values if len(value) not in width)
+            expected = f"{len(self.fields or ())} values ({_names(self.fields or ())})"
+            raise unwritable(f"expected {expected}, found {len(odd)}", odd)
+
+        return to_rows
+
+    def _fix_fields(self, names: tuple[Any, ...], first: Any) -> tuple[Any, ...]:
+        if self.fields is None:
+            if not names:
+                raise unwritable("it has no fields", first)
+            self.fields = names
+        return self.fields
+
+    def _refuse_other_fields(self, values: Iterable[Mapping[Any, Any]]) -> None:
+        for value in values:
+            if set(value) != set(self.fields or ()):
+                raise self._other_fields(tuple(value), value)
+
+    def _other_fields(self, names: tuple[Any, ...], value: Any) -> SinkError:
+        fields = self.fields or ()
+        missing = [name for name in fields if name not in names]
+        unknown = [name for name in names if name not in fields]
+        found = [
+            f"{kind} {_names(those)}" for kind, those in (("lacks", missing), ("also has", unknown)) if those
+        ]
+        return unwritable(
+            f"the fields are {_names(fields)}; it {' and '.join(found)}",
+            value,
+            "give every record the same fields",
+        )
+
+    def _name_culprit(self, values: Sequence[Any], error: Exception) -> NoReturn:
+        if isinstance(error, KeyError):
+            mappings = (value for value in values if isinstance(value, Mapping))
+            self._refuse_other_fields(cast("Iterable[Mapping[Any, Any]]", mappings))
+        for value in values:
+            try:
+                self._text([value]).encode()
+            except Exception as own:
+                raise unwritable(str(own), value) from own
+        raise error
+
+
+def _attribute_names(kind: type[Any]) -> tuple[str, ...] | None:
+    """Return the field names of a dataclass, NamedTuple or msgspec struct."""
+    if dataclasses.is_dataclass(kind):
+        return tuple(field.name for field in dataclasses.fields(kind))
+    return getattr(kind, "_fields", None) or getattr(cast("Any", kind), "__struct_fields__", None)
+
+
+def _getter(
+    make: Callable[..., Callable[[Any], Any]], names: tuple[Any, ...]
+) -> Callable[[Any], Sequence[Any]]:
+    get = make(*names)
+    return get if len(names) > 1 else lambda value: (get(value),)
+
+
+def _names(names: Iterable[Any]) -> str:
+    return ", ".join(map(str, names))

@@ -1,0 +1,33 @@
+"""When a sink of part files closes one part and starts the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.core.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class RollingPolicy:
+    """A part ends with its epoch at the latest, so that a part becomes visible whole.
+
+    Args:
+        max_rows: the most rows a part holds; None for no limit.
+        max_bytes: a part that has this many bytes or more after a batch takes no further one; None
+            for no limit.
+
+    Raises:
+        ConfigError: a limit is below 1.
+
+    Example:
+        >>> RollingPolicy(max_rows=100_000).max_bytes is None
+        True
+    """
+
+    max_rows: int | None = None
+    max_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, limit in (("max_rows", self.max_rows), ("max_bytes", self.max_bytes)):
+            if limit is not None and limit < 1:
+                raise ConfigError(f"RollingPolicy: {name} must be at least 1, not {limit}")

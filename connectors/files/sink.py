@@ -1,0 +1,172 @@
+"""Writes csv and jsonl files that appear whole, each record in them once."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from connectors.files.commit import commit_files
+from connectors.files.csv_encoder import CsvEncoder
+from connectors.files.encoder import RecordEncoder
+from connectors.files.errors import file_error
+from connectors.files.formats import FileFormat, csv_delimiter, file_format
+from connectors.files.jsonl_encoder import JsonlEncoder
+from connectors.files.output import EpochFiles, Output
+from connectors.files.part_files import PartFiles
+from connectors.files.rolling import RollingPolicy
+from connectors.files.staging import Owner, remove_staged, sync_folder
+from connectors.files.whole_file import WholeFile
+from pipeline.core.errors import ConfigError, SinkError
+from pipeline.spi.sink import CommitOutcome, SinkContext, SinkInfo, TwoPhaseCommitSink
+from pipeline.spi.source import JsonLike
+
+
+class FileSink(TwoPhaseCommitSink[Any, EpochFiles]):
+    r"""Writes records to one file, or to part files with `rolling`.
+
+    One file appears under its name when the job is complete, replacing what was there; until then
+    it grows beside it under a hidden name (`.report.csv.….staged`). Parts appear with the
+    checkpoint that covers them, each at most one epoch long. Text is UTF-8, lines end with `\n`.
+
+    A csv record is a dict, a tuple or list, a dataclass, a NamedTuple or a msgspec struct. All have
+    the same fields: `fields`, or those of the first record. A value is written as `str` of it, None
+    as nothing. A jsonl record is anything msgspec can encode.
+
+    Args:
+        path: the file; parts are named after it. Missing folders are created.
+        format: `csv` or `jsonl`; default what the suffix says.
+        rolling: when to start the next part; None for one whole file.
+        fields: names and order of the csv fields; default those of the first record.
+        header: whether a csv file begins with the names of its fields.
+        delimiter: of csv; default a comma, for `.tsv` a tab.
+
+    Raises:
+        ConfigError: an unknown or compressed format, an option that does not belong to it.
+        SinkError: the folder cannot be written, the disk is full, a record has other fields.
+
+    Example:
+        >>> FileSink("report.csv", fields=["carrier", "flights"]).info.guarantee
+        'exactly-once'
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        format: str | None = None,  # noqa: A002
+        rolling: RollingPolicy | None = None,
+        fields: Sequence[str] | None = None,
+        *,
+        header: bool = True,
+        delimiter: str | None = None,
+    ) -> None:
+        self._path = os.fspath(path)
+        self._format = file_format(self._path, format)
+        self._rolling = rolling
+        self._fields = fields
+        self._header = header
+        self._delimiter = csv_delimiter(self._path, delimiter)
+        if self._format is FileFormat.JSONL and (fields or delimiter or not header):
+            raise ConfigError(f"{self._path}: fields, header and delimiter are options of csv, not of jsonl")
+        if fields is not None and (isinstance(fields, str) or not fields or len(set(fields)) < len(fields)):
+            raise ConfigError(f"{self._path}: fields must be different names, not {fields!r}")
+
+    @property
+    def info(self) -> SinkInfo:
+        most = 1 if self._rolling is None else sys.maxsize
+        return SinkInfo("file", self._path, "exactly-once", max_parallelism=most)
+
+    def open(self, ctx: SinkContext) -> None:
+        final = Path(self._path).resolve()  # a handle may be committed from another working directory
+        _prepare_folder(final)
+        self._owner = Owner.of(ctx)
+        self._folder = final.parent
+        self._output: Output
+        if self._rolling is None:
+            self._output = WholeFile(final, self._encoder(), self._owner)
+        else:
+            self._output = PartFiles(final, self._encoder(), self._owner, ctx.subtask, self._rolling)
+
+    def begin_transaction(self) -> EpochFiles:
+        return {"files": []}
+
+    def invoke(self, txn: EpochFiles, value: Any, ctx: SinkContext) -> None:
+        self._output.write(txn, [value])
+
+    def invoke_batch(self, txn: EpochFiles, values: Sequence[Any], ctx: SinkContext) -> None:
+        self._output.write(txn, values)
+
+    def flush(self) -> None:
+        self._output.flush()
+
+    def finish(self) -> None:
+        self._output.finish()
+
+    def pre_commit(self, txn: EpochFiles) -> EpochFiles | None:
+        return self._output.pre_commit(txn)
+
+    def commit(self, txn: EpochFiles) -> CommitOutcome:
+        return self._commit(txn, verify=False)
+
+    def recover_and_commit(self, txn: EpochFiles) -> CommitOutcome:
+        return self._commit(txn, verify=True)
+
+    def abort(self, txn: EpochFiles) -> None:
+        """Remove the parts of the epoch; of a whole file, earlier checkpoints may need what is staged."""
+        if self._rolling is not None:
+            remove_staged([Path(handle["staged"]) for handle in txn["files"]], (), recovering=False)
+
+    def recover_and_abort(self, keep: Sequence[EpochFiles]) -> None:
+        needed = {Path(handle["staged"]) for txn in keep for handle in txn["files"]}
+        needed.update(self._output.needed())
+        remove_staged(self._owner.staged_files(self._folder), needed, recovering=True)
+
+    def snapshot_state(self) -> JsonLike:
+        return self._output.snapshot()
+
+    def restore_state(self, state: JsonLike) -> None:
+        self._output.restore(cast("dict[str, Any]", state))
+
+    def close(self) -> None:
+        if hasattr(self, "_output"):
+            self._output.close()
+
+    def _encoder(self) -> RecordEncoder:
+        if self._format is FileFormat.JSONL:
+            return JsonlEncoder()
+        return CsvEncoder(self._fields, self._delimiter, header=self._header)
+
+    def _commit(self, txn: EpochFiles, *, verify: bool) -> CommitOutcome:
+        outcome = commit_files(txn["files"], verify=verify)
+        if self._rolling is None and outcome in (CommitOutcome.COMMITTED, CommitOutcome.ALREADY_COMMITTED):
+            self._remove_earlier(txn)
+        return outcome
+
+    def _remove_earlier(self, txn: EpochFiles) -> None:
+        """Remove what earlier attempts staged for a whole file that is visible now."""
+        for handle in txn["files"]:
+            staged = Path(handle["staged"])
+            owner = Owner.of_file(staged)
+            if owner is not None:
+                remove_staged(owner.staged_files(staged.parent), (), recovering=False)
+
+
+def _prepare_folder(final: Path) -> None:
+    """Find out before anything is read whether the file can be written."""
+    folder = final.parent
+    try:
+        if final.exists() and not final.is_file():
+            kind = "a folder" if final.is_dir() else "not a regular file"
+            raise SinkError(f"cannot write {final}: it is {kind}", retryable=False, hint="name a file")
+        missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        for created in missing:
+            sync_folder(created.parent)
+    except OSError as error:
+        raise file_error(SinkError, "create the folder", folder, error) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        denied = OSError(errno.EACCES, os.strerror(errno.EACCES))
+        raise file_error(SinkError, "write to the folder", folder, denied)

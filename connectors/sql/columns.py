@@ -1,0 +1,109 @@
+"""What the types of a result's columns allow: binary transfer, being a key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Final
+
+from connectors.sql.statement import KeyColumn
+from pipeline.core.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a result.
+
+    Args:
+        name: as the query names it.
+        type: name of its type as PostgreSQL's `format_type` writes it, without length or precision.
+        length: declared length of a `character(n)`, None without one.
+        is_enum: whether the type is an enum.
+        deterministic: False where its collation calls different texts equal.
+    """
+
+    name: str
+    type: str
+    length: int | None = None
+    is_enum: bool = False
+    deterministic: bool = True
+
+
+_KEY_TYPES: Final = frozenset(
+    {
+        "smallint",
+        "integer",
+        "bigint",
+        "oid",
+        "numeric",
+        "real",
+        "double precision",
+        "text",
+        "character varying",
+        "character",
+        "name",
+        "bytea",
+        "uuid",
+        "boolean",
+        "date",
+        "time without time zone",
+        "time with time zone",
+        "timestamp without time zone",
+        "timestamp with time zone",
+        "interval",
+    }
+)
+"""Types of which Python and PostgreSQL agree which values are equal, so that ties can be told."""
+
+_BINARY_TYPES: Final = (_KEY_TYPES - {"real"}) | {"json", "jsonb"}
+"""Types that binary and text transfer give back as the same Python value.
+
+Not `real`, whose binary form is the nearest double instead of the shortest decimal; not enums,
+composites and extensions' types, which arrive as bytes.
+"""
+
+
+def binary_is_faithful(columns: Sequence[Column]) -> bool:
+    """Whether a result of these columns may be transferred in binary, which is faster."""
+    return all(column.type.removesuffix("[]") in _BINARY_TYPES for column in columns)
+
+
+def key_columns(key: Sequence[str], columns: Sequence[Column]) -> list[KeyColumn]:
+    """Return the columns that `key` names.
+
+    Raises:
+        ConfigError: one is not in the result, is there twice, or is of a type that cannot be a key.
+    """
+    return [_key_column(name, columns) for name in key]
+
+
+def _key_column(name: str, columns: Sequence[Column]) -> KeyColumn:
+    names = [column.name for column in columns]
+    found = [column for column in columns if column.name == name]
+    if not found:
+        near = get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"its columns are {', '.join(names)}"
+        raise ConfigError(f"the key column {name!r} is not in the query's result", hint=hint)
+    if len(found) > 1:
+        raise ConfigError(
+            f"the query gives {len(found)} columns the name of the key {name!r}",
+            hint="name them apart with AS",
+        )
+    column = found[0]
+    if not _orders_like_python(column):
+        raise ConfigError(
+            f"the key column {name!r} is of type {_described(column)}, whose equality cannot be told here",
+            hint="choose another key=, or cast it in the query, for example to text",
+        )
+    return KeyColumn(name, column.type)
+
+
+def _orders_like_python(column: Column) -> bool:
+    # Trailing blanks do not count in `character`; with a length all values have the same number.
+    unpadded = column.type == "character" and column.length is None
+    return column.deterministic and not unpadded and (column.is_enum or column.type in _KEY_TYPES)
+
+
+def _described(column: Column) -> str:
+    return column.type if column.deterministic else f"{column.type} with a nondeterministic collation"

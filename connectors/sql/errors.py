@@ -1,0 +1,127 @@
+"""psycopg's errors as ours: what happened, whether a retry can help, what the user can do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Final, NamedTuple
+
+import psycopg
+
+from connectors.sql.statement import WRAPPER_LINES
+from pipeline.core.errors import SourceError
+
+
+class _Verdict(NamedTuple):
+    retryable: bool
+    hint: str | None = None
+
+
+_LOST: Final = _Verdict(True, "the connection was lost: check the server and the network")
+_QUERY: Final = _Verdict(False, "correct the query")
+_BUSY: Final = _Verdict(True, "another transaction was in the way; it is tried again")
+
+_BY_STATE: Final[dict[str, _Verdict]] = {
+    "08": _LOST,
+    "22": _Verdict(False, "a value cannot be computed or read: correct the query or the data"),
+    "25": _Verdict(False, "the query is run in a read-only transaction: only SELECT, VALUES, TABLE or WITH"),
+    "25P03": _Verdict(True, "raise idle_in_transaction_session_timeout: the sink was slower than it allows"),
+    "28": _Verdict(False, "check user and password in the DSN"),
+    "3D": _Verdict(False, "check the name of the database in the DSN"),
+    "40": _BUSY,
+    "42": _QUERY,
+    "42501": _Verdict(False, "GRANT SELECT to the user of the DSN"),
+    "42703": _Verdict(False, "correct the column's name in the query"),
+    "42883": _Verdict(False, "correct the query; a key column needs a type that can be ordered"),
+    "42P01": _Verdict(False, "check the table's name, the database in the DSN and the search_path"),
+    "53": _Verdict(True, "the server is short of memory, disk or connections"),
+    "53300": _Verdict(True, "too many connections: raise max_connections or run fewer jobs at once"),
+    "55P03": _BUSY,
+    "57014": _Verdict(True, "the query was cancelled: if by statement_timeout, raise it for this user"),
+    "57P": _Verdict(True, "the server is shutting down or starting; it is tried again"),
+    "57P04": _Verdict(False, "the database was dropped"),
+    "58": _Verdict(True, "the server met an I/O error: see its log"),
+    "XX": _Verdict(False, "PostgreSQL met an internal error: see its log"),
+}
+"""SQLSTATEs by their longest known beginning. Classes that are not here are not retried."""
+
+_BY_CLASS: Final[Sequence[tuple[type[psycopg.Error], _Verdict]]] = (
+    (psycopg.OperationalError, _LOST),
+    (
+        psycopg.DataError,
+        _Verdict(False, "Python has no such value: cast it in the query, for example to text"),
+    ),
+    (psycopg.ProgrammingError, _Verdict(False, "correct the query or its parameters")),
+)
+"""Errors without a SQLSTATE are psycopg's own: the server did not speak."""
+
+_UNKNOWN: Final = _Verdict(False)
+
+_AT_CONNECT: Final[Sequence[tuple[str, _Verdict]]] = (
+    ("authentication failed", _BY_STATE["28"]),
+    ("no password supplied", _BY_STATE["28"]),
+    ("no pg_hba.conf entry", _Verdict(False, "the server's pg_hba.conf does not let this user in from here")),
+    ("does not exist", _Verdict(False, "check user and database in the DSN")),
+    ("permission denied for database", _Verdict(False, "GRANT CONNECT to the user of the DSN")),
+    ("certificate", _Verdict(False, "check sslmode and the certificates that the DSN names")),
+    ("too many clients", _BY_STATE["53300"]),
+    ("connection slots", _BY_STATE["53300"]),
+)
+"""Words in the message of a refused connection, for which libpq gives no SQLSTATE."""
+
+_UNREACHED: Final = _Verdict(True, "check that the server runs and that host and port in the DSN are right")
+
+_LINE: Final = re.compile(r"^\S+ (\d+): (.*)$", re.MULTILINE)
+"""`LINE 2: SELECT * FORM t`, in whatever language libpq speaks."""
+
+
+@contextmanager
+def translated(doing: str) -> Generator[None]:
+    """Raise psycopg's errors as `SourceError`, each with its cause.
+
+    Args:
+        doing: what was being done, to begin the message with: `while reading the query`.
+    """
+    try:
+        yield
+    except psycopg.Error as error:
+        raise _source_error(error, doing) from error
+
+
+def _source_error(error: psycopg.Error, doing: str) -> SourceError:
+    """Build the error for a failure on an open connection."""
+    verdict = _verdict(error)
+    return SourceError(f"{_message(error)}, {doing}", retryable=verdict.retryable, hint=verdict.hint)
+
+
+def connect_error(error: psycopg.Error, server: str) -> SourceError:
+    """Build the error for a connection that could not be made.
+
+    Args:
+        error: what psycopg raised; it never holds the password.
+        server: user, host and database, for the message.
+    """
+    text = " ".join(str(error).split())
+    verdict = next((verdict for words, verdict in _AT_CONNECT if words in text), _UNREACHED)
+    return SourceError(f"cannot connect to {server}: {text}", retryable=verdict.retryable, hint=verdict.hint)
+
+
+def _verdict(error: psycopg.Error) -> _Verdict:
+    state = error.sqlstate
+    if state is None:
+        return next((verdict for kind, verdict in _BY_CLASS if isinstance(error, kind)), _UNKNOWN)
+    return next((_BY_STATE[state[:n]] for n in (5, 3, 2) if state[:n] in _BY_STATE), _UNKNOWN)
+
+
+def _message(error: psycopg.Error) -> str:
+    """Return PostgreSQL's message in one line, with the line of the user's query it points to."""
+    primary = error.diag.message_primary
+    if primary is None:
+        return " ".join(str(error).split())
+    detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
+    pointed = _LINE.search(str(error)) if error.diag.statement_position else None
+    if pointed is None:
+        return f"{primary}{detail}"
+    line = max(1, int(pointed[1]) - WRAPPER_LINES)
+    return f"{primary}{detail} at line {line} of the query: {pointed[2].strip()}"

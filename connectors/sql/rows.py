@@ -1,0 +1,52 @@
+"""The shapes in which rows become records: dict, tuple, namedtuple."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Any
+
+from pipeline.core.errors import ConfigError
+
+Row = tuple[Any, ...]
+Shaper = Callable[[Sequence[Row]], Sequence[Any]]
+
+
+class RowShape(StrEnum):
+    """What a record is."""
+
+    DICT = "dict"
+    TUPLE = "tuple"
+    NAMEDTUPLE = "namedtuple"
+
+
+def shaper(shape: RowShape, columns: Sequence[str]) -> Shaper:
+    """Return the function that turns a page of rows into records.
+
+    Raises:
+        ConfigError: two columns have one name, or a name cannot be an attribute.
+    """
+    if shape is RowShape.TUPLE:
+        return lambda rows: rows
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if twice:
+        raise ConfigError(
+            f"the query gives more than one column the name {', '.join(twice)}",
+            hint='name them apart with AS, or take rows="tuple"',
+        )
+    if shape is RowShape.NAMEDTUPLE:
+        return _namedtuples(columns)
+    return lambda rows: [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+def _namedtuples(columns: Sequence[str]) -> Shaper:
+    try:
+        record: Any = namedtuple("Row", columns)  # pyright: ignore[reportUntypedNamedTuple]
+    except ValueError as error:
+        raise ConfigError(
+            f"a column's name cannot be an attribute: {error}",
+            hint='rename it with AS, or take rows="dict"',
+        ) from error
+    make = record._make
+    return lambda rows: [make(row) for row in rows]

@@ -1,0 +1,232 @@
+"""StreamJob: a dataflow job, written as a chain or with handles."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from pipeline.api.call_site import call_site
+from pipeline.api.handle import JobPart
+from pipeline.api.stream import Stream
+from pipeline.core.config import JobConfig, ResolvedConfig, resolve, unknown_name
+from pipeline.core.errors import ConfigError, GraphError
+from pipeline.core.job import JobMode
+from pipeline.graph.builder import GraphBuilder
+from pipeline.graph.explain import explain
+from pipeline.graph.explain_json import explain_json
+from pipeline.graph.explain_mermaid import explain_mermaid
+from pipeline.graph.explain_text import explain_text
+from pipeline.graph.job_graph import JobGraph, build_job_graph
+from pipeline.graph.stream_graph import StreamGraph
+from pipeline.graph.validate import validate
+from pipeline.spi.source import Source
+from pipeline.windows.watermarks import WatermarkStrategy
+
+if TYPE_CHECKING:
+    from pipeline.runtime.control import JobControl
+    from pipeline.runtime.events import JobEvent
+    from pipeline.runtime.result import JobResult
+
+T = TypeVar("T")
+
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,200}")
+_FORMATS: Final = {"text": explain_text, "json": explain_json, "mermaid": explain_mermaid}
+_MODES_FIRST_WINS: Final = (JobMode.STREAMING, JobMode.BATCH_ROLLER, JobMode.SQL_TASK)
+"""The mode of a job with several sources: one without an end makes all of it endless."""
+
+
+class StreamJob:
+    """A job: sources, operators and sinks, its name and its settings.
+
+    Args:
+        name: letters, digits, `.`, `_` and `-`, at most 200; state and checkpoints are filed under it.
+        config: settings; what is left out follows from the mode.
+        mode: what kind of job it is; follows from the source unless set.
+
+    Raises:
+        GraphError: the name cannot be the name of a folder.
+
+    Example, as a chain and with handles:
+        job = StreamJob.builder().name("totals").source(orders).map(parse).sink(report).build()
+
+        job = StreamJob("totals")
+        parsed = job.source(orders).map(parse, on_error=ErrorPolicy.dead_letter())
+        parsed.sink(report)
+        parsed.side_output(DEAD_LETTERS).sink(rejected)
+    """
+
+    def __init__(
+        self, name: str | None = None, config: JobConfig | None = None, *, mode: JobMode | None = None
+    ) -> None:
+        self.graph = GraphBuilder()
+        self._name: str | None = None
+        self._config: JobConfig | None = None
+        self._mode = mode
+        if name is not None:
+            self.set_name(name)
+        if config is not None:
+            self.set_config(config)
+
+    @staticmethod
+    def builder(*, mode: JobMode | None = None) -> JobBuilder:
+        """Begin a job as a chain: `.name(…).source(…)…sink(…).config(…).build()`."""
+        return JobBuilder(StreamJob(mode=mode))
+
+    def source(
+        self, source: Source[T], watermarks: WatermarkStrategy | None = None, *, uid: str | None = None
+    ) -> Stream[T]:
+        """Begin a stream.
+
+        Args:
+            source: where its records come from.
+            watermarks: how it tells event time; without it windows work in processing time.
+            uid: what its position is filed under; default its kind and target.
+        """
+        output = self.graph.add_source(source, uid=uid, watermarks=watermarks, written_at=call_site())
+        return Stream(self, output)
+
+    @property
+    def name(self) -> str:
+        """The job's name.
+
+        Raises:
+            GraphError: it has none.
+        """
+        if self._name is None:
+            raise GraphError("the job has no name", hint='give it one: .name("…")')
+        return self._name
+
+    def set_name(self, name: str) -> None:
+        """Name the job; once."""
+        if self._name is not None:
+            raise GraphError(
+                f"the job is already named {self._name!r}", hint="to name an operator write .named(…)"
+            )
+        if not isinstance(name, str) or not _NAME.fullmatch(name) or not name.strip("."):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise GraphError(
+                f"{name!r} cannot be a job's name",
+                hint="use letters, digits, '.', '_' and '-', at most 200: it is also the name of a folder",
+            )
+        self._name = name
+
+    @property
+    def config(self) -> JobConfig:
+        """What the code set; `resolve` says what holds."""
+        return self._config or JobConfig()
+
+    def set_config(self, config: JobConfig) -> None:
+        """Set the job's settings; once."""
+        if self._config is not None:
+            raise ConfigError("the job has its settings already", hint="put all of them in one JobConfig")
+        if not isinstance(config, JobConfig):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError(f"config must be a JobConfig, not {config!r}", hint="write JobConfig(…)")
+        self._config = config
+
+    @property
+    def mode(self) -> JobMode:
+        """What kind of job it is: as set, else as its sources say.
+
+        Raises:
+            GraphError: it has no source yet.
+        """
+        if self._mode is not None:
+            return self._mode
+        modes = {source.info.mode for source in self.graph.sources}
+        if not modes:
+            raise GraphError("the job has no source", hint="begin with .source(…)").located(job=self._name)
+        return next(mode for mode in _MODES_FIRST_WINS if mode in modes)
+
+    def resolve(self, command_line: Mapping[str, str] | None = None) -> ResolvedConfig:
+        """Return the settings that hold, with the environment's and the command line's over the code's.
+
+        Raises:
+            ConfigError: a setting is unknown or out of range.
+        """
+        durable = all(source.info.durable for source in self.graph.sources)
+        return resolve(self.config, self.mode, durable=durable, command_line=command_line)
+
+    def stream_graph(self, command_line: Mapping[str, str] | None = None) -> StreamGraph:
+        """Return what was written, checked.
+
+        Args:
+            command_line: settings by name, values as text; with checkpoints more is asked of uids.
+
+        Raises:
+            ConfigError: a setting is wrong, or the job's shape (`GraphError`); the message names the
+                operator with file and line.
+        """
+        graph = self.graph.build(self.name, self.mode)
+        validate(graph, checkpointed=self.resolve(command_line).checkpoints)
+        return graph
+
+    def job_graph(self, command_line: Mapping[str, str] | None = None) -> JobGraph:
+        """Return what runs: neighbours fused into vertices, and the transfers between them."""
+        return build_job_graph(self.stream_graph(command_line), self.resolve(command_line).values)
+
+    def explain(self, format: str = "text", *, command_line: Mapping[str, str] | None = None) -> str:  # noqa: A002 - what it is
+        """Say what the job is, what will run, what it promises and where each setting came from.
+
+        Args:
+            format: `text`, `json` or `mermaid`.
+            command_line: settings by name that would be given to `execute`.
+        """
+        if format not in _FORMATS:
+            raise unknown_name("format", format, _FORMATS)
+        return _FORMATS[format](explain(self.job_graph(command_line), self.resolve(command_line)))
+
+    def execute(
+        self,
+        *,
+        fresh: bool = False,
+        take_over: bool = False,
+        restore_from: int | None = None,
+        accept_duplicates: bool = False,
+        allow_unmatched: bool = False,
+        command_line: Mapping[str, str] | None = None,
+        listener: Callable[[JobEvent], None] | None = None,
+        control: JobControl | None = None,
+    ) -> JobResult:
+        """Run the job in this process, to its end, and return what became of it.
+
+        A run that was killed is continued from its last checkpoint.
+
+        Args:
+            fresh: start over, whatever checkpoints there are.
+            take_over: claim the job even if another run of it seems to be alive.
+            restore_from: id of the checkpoint to continue from; default the newest.
+            accept_duplicates: allow `restore_from` to go back behind output that is committed.
+            allow_unmatched: drop checkpointed state whose operator the job no longer has.
+            command_line: settings by name, values as text; they outrank all others.
+            listener: called with each event of the run, on the calling thread.
+            control: stops the run and looks at it, from other threads.
+
+        Raises:
+            PipelineError: the job is wrong, or failed for good; says what to do.
+        """
+        from pipeline.runtime.job import run_job  # noqa: PLC0415 - only who runs a job needs the engine
+
+        return run_job(
+            self,
+            fresh=fresh,
+            take_over=take_over,
+            restore_from=restore_from,
+            accept_duplicates=accept_duplicates,
+            allow_unmatched=allow_unmatched,
+            command_line=command_line,
+            listener=listener,
+            control=control,
+        )
+
+    def __repr__(self) -> str:
+        return f"StreamJob({self._name!r})"
+
+
+class JobBuilder(JobPart):
+    """The beginning of a chain; made by `StreamJob.builder()`."""
+
+    def source(
+        self, source: Source[T], watermarks: WatermarkStrategy | None = None, *, uid: str | None = None
+    ) -> Stream[T]:
+        """Begin the stream, as `StreamJob.source`."""
+        return self.job.source(source, watermarks, uid=uid)

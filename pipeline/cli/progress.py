@@ -1,0 +1,162 @@
+"""Show a running job: a live line on a terminal, plain lines elsewhere, and a summary at the end."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from types import TracebackType
+from typing import Final
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from pipeline.core.job import JobStatus
+from pipeline.runtime.control import JobControl
+from pipeline.runtime.events import (
+    CheckpointFailed,
+    JobEvent,
+    JobStarted,
+    Restarting,
+    StatusChanged,
+    ThreadAbandoned,
+)
+from pipeline.runtime.result import JobResult, Progress
+
+REFRESH_S: Final = 0.2
+"""Seconds between two pictures on a terminal."""
+
+PLAIN_FIRST_S: Final = 1.0
+PLAIN_MAX_S: Final = 10.0
+"""Seconds between two plain lines: the first after one second, then ever more seldom."""
+
+
+class ProgressReport:
+    """Draws what `JobControl.progress` says, on stderr, in a thread of its own.
+
+    Args:
+        job: name of the job.
+        control: where progress is read.
+        quiet: print nothing but errors.
+    """
+
+    def __init__(self, job: str, control: JobControl, *, quiet: bool) -> None:
+        self._job = job
+        self._control = control
+        self._quiet = quiet
+        self._console = Console(stderr=True, highlight=False)
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._draw, name=f"{job}/progress", daemon=True)
+        self._started = time.monotonic()
+        self._base = 0
+        self._phase = "starting"
+
+    def __enter__(self) -> ProgressReport:
+        if not self._quiet:
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._done.set()
+        if not self._quiet:
+            self._thread.join()
+
+    def listen(self, event: JobEvent) -> None:
+        """Print what people want to know at once; called on the job's thread."""
+        if isinstance(event, JobStarted):
+            self._base = self._control.progress().processed
+            how = "starts afresh"
+            if event.restored_from is not None:
+                how = f"continues from checkpoint {event.restored_from} ({self._base:,} records before it)"
+            self._say(f"{event.job} {how}, execution {event.execution_id}, attempt {event.attempt}")
+        elif isinstance(event, StatusChanged):
+            phase = f" ({event.phase})" if event.phase else ""
+            self._phase = f"{event.status.value.lower()}{phase}"
+        elif isinstance(event, CheckpointFailed):
+            self._say(f"checkpoint {event.checkpoint_id} failed: {event.reason}")
+        elif isinstance(event, Restarting):
+            self._say(f"failed: {event.error}; restarting in {event.delay_ms / 1000:g} s")
+        elif isinstance(event, ThreadAbandoned):
+            self._say(f"thread {event.thread} did not stop in time and was left behind")
+
+    def note_signal(self, name: str, count: int) -> None:
+        """Answer a signal; only writes to the file descriptor, so it is safe in a handler."""
+        if self._quiet:
+            return
+        what = "taking a last checkpoint; again to leave at once" if count == 1 else "leaving at once"
+        os.write(sys.stderr.fileno(), f"\n{name}: {what}\n".encode())
+
+    def summarise(self, result: JobResult) -> None:
+        """Print how the run ended."""
+        if self._quiet:
+            return
+        seconds = result.duration.total_seconds()
+        here = result.processed_records - self._base
+        rate = here / seconds if seconds > 0 else 0.0
+        lines = [
+            f"{self._job}: {result.status.value} in {seconds:.1f} s",
+            f"  records      {result.processed_records:,}"
+            + (f" ({here:,} in this run)" if self._base else "")
+            + f", {rate:,.0f}/s",
+            f"  failed       {result.failed_records:,}",
+            f"  checkpoints  {result.checkpoints}"
+            + (f" in {result.checkpoint_path}" if result.checkpoint_path else ""),
+        ]
+        if result.restarts:
+            lines.append(f"  restarts     {result.restarts}")
+        if result.status is JobStatus.CANCELLED:
+            lines.append("  run it again to continue from its last checkpoint")
+        for line in lines:
+            self._say(line)
+
+    def _say(self, text: str) -> None:
+        if not self._quiet:
+            self._console.print(Text(text))
+
+    # --- the thread -----------------------------------------------------------------------------
+
+    def _draw(self) -> None:
+        if self._console.is_terminal:
+            self._draw_live()
+        else:
+            self._draw_plain()
+
+    def _draw_live(self) -> None:
+        with Live(console=self._console, auto_refresh=False, transient=True) as live:
+            while not self._done.wait(REFRESH_S):
+                live.update(Text(self._line(), no_wrap=True, overflow="ellipsis"), refresh=True)
+
+    def _draw_plain(self) -> None:
+        pause = PLAIN_FIRST_S
+        while not self._done.wait(pause):
+            self._console.print(Text(f"{self._job}: {self._line()}"))
+            pause = min(pause * 2, PLAIN_MAX_S)
+
+    def _line(self) -> str:
+        progress = self._control.progress()
+        rate = (progress.processed - self._base) / max(time.monotonic() - self._started, 1e-3)
+        parts = [self._phase, f"{progress.processed:,} records", f"{rate:,.0f}/s"]
+        if progress.estimated:
+            parts.append(_remaining(progress, rate))
+        if progress.failed:
+            parts.append(f"{progress.failed:,} failed")
+        parts.append(f"{progress.checkpoints} checkpoints")
+        parts += [f"{edge.name} {edge.buffered}/{edge.capacity}" for edge in progress.edges]
+        return " · ".join(parts)
+
+
+def _remaining(progress: Progress, rate: float) -> str:
+    assert progress.estimated is not None
+    left = progress.estimated - progress.processed
+    if left <= 0:
+        return "nearly done"
+    share = progress.processed / progress.estimated
+    eta = f", about {left / rate:,.0f} s left" if rate > 0 else ""
+    return f"{share:.0%} of about {progress.estimated:,}{eta}"

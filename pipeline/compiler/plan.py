@@ -1,0 +1,126 @@
+"""How a chain's stages are grouped into segments, and what must be known of a step to run it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from pipeline.compiler.stages import OperatorStage, Stage, StepStage
+from pipeline.core.errors import InternalError
+from pipeline.core.functions import is_async
+from pipeline.operators.filter import Filter
+from pipeline.operators.flat_map import FlatMap
+from pipeline.operators.map import Map
+from pipeline.operators.map_batches import MapBatches
+
+MAX_FLAT_MAPS: Final = 4
+"""In one loop: each takes up to three of the 20 blocks that Python lets stand inside one another."""
+
+MAX_STEPS: Final = 64
+"""In one loop, so that a chain of any length can be compiled: Python's compiler recurses into clauses."""
+
+
+class Calling(StrEnum):
+    """How a function gives its result."""
+
+    PLAIN = "plain"
+    COROUTINE = "coroutine"  # must be awaited
+    ASYNC_GENERATOR = "async generator"  # a flat_map's: iterated with `async for`
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """A step of a loop and how its function is called."""
+
+    stage: StepStage
+    calling: Calling
+
+    @classmethod
+    def of(cls, stage: StepStage) -> PlannedStep:
+        return cls(stage, calling_of(stage))
+
+    @property
+    def expands(self) -> bool:
+        return isinstance(self.stage.step, FlatMap)
+
+    @property
+    def is_async(self) -> bool:
+        return self.calling is not Calling.PLAIN
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether the loop must go on after a call that raised."""
+        policy = self.stage.step.on_error
+        return policy.kind != "fail" or policy.attempts > 0
+
+    @property
+    def keeps_every_record(self) -> bool:
+        """Whether each record in is exactly one record out, or the job fails."""
+        return isinstance(self.stage.step, Map) and self.stage.step.on_error.kind == "fail"
+
+
+def calling_of(stage: StepStage) -> Calling:
+    """Say how the function of `stage` gives its result."""
+    function = stage.step.function
+    if isinstance(stage.step, FlatMap) and _is_async_generator(function):
+        return Calling.ASYNC_GENERATOR
+    return Calling.COROUTINE if is_async(function) else Calling.PLAIN
+
+
+def _is_async_generator(function: Callable[..., Any]) -> bool:
+    return inspect.isasyncgenfunction(function) or inspect.isasyncgenfunction(type(function).__call__)
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """Neighbouring steps that treat one record at a time: they become one loop."""
+
+    steps: tuple[PlannedStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WholeBatch:
+    """A `MapBatches`: its function is called with all the records there are."""
+
+    stage: StepStage
+
+
+PlannedSegment = Loop | WholeBatch | OperatorStage
+
+
+def plan(stages: Sequence[Stage]) -> list[PlannedSegment]:
+    """Group `stages` into segments, each of which hands whole batches to the next."""
+    return list(_segments(stages))
+
+
+def _segments(stages: Sequence[Stage]) -> Iterator[PlannedSegment]:
+    steps: list[PlannedStep] = []
+    for stage in stages:
+        step = _loop_step(stage)
+        if steps and (step is None or _is_full(steps, step)):
+            yield Loop(tuple(steps))
+            steps = []
+        if step is not None:
+            steps.append(step)
+        elif isinstance(stage, StepStage):
+            yield WholeBatch(stage)
+        else:
+            yield stage
+    if steps:
+        yield Loop(tuple(steps))
+
+
+def _loop_step(stage: Stage) -> PlannedStep | None:
+    if isinstance(stage, OperatorStage) or isinstance(stage.step, MapBatches):
+        return None
+    if not isinstance(stage.step, (Map, Filter, FlatMap)):
+        raise InternalError(f"a chain cannot run a {type(stage.step).__name__} ({stage.uid})")
+    return PlannedStep.of(stage)
+
+
+def _is_full(steps: Sequence[PlannedStep], following: PlannedStep) -> bool:
+    flat_maps = sum(step.expands for step in steps)
+    return len(steps) == MAX_STEPS or (following.expands and flat_maps == MAX_FLAT_MAPS)

@@ -1,0 +1,119 @@
+"""The parts of a chain that hand whole batches to one another."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from pipeline.compiler.attempts import attempting, persist
+from pipeline.compiler.failures import Failures
+from pipeline.compiler.plan import calling_of
+from pipeline.compiler.runs import CutRun, HeldRun, Run
+from pipeline.compiler.stages import ChainContext, OperatorStage, StepStage
+from pipeline.compiler.tracks import without_origins
+from pipeline.core.errors import PipelineError
+from pipeline.core.records import Batch
+
+
+class Segment(ABC):
+    """One part of a chain.
+
+    Attributes:
+        expands: whether one record in can give several out.
+        source: its generated code, None where there is none.
+    """
+
+    expands: bool = False
+    source: str | None = None
+
+    @abstractmethod
+    def process(self, batch: Batch[Any]) -> Batch[Any]:
+        """Turn a batch, which is not empty, into all of its outputs."""
+
+    def iterate(self, batch: Batch[Any]) -> Run:
+        """Turn a batch into its outputs as they are asked for."""
+        return HeldRun(self.process, batch) if self.expands else CutRun(self.process, batch)
+
+    def watermark(self, timestamp: int) -> Batch[Any] | None:
+        """Return what fires at `timestamp` (milliseconds UTC)."""
+        return None
+
+    def finish(self) -> Batch[Any] | None:
+        """Return what was held back until the end of all inputs."""
+        return None
+
+
+class IdentitySegment(Segment):
+    """The whole of a chain without stages."""
+
+    def __init__(self, *, carry_origins: bool) -> None:
+        self._carry_origins = carry_origins
+
+    def process(self, batch: Batch[Any]) -> Batch[Any]:
+        return batch if self._carry_origins else without_origins(batch)
+
+
+class OperatorSegment(Segment):
+    """A running operator; an error that passes through it is told where it was."""
+
+    def __init__(self, stage: OperatorStage, ctx: ChainContext, *, carry_origins: bool) -> None:
+        self.expands = stage.operator.expands
+        self._operator = stage.operator
+        self._uid = stage.uid
+        self._ctx = ctx
+        self._carry_origins = carry_origins
+
+    def process(self, batch: Batch[Any]) -> Batch[Any]:
+        with self._locating():
+            return self._outputs(self._operator.process_batch(batch))
+
+    def watermark(self, timestamp: int) -> Batch[Any] | None:
+        with self._locating():
+            fired = self._operator.process_watermark(timestamp)
+        return None if fired is None else self._outputs(fired)
+
+    def finish(self) -> Batch[Any] | None:
+        with self._locating():
+            rest = self._operator.finish()
+        return None if rest is None else self._outputs(rest)
+
+    def _outputs(self, batch: Batch[Any]) -> Batch[Any]:
+        return batch if self._carry_origins else without_origins(batch)
+
+    @contextmanager
+    def _locating(self) -> Generator[None]:
+        try:
+            yield
+        except PipelineError as error:
+            error.located(job=self._ctx.job_name, operator=self._uid)
+            raise
+
+
+class WholeBatchSegment(Segment):
+    """A `map_batches` function, called once for a whole batch with a list of its own."""
+
+    expands = True
+
+    def __init__(self, stage: StepStage, ctx: ChainContext, *, carry_origins: bool) -> None:
+        function = stage.step.function
+        self._failures = Failures(stage, ctx)
+        self._attempt = attempting(lambda values: function(list(values)), _as_list, calling_of(stage), ctx)
+        self._carry_origins = carry_origins
+
+    def process(self, batch: Batch[Any]) -> Batch[Any]:
+        outcome = persist(self._attempt, batch.values, self._failures)
+        if outcome.error is not None:
+            self._failures.give_up(outcome.error, batch.values, batch.origins)
+            return Batch(())
+        if len(outcome.value) != len(batch):  # which result came from which record is not known
+            return Batch(outcome.value)
+        return Batch(outcome.value, batch.timestamps, batch.origins if self._carry_origins else None)
+
+
+def _as_list(results: Any) -> list[Any]:
+    # A copy, since the function may go on using a list that downstream already holds.
+    if isinstance(results, Sequence) and not isinstance(results, (str, bytes)):
+        return list(results)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    raise TypeError(f"map_batches expects a list of results, not {type(results).__name__}")

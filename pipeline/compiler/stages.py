@@ -1,0 +1,66 @@
+"""What a chain is made of, and what its vertex gives to it."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol, TypeVar
+
+from pipeline.core.policy import SideTag
+from pipeline.operators.base import Step
+from pipeline.spi.operator import StreamOperator
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class StepStage:
+    """A stateless operator of the chain: `Map`, `Filter`, `FlatMap` or `MapBatches`.
+
+    Args:
+        uid: the operator's uid, for errors and dead letters.
+        step: its function and error policy.
+    """
+
+    uid: str
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorStage:
+    """A running operator of the chain; whoever made it opens, restores, snapshots and closes it.
+
+    Args:
+        uid: the operator's uid, for errors.
+        operator: opened before the first batch.
+    """
+
+    uid: str
+    operator: StreamOperator[Any, Any]
+
+
+Stage = StepStage | OperatorStage
+
+
+class ChainContext(Protocol):
+    """What the vertex gives to its chain; called from whichever thread drives the chain."""
+
+    @property
+    def job_name(self) -> str: ...
+
+    def side_output(self, tag: SideTag, values: Sequence[Any]) -> None:
+        """Send records to a side output, in the epoch of the batch being processed."""
+        ...
+
+    def count_failed(self, records: int) -> None:
+        """Add to the job's count of failed records."""
+        ...
+
+    def pause(self, delay: timedelta) -> None:
+        """Wait before a call is repeated; raises when the job is being cancelled."""
+        ...
+
+    def run_async(self, coroutine: Coroutine[Any, Any, R]) -> R:
+        """Run on the vertex's own event loop, until done."""
+        ...

@@ -1,0 +1,133 @@
+"""explain: the facts about a job that a reader wants before it runs; other modules lay them out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from typing import Any, Final
+
+from pipeline.core.config import JobConfig, ResolvedConfig
+from pipeline.core.functions import FunctionRef
+from pipeline.core.restart import RestartStrategy
+from pipeline.graph.guarantees import end_to_end, sink_guarantee, source_guarantee
+from pipeline.graph.job_graph import JobEdge, JobGraph
+from pipeline.graph.stream_graph import StreamEdge, StreamGraph, StreamNode
+from pipeline.operators.window import AssignWindows
+from pipeline.windows.durations import describe_duration
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """What is said of one node of the StreamGraph.
+
+    Args:
+        node: the node.
+        function: the user's function that names it, None if it has none.
+        on_error: its error policy in words, None if it has none.
+        details: more, one fact each.
+    """
+
+    node: StreamNode
+    function: FunctionRef | None
+    on_error: str | None
+    details: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One value of the configuration, and which layer it came from."""
+
+    name: str
+    value: str
+    provenance: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """All there is to say of a job.
+
+    Args:
+        graph: its vertices and transfers, and through `graph.stream` what the user wrote.
+        guarantee: what it promises from end to end, in one line.
+        nodes: in the order of the StreamGraph.
+        settings: in the order of `JobConfig`.
+    """
+
+    graph: JobGraph
+    guarantee: str
+    nodes: tuple[NodeFacts, ...]
+    settings: tuple[Setting, ...]
+
+    def transfer(self, edge: StreamEdge) -> JobEdge | None:
+        """Return the transfer that an edge of the StreamGraph is, None where its ends were fused."""
+        return next((transfer for transfer in self.graph.edges if transfer.stream_edge == edge), None)
+
+
+def explain(graph: JobGraph, resolved: ResolvedConfig) -> Explanation:
+    """Collect the facts about a job."""
+    stream = graph.stream
+    return Explanation(
+        graph,
+        end_to_end(stream, checkpoints=resolved.checkpoints),
+        tuple(_facts(stream, node) for node in stream.nodes),
+        tuple(
+            Setting(
+                field.name,
+                _words(field.name, getattr(resolved.values, field.name)),
+                resolved.provenance[field.name],
+            )
+            for field in fields(JobConfig)
+        ),
+    )
+
+
+def _facts(stream: StreamGraph, node: StreamNode) -> NodeFacts:
+    return NodeFacts(
+        node,
+        node.functions[0] if node.functions else None,
+        None if node.on_error is None else node.on_error.describe(),
+        tuple(_details(stream, node)),
+    )
+
+
+def _details(stream: StreamGraph, node: StreamNode) -> list[str]:
+    if node.source is not None:
+        watermarks = (
+            "no watermarks" if node.watermarks is None else f"watermarks {node.watermarks.describe()}"
+        )
+        return [source_guarantee(node.source.info), watermarks]
+    if node.sink is not None:
+        return [sink_guarantee(node.sink.info)]
+    if isinstance(node.definition, AssignWindows):
+        return [node.definition.describe(), _time_of_windows(stream, node)]
+    said = "" if node.spec is None or node.on_error is not None else node.spec.describe()
+    return [said] if said else []
+
+
+def _time_of_windows(stream: StreamGraph, window: StreamNode) -> str:
+    without = [node.uid for node in stream.upstream_sources(window.id) if node.watermarks is None]
+    return f"processing time: no watermarks from {', '.join(without)}" if without else "event time"
+
+
+_NONE: Final[Mapping[str, str]] = {
+    "checkpoint_interval": "off",
+    "checkpoint_rows": "off",
+    "buffer_size": "adapts to about one second",
+    "source_batch_size": "the source's own",
+    "sink_batch_size": "adapts to about one second",
+}
+"""What it means that a setting is None."""
+
+_WORDS: Final[tuple[tuple[type, Callable[[Any], str]], ...]] = (
+    (bool, lambda value: "yes" if value else "no"),
+    (int, lambda value: f"{value:,}"),
+    (timedelta, lambda value: describe_duration(round(value.total_seconds() * 1000))),
+    (RestartStrategy, lambda value: value.describe()),
+)
+
+
+def _words(name: str, value: object) -> str:
+    if value is None:
+        return _NONE[name]
+    return next((say(value) for kind, say in _WORDS if isinstance(value, kind)), str(value))

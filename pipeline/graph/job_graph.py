@@ -1,0 +1,151 @@
+"""JobGraph: what runs. Neighbours that may be fused are one vertex, the edges that are left are transfers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.core.config import JobConfig
+from pipeline.core.errors import ConfigError
+from pipeline.graph.chaining import Link, why_not_fused
+from pipeline.graph.stream_graph import Partitioning, StreamEdge, StreamGraph, StreamNode
+from pipeline.graph.validate import most_subtasks
+from pipeline.operators.key_by import KeyBy
+
+
+@dataclass(frozen=True, slots=True)
+class JobVertex:
+    """A line of nodes that run as one: direct calls inside, no queue, no thread switch.
+
+    Args:
+        id: the id of its first node.
+        nodes: in the order of the stream.
+        parallelism: how many subtasks it runs as.
+    """
+
+    id: int
+    nodes: tuple[StreamNode, ...]
+    parallelism: int
+
+    @property
+    def name(self) -> str:
+        """Return the names of its nodes, as `Source+Map+Filter`."""
+        return "+".join(node.name for node in self.nodes)
+
+    @property
+    def is_exchange(self) -> bool:
+        """Whether it is a KeyBy: a vertex of the plan that runs inside the vertex before it."""
+        return isinstance(self.nodes[0].definition, KeyBy)
+
+
+@dataclass(frozen=True, slots=True)
+class JobEdge:
+    """A transfer between two vertices: a chain break.
+
+    Args:
+        source, target: ids of vertices.
+        stream_edge: the edge of the StreamGraph that it is.
+        partitioning: as that edge's, or rebalance where the number of subtasks changes.
+        reason: why its two ends were not fused.
+    """
+
+    source: int
+    target: int
+    stream_edge: StreamEdge
+    partitioning: Partitioning
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobGraph:
+    """The vertices of a job and the transfers between them.
+
+    Args:
+        stream: the graph it was made from.
+        vertices: in an order in which each stands behind its inputs.
+        edges: in the order of the StreamGraph's.
+    """
+
+    stream: StreamGraph
+    vertices: tuple[JobVertex, ...]
+    edges: tuple[JobEdge, ...]
+
+    def vertex(self, vertex_id: int) -> JobVertex:
+        """Return the vertex of an id."""
+        return next(vertex for vertex in self.vertices if vertex.id == vertex_id)
+
+    def inputs(self, vertex_id: int) -> Sequence[JobEdge]:
+        """Return the transfers into a vertex."""
+        return [edge for edge in self.edges if edge.target == vertex_id]
+
+    def outputs(self, vertex_id: int) -> Sequence[JobEdge]:
+        """Return the transfers out of a vertex, side outputs included."""
+        return [edge for edge in self.edges if edge.source == vertex_id]
+
+
+def build_job_graph(stream: StreamGraph, config: JobConfig) -> JobGraph:
+    """Fuse what may be fused.
+
+    Args:
+        stream: a validated graph.
+        config: settings in which nothing is unset.
+
+    Raises:
+        ConfigError: an operator's parallelism is above the job's `max_parallelism`.
+    """
+    parallelism = {node.id: _parallelism(node, config) for node in stream.nodes}
+    broken = {edge: why_not_fused(_link(stream, edge, parallelism, config)) for edge in stream.edges}
+    vertex_of = _chains(stream, broken)
+    vertices: dict[int, list[StreamNode]] = {}
+    for node in stream.nodes:
+        vertices.setdefault(vertex_of[node.id], []).append(node)
+    return JobGraph(
+        stream,
+        tuple(JobVertex(head, tuple(nodes), parallelism[head]) for head, nodes in vertices.items()),
+        tuple(
+            JobEdge(vertex_of[edge.source], edge.target, edge, _partitioning(edge, parallelism), reason)
+            for edge, reason in broken.items()
+            if reason is not None
+        ),
+    )
+
+
+def _parallelism(node: StreamNode, config: JobConfig) -> int:
+    most = most_subtasks(node)
+    if node.parallelism is None:
+        return config.parallelism if most is None else min(config.parallelism, most)
+    if node.parallelism > config.max_parallelism:
+        raise ConfigError(
+            f"{node} has parallelism {node.parallelism}, above max_parallelism {config.max_parallelism}",
+            hint="lower its with_parallelism, or raise JobConfig(max_parallelism=…) before the job has state",
+        )
+    return node.parallelism
+
+
+def _link(stream: StreamGraph, edge: StreamEdge, parallelism: Mapping[int, int], config: JobConfig) -> Link:
+    return Link(
+        edge=edge,
+        upstream=stream.nodes[edge.source],
+        downstream=stream.nodes[edge.target],
+        upstream_outputs=len(stream.outputs(edge.source)),
+        downstream_inputs=len(stream.inputs(edge.target)),
+        upstream_parallelism=parallelism[edge.source],
+        downstream_parallelism=parallelism[edge.target],
+        backpressure=config.backpressure,
+    )
+
+
+def _chains(stream: StreamGraph, broken: Mapping[StreamEdge, str | None]) -> dict[int, int]:
+    """Return for each node the head of its chain: itself, or that of the node it is fused with."""
+    fused_with = {edge.target: edge.source for edge, reason in broken.items() if reason is None}
+    heads: dict[int, int] = {}
+    for node in stream.nodes:
+        heads[node.id] = heads[fused_with[node.id]] if node.id in fused_with else node.id
+    return heads
+
+
+def _partitioning(edge: StreamEdge, parallelism: Mapping[int, int]) -> Partitioning:
+    changes = parallelism[edge.source] != parallelism[edge.target]
+    return (
+        Partitioning.REBALANCE if changes and edge.partitioning is Partitioning.FORWARD else edge.partitioning
+    )

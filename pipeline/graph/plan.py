@@ -1,0 +1,163 @@
+"""The plan: the JobGraph as the runtime wires it, each KeyBy turned into an exchange of two vertices."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.core.errors import GraphError
+from pipeline.core.policy import SideTag
+from pipeline.graph.job_graph import JobEdge, JobGraph, JobVertex
+from pipeline.graph.stream_graph import Partitioning, StreamGraph, StreamNode
+from pipeline.operators.base import Function
+from pipeline.operators.key_by import KeyBy
+from pipeline.operators.window import AssignWindows
+from pipeline.windows.watermarks import WatermarkStrategy
+
+
+@dataclass(frozen=True, slots=True)
+class PlanVertex:
+    """A chain to run.
+
+    Args:
+        id: unique in the plan; that of its JobVertex.
+        name: as `Source+Map+Filter`; unique in the plan, by a `#2` where another vertex has the same.
+        nodes: in the order of the stream; a source can only be the first, a sink only the last.
+        parallelism: how many subtasks it runs as.
+        carry_origins: whether a vertex behind it dead-letters, so that origins must travel with its output.
+    """
+
+    id: int
+    name: str
+    nodes: tuple[StreamNode, ...]
+    parallelism: int
+    carry_origins: bool
+
+    @property
+    def watermarks(self) -> WatermarkStrategy | None:
+        """How its source tells event time; None if it has no source or that has no event time."""
+        return self.nodes[0].watermarks
+
+
+@dataclass(frozen=True, slots=True)
+class PlanEdge:
+    """A queue, or one per pair of subtasks, between two vertices.
+
+    Args:
+        source: id of the vertex records come from.
+        source_node: id of the node in it whose output they are.
+        target: id of the vertex they go to.
+        partitioning: which subtask of `target` gets a record.
+        input_index: which input of the first node of `target` it is.
+        side_tag: the side output of `source_node` that is read; None for its main output.
+        key_by: the KeyBy that it goes through, None if there is none.
+    """
+
+    source: int
+    source_node: int
+    target: int
+    partitioning: Partitioning
+    input_index: int
+    side_tag: SideTag | None
+    key_by: StreamNode | None
+
+    @property
+    def selector(self) -> Function | None:
+        """The function that gives a record's key; None where records are not partitioned by key."""
+        if self.key_by is None or not isinstance(self.key_by.definition, KeyBy):
+            return None
+        return self.key_by.definition.selector
+
+    @property
+    def selector_uid(self) -> str | None:
+        """The uid of its KeyBy, for error messages."""
+        return None if self.key_by is None else self.key_by.uid
+
+
+@dataclass(frozen=True, slots=True)
+class JobPlan:
+    """All that the runtime needs to know of a job's shape.
+
+    Args:
+        stream: what the user wrote, for names and facts of the whole job.
+        vertices: in an order in which each stands behind its inputs.
+        edges: between them.
+    """
+
+    stream: StreamGraph
+    vertices: tuple[PlanVertex, ...]
+    edges: tuple[PlanEdge, ...]
+
+    def vertex(self, vertex_id: int) -> PlanVertex:
+        """Return the vertex of an id."""
+        return next(vertex for vertex in self.vertices if vertex.id == vertex_id)
+
+
+def physical(job_graph: JobGraph) -> JobPlan:
+    """Turn a JobGraph into a plan.
+
+    Raises:
+        GraphError: the job has an operator that this version can draw but not run.
+    """
+    _can_run(job_graph.stream)
+    edges = [
+        _plan_edge(job_graph, edge)
+        for edge in job_graph.edges
+        if not job_graph.vertex(edge.target).is_exchange
+    ]
+    chains = [vertex for vertex in job_graph.vertices if not vertex.is_exchange]
+    carriers = _before_dead_letters(chains, edges)
+    vertices = [
+        PlanVertex(vertex.id, name, vertex.nodes, vertex.parallelism, vertex.id in carriers)
+        for vertex, name in zip(chains, _unique_names(chains), strict=True)
+    ]
+    return JobPlan(job_graph.stream, tuple(vertices), tuple(edges))
+
+
+def _before_dead_letters(chains: Sequence[JobVertex], edges: Sequence[PlanEdge]) -> set[int]:
+    """Return the vertices that have one behind them which dead-letters, at any distance."""
+    dead_lettering = {
+        vertex.id for vertex in chains if any(node.dead_letters is not None for node in vertex.nodes)
+    }
+    carriers: set[int] = set()
+    for edge in sorted(edges, key=lambda edge: -edge.target):  # ids rise along the stream
+        if edge.target in dead_lettering | carriers:
+            carriers.add(edge.source)
+    return carriers
+
+
+def _unique_names(chains: Sequence[JobVertex]) -> list[str]:
+    seen: Counter[str] = Counter()
+    names: list[str] = []
+    for vertex in chains:
+        seen[vertex.name] += 1
+        names.append(vertex.name if seen[vertex.name] == 1 else f"{vertex.name}#{seen[vertex.name]}")
+    return names
+
+
+def _plan_edge(job_graph: JobGraph, edge: JobEdge) -> PlanEdge:
+    """Follow a transfer back through the KeyBy it comes from, if any."""
+    origin, key_by = edge, None
+    exchange = job_graph.vertex(edge.source)
+    if exchange.is_exchange:
+        key_by = exchange.nodes[0]
+        (origin,) = job_graph.inputs(exchange.id)
+    return PlanEdge(
+        source=origin.source,
+        source_node=origin.stream_edge.source,
+        target=edge.target,
+        partitioning=edge.partitioning,
+        input_index=edge.stream_edge.input_index,
+        side_tag=origin.stream_edge.side_tag,
+        key_by=key_by,
+    )
+
+
+def _can_run(stream: StreamGraph) -> None:
+    for node in stream.nodes:
+        if isinstance(node.definition, AssignWindows):
+            raise GraphError(
+                f"{node}: windows can be planned and explained, but this version does not run them",
+                hint="use key_by(…).reduce(…) or .aggregate(…) without a window",
+            ).located(job=stream.job, operator=node.uid)

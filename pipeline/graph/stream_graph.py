@@ -1,0 +1,160 @@
+"""StreamGraph: what the user wrote, one node for each source, operator and sink; it holds no running part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from pipeline.core.functions import FunctionRef
+from pipeline.core.job import JobMode
+from pipeline.core.policy import DEAD_LETTERS, ErrorPolicy, SideTag
+from pipeline.operators.base import Chaining, OperatorSpec
+from pipeline.spi.sink import AnySink
+from pipeline.spi.source import Source
+from pipeline.windows.watermarks import WatermarkStrategy
+
+Definition = Source[Any] | OperatorSpec | AnySink[Any]
+
+
+class Partitioning(StrEnum):
+    """Which subtask of the target a record goes to."""
+
+    FORWARD = "forward"  # the one of the same number
+    REBALANCE = "rebalance"  # in turn
+    HASH = "hash"  # by key
+    BROADCAST = "broadcast"  # to all
+
+
+@dataclass(frozen=True, slots=True)
+class StreamNode:
+    """A source, an operator or a sink.
+
+    Args:
+        id: its number in the graph; a node's inputs have smaller ones.
+        uid: what its state, its marks and its metrics are filed under.
+        stable: whether the uid names this node whatever else changes in the job; one that does not
+            is for display only and never matches state.
+        kind: `map`, `reduce`, …; of a source or sink its connector's: `kafka`.
+        name: what stands in the name of its vertex: `Map`, or what the user called it.
+        definition: the source, the operator's spec or the sink itself.
+        functions: where the user's functions are written, the one that names the operator first.
+        written_at: `file:line` at which it was added to the job, None where that is not known.
+        parallelism: what the user asked for; None for the job's.
+        chaining: what it allows of its neighbours.
+        watermarks: of a source, how it tells event time.
+    """
+
+    id: int
+    uid: str
+    stable: bool
+    kind: str
+    name: str
+    definition: Definition
+    functions: tuple[FunctionRef, ...]
+    written_at: str | None
+    parallelism: int | None
+    chaining: Chaining
+    watermarks: WatermarkStrategy | None
+
+    @property
+    def source(self) -> Source[Any] | None:
+        return self.definition if isinstance(self.definition, Source) else None
+
+    @property
+    def spec(self) -> OperatorSpec | None:
+        return self.definition if isinstance(self.definition, OperatorSpec) else None
+
+    @property
+    def sink(self) -> AnySink[Any] | None:
+        return self.definition if isinstance(self.definition, AnySink) else None
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether a checkpoint holds something of it; positions and transactions count."""
+        return self.spec is None or self.spec.keeps_state
+
+    @property
+    def on_error(self) -> ErrorPolicy | None:
+        """What happens to a record its function cannot handle; None where it has no function for that."""
+        policy = getattr(self.definition, "on_error", None)
+        return policy if isinstance(policy, ErrorPolicy) else None
+
+    @property
+    def dead_letters(self) -> SideTag | None:
+        """The side output it sends dead letters to, None if it sends none."""
+        policy = self.on_error
+        if policy is None or policy.kind != "dead_letter":
+            return None
+        return policy.tag or DEAD_LETTERS
+
+    def __str__(self) -> str:
+        """Return what error messages call it: its uid and where to find it."""
+        first = self.functions[0] if self.functions else None
+        where = self.written_at if first is None or first.file is None else f"{first.file}:{first.line}"
+        return self.uid if where is None else f"{self.uid} ({where})"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEdge:
+    """Records flow from one node to another.
+
+    Args:
+        source, target: ids of nodes.
+        partitioning: which subtask of the target a record goes to.
+        side_tag: the side output of `source` that is read; None for its main output.
+        input_index: which input of `target` it is, from 0.
+    """
+
+    source: int
+    target: int
+    partitioning: Partitioning
+    side_tag: SideTag | None = None
+    input_index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StreamGraph:
+    """A job as the user wrote it.
+
+    Args:
+        job: the job's name.
+        mode: what kind of job it is.
+        nodes: in an order in which each stands behind its inputs; `nodes[id].id == id`.
+        edges: grouped by their target, in the order of its inputs.
+    """
+
+    job: str
+    mode: JobMode
+    nodes: tuple[StreamNode, ...]
+    edges: tuple[StreamEdge, ...]
+
+    @property
+    def sources(self) -> Sequence[StreamNode]:
+        return [node for node in self.nodes if node.source is not None]
+
+    @property
+    def sinks(self) -> Sequence[StreamNode]:
+        return [node for node in self.nodes if node.sink is not None]
+
+    def inputs(self, node: int) -> Sequence[StreamEdge]:
+        """Return the edges into a node, in the order of its inputs."""
+        return [edge for edge in self.edges if edge.target == node]
+
+    def outputs(self, node: int) -> Sequence[StreamEdge]:
+        """Return the edges out of a node's main output; side outputs are not among them."""
+        return [edge for edge in self.edges if edge.source == node and edge.side_tag is None]
+
+    def upstream_sources(self, node: int) -> Sequence[StreamNode]:
+        """Return the sources whose records reach a node."""
+        reached = {node}
+        for edge in reversed(self.edges):  # targets rise, so each is met behind all it feeds
+            if edge.target in reached:
+                reached.add(edge.source)
+        return [source for source in self.sources if source.id in reached]
+
+    @property
+    def resumable(self) -> bool:
+        """False if a source can only start over: the job is then one epoch."""
+        return all(node.source.info.resumable for node in self.nodes if node.source is not None)

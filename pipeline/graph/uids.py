@@ -1,0 +1,62 @@
+"""The uid of each node: given by the user, or kind and name of its function or target; never its position."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class UidRequest:
+    """What a node's uid is made from.
+
+    Args:
+        given: the user's own choice, None for the default.
+        default: kind and name of function or target.
+        nameless: whether `default` stands on a lambda, which any other lambda could take the place of.
+        keeps_state: whether state is filed under the uid.
+    """
+
+    given: str | None
+    default: str
+    nameless: bool
+    keeps_state: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Uid:
+    """A node's uid, and whether it names the node whatever else changes in the job."""
+
+    text: str
+    stable: bool
+
+
+def assign_uids(requests: Sequence[UidRequest]) -> list[Uid]:
+    """Give each node its uid, in the order of the nodes.
+
+    Where a default is not unique, `#2`, `#3` … tell the nodes apart for people; such a uid is not
+    stable, nor is that of the node that kept the bare name, since a change of the job may swap them.
+    Uids the user gave stay as they are, also where two are equal: that is for the validation to refuse.
+    """
+    wanted = Counter(request.given or request.default for request in requests)
+    taken = {request.given for request in requests if request.given is not None}
+    uids: dict[int, Uid] = {}
+    # what keeps state comes first, so that it is the other kind that gets a number
+    for index in sorted(range(len(requests)), key=lambda index: not requests[index].keeps_state):
+        request = requests[index]
+        if request.given is not None:
+            uids[index] = Uid(request.given, stable=True)
+            continue
+        text = _untaken(request.default, taken)
+        taken.add(text)
+        uids[index] = Uid(text, stable=wanted[request.default] == 1 and not request.nameless)
+    return [uids[index] for index in range(len(requests))]
+
+
+def _untaken(default: str, taken: set[str]) -> str:
+    text, number = default, 1
+    while text in taken:
+        number += 1
+        text = f"{default}#{number}"
+    return text

@@ -1,0 +1,98 @@
+"""What a StreamGraph must satisfy before anything is planned or started."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from pipeline.core.errors import GraphError
+from pipeline.graph.stream_graph import StreamGraph, StreamNode
+
+
+def validate(graph: StreamGraph, *, checkpointed: bool) -> None:
+    """Refuse a graph that cannot run or would lose records.
+
+    Args:
+        graph: what the user wrote.
+        checkpointed: whether the job takes checkpoints, so that state must be found again by its uid.
+
+    Raises:
+        GraphError: names the operator with file and line, and says what to do.
+    """
+    _has_a_source(graph)
+    _every_stream_ends_in_a_sink(graph)
+    _given_uids_are_unique(graph)
+    _side_outputs_have_a_writer(graph)
+    _dead_letters_have_a_reader(graph)
+    _parallelism_is_possible(graph)
+    if checkpointed:
+        _state_can_be_found_again(graph)
+
+
+def _has_a_source(graph: StreamGraph) -> None:
+    if not graph.sources:
+        raise GraphError("the job has no source", hint="begin with .source(…)").located(job=graph.job)
+
+
+def _every_stream_ends_in_a_sink(graph: StreamGraph) -> None:
+    for node in graph.nodes:
+        if node.sink is None and not graph.outputs(node.id):
+            raise _error(graph, node, f"the stream behind {node} has no sink", "end it with .sink(…)")
+
+
+def _given_uids_are_unique(graph: StreamGraph) -> None:
+    uids = Counter(node.uid for node in graph.nodes)
+    for node in reversed(graph.nodes):
+        if uids[node.uid] > 1:
+            first = next(other for other in graph.nodes if other.uid == node.uid)
+            message = f"two operators have the uid {node.uid!r}: {first} and {node}"
+            raise _error(graph, node, message, "give each a uid of its own")
+
+
+def _side_outputs_have_a_writer(graph: StreamGraph) -> None:
+    for edge in graph.edges:
+        writer = graph.nodes[edge.source]
+        if edge.side_tag is not None and edge.side_tag != writer.dead_letters:
+            message = f"{writer} sends nothing to the side output {edge.side_tag.name!r}"
+            hint = "read it right behind the operator with on_error=ErrorPolicy.dead_letter(tag)"
+            raise _error(graph, writer, message, hint)
+
+
+def _dead_letters_have_a_reader(graph: StreamGraph) -> None:
+    read = {(edge.source, edge.side_tag) for edge in graph.edges}
+    for node in graph.nodes:
+        tag = node.dead_letters
+        if tag is not None and (node.id, tag) not in read:
+            message = f"nobody reads the dead letters of {node}: they would be lost"
+            hint = (
+                "add stream.side_output(tag).sink(…) behind it, or use ErrorPolicy.skip() to count and drop"
+            )
+            raise _error(graph, node, message, hint)
+
+
+def _parallelism_is_possible(graph: StreamGraph) -> None:
+    for node in graph.nodes:
+        most = most_subtasks(node)
+        if node.parallelism is not None and most is not None and node.parallelism > most:
+            message = f"{node} can run as at most {most} subtask(s), asked were {node.parallelism}"
+            raise _error(graph, node, message, "leave out its with_parallelism")
+
+
+def most_subtasks(node: StreamNode) -> int | None:
+    """Return the most subtasks a node can run as; None for any number."""
+    if node.source is not None:
+        return 1  # sources are not split among subtasks yet
+    return None if node.sink is None else node.sink.info.max_parallelism
+
+
+def _state_can_be_found_again(graph: StreamGraph) -> None:
+    for node in graph.nodes:
+        if node.keeps_state and not node.stable:
+            nameless = bool(node.functions) and node.functions[0].is_lambda
+            why = "a lambda gives it no name" if nameless else "its default uid is not its alone"
+            message = f"{node} keeps state in a checkpointed job, but {why}"
+            method = node.kind if node.spec is not None else ("source" if node.source is not None else "sink")
+            raise _error(graph, node, message, f'give it one: .{method}(…, uid="…")')
+
+
+def _error(graph: StreamGraph, node: StreamNode, message: str, hint: str) -> GraphError:
+    return GraphError(message, hint=hint).located(job=graph.job, operator=node.uid)

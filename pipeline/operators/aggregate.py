@@ -1,0 +1,99 @@
+"""aggregate: fold the records of each key into an accumulator, and give its result for every record."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, Final
+
+from pipeline.core.policy import ErrorPolicy
+from pipeline.operators.base import Function, OperatorFactory
+from pipeline.operators.failure import DROPPED, Failures, Survivors
+from pipeline.operators.keyed_fold import KeyedFold
+from pipeline.spi.operator import OperatorContext
+from state.descriptors import AggregateFunction, AggregatingStateDescriptor
+
+_ABSENT: Final[Any] = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate(OperatorFactory):
+    """An aggregate that gives its result after each record.
+
+    Args:
+        aggregate: what is computed.
+        selector: the key of a record, that of the `KeyBy` before it.
+        on_error: what happens to a record on which `selector`, `add` or `get_result` raises. A
+            record that was added stays added if only `get_result` raises.
+        value_type: declares classes of the user's that occur in accumulators (see `StateDescriptor`).
+    """
+
+    kind: ClassVar[str] = "aggregate"
+
+    aggregate: AggregateFunction[Any, Any, Any]
+    selector: Function
+    on_error: ErrorPolicy = ErrorPolicy()
+    value_type: Any = None
+
+    @property
+    def functions(self) -> Sequence[Function]:
+        return (self.aggregate.add,)
+
+    @property
+    def keeps_state(self) -> bool:
+        return True
+
+    def describe(self) -> str:
+        return "" if self.on_error == ErrorPolicy() else f"on error: {self.on_error.describe()}"
+
+    def create_operator(self) -> AggregateOperator:
+        return AggregateOperator(self)
+
+
+class AggregateOperator(KeyedFold):
+    """The running part of `Aggregate`."""
+
+    def __init__(self, spec: Aggregate) -> None:
+        descriptor = AggregatingStateDescriptor(
+            name="accumulator", value_type=spec.value_type, aggregate=spec.aggregate
+        )
+        super().__init__(spec.selector, spec.on_error, descriptor)
+        self._aggregate = spec.aggregate
+
+    def open(self, ctx: OperatorContext) -> None:
+        super().open(ctx)
+        self._adding = Failures(self._aggregate.add, self._policy, ctx)
+        self._concluding = Failures(self._aggregate.get_result, self._policy, ctx)
+
+    def _fold(
+        self,
+        state: MutableMapping[Any, Any],
+        keys: Sequence[Any],
+        values: Sequence[Any],
+        results: list[Any],
+        survivors: Survivors,
+    ) -> None:
+        add, create = self._aggregate.add, self._aggregate.create_accumulator
+        get_result, append = self._aggregate.get_result, results.append
+        for key, value in zip(keys, values, strict=True):
+            known = state.get(key, _ABSENT)
+            try:
+                accumulator = add(value, create() if known is _ABSENT else known)
+            except Exception as error:  # noqa: BLE001 - whatever the user's function raises
+                again = partial(self._add, value, known)
+                accumulator = survivors.recover(self._adding, error, again, results)
+                if accumulator is DROPPED:
+                    continue
+            state[key] = accumulator
+            try:
+                append(get_result(accumulator))
+            except Exception as error:  # noqa: BLE001 - whatever the user's function raises
+                again = partial(get_result, accumulator)
+                result = survivors.recover(self._concluding, error, again, results)
+                if result is not DROPPED:
+                    append(result)
+
+    def _add(self, value: Any, known: Any) -> Any:
+        accumulator = self._aggregate.create_accumulator() if known is _ABSENT else known
+        return self._aggregate.add(value, accumulator)

@@ -1,0 +1,122 @@
+"""What becomes of a record that an operator's function cannot handle, decided in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from pipeline.core.errors import UserFunctionError
+from pipeline.core.functions import function_ref
+from pipeline.core.policy import DEAD_LETTERS, ErrorPolicy
+from pipeline.core.records import Batch, DeadLetter, Origin
+from pipeline.spi.operator import OperatorContext
+
+DROPPED: Final[Any] = object()
+"""Stands for the result of a call that was given up."""
+
+
+class Failures:
+    """Applies an error policy to the calls of one function that raise.
+
+    Args:
+        function: the user's function, named in errors and dead letters.
+        policy: what to do.
+        ctx: where failed records are counted, dead letters go and pauses are spent.
+    """
+
+    def __init__(self, function: Callable[..., Any], policy: ErrorPolicy, ctx: OperatorContext) -> None:
+        self._function = function_ref(function)
+        self._policy = policy
+        self._ctx = ctx
+
+    def recover(self, error: Exception, again: Callable[[], Any], value: Any, origin: Origin | None) -> Any:
+        """Repeat a call as often as the policy allows; return its result, or `DROPPED` for a lost record.
+
+        Args:
+            error: what the call raised.
+            again: makes the same call.
+            value: the record the call was made for.
+            origin: where that was read.
+
+        Raises:
+            UserFunctionError: the policy is to fail.
+        """
+        for _ in range(self._policy.attempts):
+            self._ctx.pause(self._policy.delay)
+            try:
+                return again()
+            except Exception as latest:  # noqa: BLE001 - whatever the user's function raises
+                error = latest
+        match self._policy.kind:
+            case "skip":
+                self._ctx.count_failed(1)
+            case "dead_letter":
+                self._dead_letter(error, value, origin)
+            case _:
+                raise self._failed(error, origin) from error
+        return DROPPED
+
+    def _dead_letter(self, error: Exception, value: Any, origin: Origin | None) -> None:
+        letter = DeadLetter(value, _describe(error), self._ctx.uid, str(self._function), origin)
+        self._ctx.side_output(self._policy.tag or DEAD_LETTERS, [letter])
+        self._ctx.count_failed(1)
+
+    def _failed(self, error: Exception, origin: Origin | None) -> UserFunctionError:
+        return UserFunctionError(
+            f"{self._function.name} raised {_describe(error)}",
+            hint="mend the function, or give the operator another on_error: skip, retry or dead-letter",
+        ).located(
+            job=self._ctx.job_name,
+            operator=self._ctx.uid,
+            function=str(self._function),
+            position=None if origin is None else str(origin),
+        )
+
+
+class Survivors:
+    """Keeps timestamps and origins aligned while records of a batch are dropped.
+
+    Records are dealt with in their order, so the next one's index follows from how many results
+    there are and how many records were dropped: the loop over the batch need not count.
+
+    Args:
+        batch: the records, one result for each that is not dropped.
+    """
+
+    def __init__(self, batch: Batch[Any]) -> None:
+        self._batch = batch
+        self._dropped: list[int] = []
+
+    def recover(
+        self, failures: Failures, error: Exception, again: Callable[[], Any], results: Sequence[Any]
+    ) -> Any:
+        """Do as `Failures.recover` does for the record behind those that gave `results`."""
+        index = len(results) + len(self._dropped)
+        outcome = failures.recover(error, again, self._batch.values[index], self.origin(results))
+        if outcome is DROPPED:
+            self._dropped.append(index)
+        return outcome
+
+    def origin(self, results: Sequence[Any]) -> Origin | None:
+        """Return where the record behind those that gave `results` was read."""
+        origins = self._batch.origins
+        return None if origins is None else origins[len(results) + len(self._dropped)]
+
+    def batch_of(self, results: Sequence[Any]) -> Batch[Any]:
+        """Return the results as a batch, with the timestamps and origins of their records."""
+        return Batch(results, self._left(self._batch.timestamps), self._left(self._batch.origins))
+
+    def records(self) -> Batch[Any]:
+        """Return the records that were not dropped."""
+        return self.batch_of(self._left(self._batch.values))
+
+    def _left(self, items: Any) -> Any:
+        if items is None or not self._dropped:
+            return items
+        dropped = set(self._dropped)
+        return [item for index, item in enumerate(items) if index not in dropped]
+
+
+def _describe(error: Exception) -> str:
+    message = str(error)
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__

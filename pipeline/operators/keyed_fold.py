@@ -1,0 +1,75 @@
+"""What the running reduce and aggregate share: keys, state by batch, errors, alignment."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import MutableMapping, Sequence
+from functools import partial
+from typing import Any
+
+from pipeline.core.errors import StateError
+from pipeline.core.policy import ErrorPolicy
+from pipeline.core.records import Batch
+from pipeline.operators.base import Function
+from pipeline.operators.failure import DROPPED, Failures, Survivors
+from pipeline.spi.operator import OperatorContext, StreamOperator
+from state.backend import StateTable
+from state.descriptors import StateDescriptor
+
+
+class KeyedFold(StreamOperator[Any, Any]):
+    """Takes each record into the state of its key and gives the result so far for every record.
+
+    Args:
+        selector: the key of a record.
+        policy: for the calls that raise. What a function changed in place before it raised stays.
+        descriptor: the one state.
+    """
+
+    def __init__(self, selector: Function, policy: ErrorPolicy, descriptor: StateDescriptor) -> None:
+        self._selector = selector
+        self._policy = policy
+        self._descriptor = descriptor
+
+    def open(self, ctx: OperatorContext) -> None:
+        self._uid = ctx.uid
+        self._table: StateTable[Any] = ctx.keyed_state.table(self._descriptor)
+        self._selecting = Failures(self._selector, self._policy, ctx)
+
+    def process_batch(self, batch: Batch[Any]) -> Batch[Any]:
+        batch, keys = self._select(batch)
+        survivors = Survivors(batch)
+        results: list[Any] = []
+        state = self._table.batch(keys)
+        try:
+            self._fold(state, keys, batch.values, results, survivors)
+        except StateError as error:  # a result that cannot be stored
+            origin = survivors.origin(results)
+            error.located(operator=self._uid, position=None if origin is None else str(origin))
+            raise
+        return survivors.batch_of(results)
+
+    @abstractmethod
+    def _fold(
+        self,
+        state: MutableMapping[Any, Any],
+        keys: Sequence[Any],
+        values: Sequence[Any],
+        results: list[Any],
+        survivors: Survivors,
+    ) -> None:
+        """Take each value into the state of its key and append the result so far to `results`."""
+
+    def _select(self, batch: Batch[Any]) -> tuple[Batch[Any], list[Any]]:
+        """Return the keys, and the records for which there is one."""
+        selector, survivors = self._selector, Survivors(batch)
+        keys: list[Any] = []
+        append = keys.append
+        for value in batch.values:
+            try:
+                append(selector(value))
+            except Exception as error:  # noqa: BLE001 - whatever the user's function raises
+                key = survivors.recover(self._selecting, error, partial(selector, value), keys)
+                if key is not DROPPED:
+                    append(key)
+        return survivors.records(), keys

@@ -1,0 +1,160 @@
+"""The arithmetic of demand, in one place: how `request(n)` adds up, is used up and is asked for again.
+
+`n` counts records, whatever batches they travel in. The rules are those of reactive-streams 1.0.4
+(3.9: n must be positive; 3.17: demand saturates at 2^63 - 1, which means "without limit") and the
+75 % rule of Project Reactor's `Operators.unboundedOrLimit`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Final
+
+UNBOUNDED: Final = 2**63 - 1
+"""Demand without limit: never counted down."""
+
+MAX_BOUND: Final = 8192
+"""Records: above it a hand-over gains nothing and a barrier only waits longer (DESIGN section 3)."""
+
+FIRST_BOUND: Final = 32
+"""Records: small enough not to hold a barrier up before the consumer's rate is known."""
+
+
+def validate_request(n: int) -> int:
+    """Return `n`, or raise ValueError if it breaks rule 3.9."""
+    if n <= 0:
+        raise ValueError(f"rule 3.9: request(n) needs n > 0, not {n}")
+    return n
+
+
+def add_cap(requested: int, n: int) -> int:
+    """Add demand; the sum saturates at `UNBOUNDED`.
+
+    Example:
+        >>> add_cap(UNBOUNDED, 1) == UNBOUNDED
+        True
+    """
+    return min(requested + n, UNBOUNDED)
+
+
+def produced(requested: int, n: int) -> int:
+    """Take `n` delivered records off the demand; unbounded demand stays unbounded."""
+    return requested if requested == UNBOUNDED else requested - n
+
+
+def low_tide(bound: int) -> int:
+    """How many of `bound` requested records are consumed before more are asked for: three quarters.
+
+    Example:
+        >>> [low_tide(n) for n in (100, 40, 256, 4, 3, 1)]
+        [75, 30, 192, 3, 3, 1]
+    """
+    return UNBOUNDED if bound == UNBOUNDED else bound - (bound >> 2)
+
+
+class AdaptiveBound:
+    """How many records a consumer may have in front of it: about one second of what it takes.
+
+    It starts small, at most doubles from one observation to the next, and stays between 1 and
+    `maximum`, so that a slow consumer holds a barrier up for about a second and a fast one is
+    handed thousands together.
+
+    Args:
+        maximum: records.
+    """
+
+    __slots__ = ("_maximum", "_rate", "value")
+
+    def __init__(self, maximum: int = MAX_BOUND) -> None:
+        self._maximum = maximum
+        self._rate = 0.0
+        self.value = min(FIRST_BOUND, maximum)
+
+    def observe(self, records: int, seconds: float) -> None:
+        """Learn that `records` took `seconds`; a half of the estimate is the newest observation."""
+        if records <= 0:
+            return
+        rate = records / max(seconds, 1e-6)
+        self._rate = rate if self._rate == 0.0 else (self._rate + rate) / 2
+        self.value = max(1, min(self._maximum, self.value * 2, int(self._rate)))
+
+    def limit(self, records: int) -> None:
+        """Bound it from outside as well, such as by the bytes that the records take."""
+        self.value = max(1, min(self.value, records))
+
+
+class Prefetch:
+    """When to ask for more: once three quarters of the bound have been consumed.
+
+    The bound may change at any time; what is outstanding follows it with the next request.
+    """
+
+    __slots__ = ("outstanding",)
+
+    def __init__(self) -> None:
+        self.outstanding = 0
+
+    def first(self, bound: int) -> int:
+        """Return the first request."""
+        self.outstanding = bound
+        return bound
+
+    def consumed(self, records: int, bound: int) -> int:
+        """Take note of consumed records and return how many to request now; 0 for none."""
+        if self.outstanding == UNBOUNDED:
+            return 0
+        self.outstanding -= records
+        if self.outstanding > bound - low_tide(bound):
+            return 0
+        missing = bound - self.outstanding
+        self.outstanding = bound
+        return missing
+
+
+class SharedDemand:
+    """The demand of several consumers of one stream: the least of theirs.
+
+    Each record goes to one of them or to all. What may be asked of upstream is what the neediest
+    still takes; what was asked for and has not come yet stays counted, so that no consumer is ever
+    sent more than it wanted.
+
+    Args:
+        consumers: how many.
+        request: called with each increase, outside the lock.
+    """
+
+    def __init__(self, consumers: int, request: Callable[[int], None]) -> None:
+        self._wanted = [0] * consumers
+        self._asked = 0
+        self._request = request
+        self._lock = threading.Lock()
+
+    def request(self, consumer: int, n: int) -> None:
+        """Add to what one consumer wants."""
+        with self._lock:
+            self._wanted[consumer] = add_cap(self._wanted[consumer], n)
+        self._ask()
+
+    def arrived(self, records: int) -> None:
+        """Count records that came from upstream."""
+        with self._lock:
+            self._asked = produced(self._asked, records)
+
+    def delivered(self, consumer: int, records: int) -> None:
+        """Count records handed to one consumer."""
+        with self._lock:
+            self._wanted[consumer] = produced(self._wanted[consumer], records)
+
+    def settle(self) -> None:
+        """Ask for what has become free: what went to one consumer did not use up the others' demand."""
+        self._ask()
+
+    def _ask(self) -> None:
+        with self._lock:
+            least = min(self._wanted)
+            more = least - self._asked if self._asked != UNBOUNDED else 0
+            if more > 0:
+                self._asked = least
+        if more > 0:
+            self._request(more)

@@ -1,0 +1,175 @@
+"""A producer with a thread of its own, behind `request(n)`: it may emit only what was asked for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Generic, TypeVar
+
+from pipeline.core.errors import InternalError
+from pipeline.reactive.demand import add_cap, produced, validate_request
+from pipeline.reactive.flux import Flux
+from pipeline.reactive.subscriber import Records, Subscriber
+
+T = TypeVar("T")
+
+
+class Interrupted(BaseException):
+    """Unwinds a producer's thread after a cancel; user code that catches Exception lets it through."""
+
+
+class ThreadProducer(Generic[T]):
+    """Runs a function in a named thread and hands what it emits to one subscriber.
+
+    The function waits for demand with `wait_demand`, emits with `next_batch` and `control`, and
+    returns at the end of the stream. It also serves as the subscription: `request` and `cancel` may
+    come from any thread, never run the function, and only wake it.
+
+    One condition guards demand and everything else the thread may wait for: whoever changes what
+    the thread looks at does so holding `condition` and notifies it.
+
+    Args:
+        run: called in the thread with this producer.
+        thread_name: names the thread.
+
+    Example:
+        >>> def run(producer):
+        ...     while n := producer.wait_demand():
+        ...         producer.next_batch(list(range(n)))
+        >>> producer = ThreadProducer(run, "numbers")
+        >>> disposable = producer.flux.subscribe(print)  # doctest: +SKIP
+        >>> producer.start()  # doctest: +SKIP
+    """
+
+    def __init__(self, run: Callable[[ThreadProducer[T]], None], thread_name: str) -> None:
+        self._run = run
+        self.condition = threading.Condition()
+        self._subscriber: Subscriber[T] | None = None
+        self._requested = 0
+        self._violation: ValueError | None = None
+        self._cancelled = False
+        self._thread = threading.Thread(target=self._main, name=thread_name, daemon=True)
+
+    # --- the stream ------------------------------------------------------------------------
+
+    @property
+    def flux(self) -> Flux[T]:
+        """The stream; one subscriber only, since there is one thread."""
+        return Flux(self._connect)
+
+    def _connect(self, subscriber: Subscriber[T]) -> None:
+        if self._subscriber is not None:
+            raise InternalError(f"{self._thread.name} has a subscriber already")
+        self._subscriber = subscriber
+        subscriber.on_subscribe(self)
+
+    # --- the subscription: any thread --------------------------------------------------------
+
+    def request(self, n: int) -> None:
+        """Add demand; rule 3.9's violation ends the stream with an error."""
+        with self.condition:
+            try:
+                self._requested = add_cap(self._requested, validate_request(n))
+            except ValueError as error:
+                self._violation = error
+            self.condition.notify()
+
+    def cancel(self) -> None:
+        """Ask the function to return; whatever it waits for here ends now."""
+        with self.condition:
+            self._cancelled = True
+            self.condition.notify_all()
+
+    def wake(self) -> None:
+        """Let the thread look again at what it waits for."""
+        with self.condition:
+            self.condition.notify_all()
+
+    # --- the thread's owner ------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the thread; call after the stream has its subscriber."""
+        self._thread.start()
+
+    def join(self, timeout: timedelta) -> bool:
+        """Wait for the thread to end; False if it has not within `timeout`."""
+        if self._thread.ident is None:
+            return True
+        self._thread.join(timeout.total_seconds())
+        return not self._thread.is_alive()
+
+    @property
+    def thread_name(self) -> str:
+        return self._thread.name
+
+    # --- the function: the thread only, save where noted ---------------------------------------
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether nothing more is wanted; any thread."""
+        return self._cancelled
+
+    @property
+    def requested(self) -> int:
+        """Records that may be emitted now; any thread."""
+        return self._requested
+
+    def wait_demand(self) -> int:
+        """Wait until records are wanted; return how many, or 0 after a cancel."""
+        self.wait_until(lambda: self._requested > 0)
+        return 0 if self._cancelled else self._requested
+
+    def wait_until(self, ready: Callable[[], bool]) -> bool:
+        """Wait until `ready()`, which is looked at holding `condition`; False after a cancel."""
+        with self.condition:
+            while not (ready() or self._cancelled or self._violation is not None):
+                self.condition.wait()
+        if self._violation is not None:
+            raise self._violation
+        return not self._cancelled
+
+    def pause(self, delay: timedelta) -> None:
+        """Wait for `delay`; a cancel ends it.
+
+        Raises:
+            Interrupted: the stream was cancelled meanwhile.
+        """
+        until = time.monotonic() + delay.total_seconds()
+        with self.condition:
+            while not self._cancelled and (left := until - time.monotonic()) > 0:
+                self.condition.wait(left)
+        if self._cancelled:
+            raise Interrupted
+
+    def next_batch(self, values: Records[T]) -> None:
+        """Hand on records that were asked for (rule 1.1: never more)."""
+        count = len(values)
+        with self.condition:
+            if count > self._requested:
+                raise InternalError(f"rule 1.1: {count} records emitted, {self._requested} requested")
+            self._requested = produced(self._requested, count)
+        self._downstream.on_next_batch(values)
+
+    def control(self, element: object) -> None:
+        """Hand on a control element; it needs no demand."""
+        self._downstream.on_control(element)
+
+    @property
+    def _downstream(self) -> Subscriber[T]:
+        if self._subscriber is None:
+            raise InternalError(f"{self._thread.name} runs without a subscriber")
+        return self._subscriber
+
+    def _main(self) -> None:
+        try:
+            self._run(self)
+        except Interrupted:
+            return
+        except Exception as error:  # noqa: BLE001 - the stream's end carries it
+            if not self._cancelled:
+                self._downstream.on_error(error)
+            return
+        if not self._cancelled:
+            self._downstream.on_completed()

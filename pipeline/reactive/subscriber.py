@@ -1,0 +1,56 @@
+"""Who takes part in a demand-aware stream: the subscription and the subscriber."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+T_contra = TypeVar("T_contra", contravariant=True)
+
+
+class Subscription(Protocol):
+    """The link from a subscriber to what is before it. Both calls may come from any thread."""
+
+    def request(self, n: int) -> None:
+        """Ask for `n` more records; may be called from within `on_next` and does not recurse."""
+        ...
+
+    def cancel(self) -> None:
+        """Want nothing more; a second call and any later request do nothing."""
+        ...
+
+
+class Records(Protocol[T_co]):
+    """Several records that travel together: a list, a `Batch`, anything with a length and slices."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[T_co]: ...
+    def __getitem__(self, cut: slice, /) -> Any: ...
+
+
+class Subscriber(Protocol[T_contra]):
+    """Receives `on_subscribe`, then at most as many records as it asked for, then at most one end.
+
+    Signals come one at a time. Control elements (barriers, watermarks, the end of the input) need
+    no demand but come behind the records before them.
+    """
+
+    def on_subscribe(self, subscription: Subscription) -> None: ...
+    def on_next_batch(self, values: Records[T_contra]) -> None: ...
+    def on_control(self, element: object) -> None: ...
+    def on_error(self, error: Exception) -> None: ...
+    def on_completed(self) -> None: ...
+
+
+class SingleRecordObserver(Protocol[T_contra]):
+    """What an observer needs at the least: the three signals of every Rx observer.
+
+    With `on_subscribe(subscription)` beside them it is in charge of its own demand; with
+    `on_next_batch` and `on_control` it also takes batches and control elements.
+    """
+
+    def on_next(self, value: T_contra) -> None: ...
+    def on_error(self, error: Exception) -> None: ...
+    def on_completed(self) -> None: ...

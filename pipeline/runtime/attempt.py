@@ -1,0 +1,489 @@
+"""One attempt at a job: open, restore, run, checkpoint, commit, close."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from checkpoint.barrier import CheckpointKind
+from checkpoint.coordinator import (
+    Abandon,
+    CheckpointCoordinator,
+    Clean,
+    Command,
+    Commit,
+    CoordinatorSettings,
+    Fail,
+    Finished,
+    Note,
+    Persist,
+    Trigger,
+)
+from checkpoint.manifest import Manifest
+from checkpoint.storage.base import StorageAttempt
+from pipeline.core.clock import Clock
+from pipeline.core.config import JobConfig
+from pipeline.core.errors import InternalError, PipelineError, SinkError
+from pipeline.core.faults import faultpoint
+from pipeline.core.job import TRANSITIONS, JobStatus
+from pipeline.runtime.control import Mailbox
+from pipeline.runtime.events import (
+    Acknowledged,
+    CheckpointCompleted,
+    CheckpointFailed,
+    InputEnded,
+    JobEvent,
+    RowsDue,
+    StatusChanged,
+    StopRequested,
+    SubtaskFailed,
+    SubtaskLeft,
+    TaskEvent,
+    ThreadAbandoned,
+)
+from pipeline.runtime.manifests import ManifestWriter, Restorer, handles_of
+from pipeline.runtime.result import EdgeProgress, Progress
+from pipeline.runtime.snapshot import Participant, SubtaskSnapshot
+from pipeline.runtime.wiring import Wired
+
+THREAD_GRACE: Final = timedelta(seconds=5)
+"""How long a thread may take to stop before it is reported and left behind."""
+
+COMMIT_TRIES: Final = 5
+COMMIT_PAUSE_MS: Final = 200
+"""How often a commit that met a passing fault is tried, and the first pause between, which doubles."""
+
+
+class Aborted(Exception):
+    """Somebody asked the job to leave at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended without an error.
+
+    Args:
+        state: the keyed state at the end.
+    """
+
+    status: JobStatus
+    state: Mapping[str, Mapping[Any, Any]]
+
+
+class StatusTracker:
+    """Keeps a job's state, refuses changes that may not happen, and tells the listener."""
+
+    def __init__(self, listener: Callable[[JobEvent], None]) -> None:
+        self.status = JobStatus.REGISTERED
+        self._listener = listener
+
+    def change(self, status: JobStatus, phase: str | None = None) -> None:
+        """Go to `status`; `phase` names the part of INITIALIZING."""
+        if status is not self.status and status not in TRANSITIONS[self.status]:
+            raise InternalError(f"a job cannot go from {self.status} to {status}")
+        self.status = status
+        self._listener(StatusChanged(status, phase))
+
+
+class Attempt:
+    """Runs the wired subtasks from the job's thread, which is the only one that decides anything.
+
+    Args:
+        wired: the subtasks, nothing opened yet.
+        config: resolved settings.
+        storage: where checkpoints go; None for a job without.
+        writer: makes manifests; None with `storage`.
+        restored: the checkpoint to continue from.
+        resumable: False if a source can only start over: no checkpoint before the end of input.
+        mailbox: where subtasks and control put their events.
+        tracker: the job's state.
+        listener: hears events.
+    """
+
+    def __init__(
+        self,
+        wired: Wired,
+        config: JobConfig,
+        storage: StorageAttempt | None,
+        writer: ManifestWriter | None,
+        restored: Manifest | None,
+        *,
+        resumable: bool,
+        mailbox: Mailbox,
+        tracker: StatusTracker,
+        listener: Callable[[JobEvent], None],
+        clock: Clock,
+    ) -> None:
+        self._wired = wired
+        self._config = config
+        self._storage = storage
+        self._writer = writer
+        self._restored = restored
+        self._resumable = resumable
+        self._mailbox = mailbox
+        self._backlog: deque[TaskEvent] = deque()
+        self._tracker = tracker
+        self._listener = listener
+        self._clock = clock
+        self._coordinator = CheckpointCoordinator(
+            [subtask.participant for subtask in wired.subtasks], self._settings()
+        )
+        self._rows: dict[Participant, int] = {}
+        self._input_ended: set[Participant] = set()
+        self._left: set[Participant] = set()
+        self._stopping_until: int | None = None
+        self._triggered_at = 0
+        self._newest: Manifest | None = restored
+        self.checkpoints = 0
+
+    def _settings(self) -> CoordinatorSettings:
+        config = self._config
+        interval, rows = config.checkpoint_interval, config.checkpoint_rows
+        periodic = self._storage is not None and self._resumable
+        return CoordinatorSettings(
+            first_checkpoint_id=1 if self._storage is None else self._storage.history.next_checkpoint_id,
+            interval_ms=_ms(interval) if periodic and isinstance(interval, timedelta) else None,
+            rows=rows if periodic and isinstance(rows, int) else None,
+            min_pause_ms=_ms(config.checkpoint_min_pause),
+            timeout_ms=_ms(config.checkpoint_timeout),
+            tolerable_failures=config.tolerable_checkpoint_failures,
+        )
+
+    # --- the whole --------------------------------------------------------------------------------
+
+    def run(self) -> Outcome:
+        """Run to the end of the input or to a stop.
+
+        Raises:
+            Aborted: the job was told to leave at once.
+            PipelineError: the first failure; everything is closed when it arrives.
+        """
+        try:
+            self._initialise()
+            self._start()
+            kind = self._supervise()
+            state = self._leave(kind)
+        except BaseException as error:
+            self._tear_down(error)
+            raise
+        self._tear_down(None)
+        return Outcome(JobStatus.COMPLETED if kind is CheckpointKind.FINAL else JobStatus.CANCELLED, state)
+
+    def progress(self) -> Progress:
+        """Look at the attempt; any thread."""
+        subtasks = self._wired.subtasks
+        edges = [
+            EdgeProgress(
+                f"→{inner.participant.vertex}",
+                sum(channel.buffered for channel in inner.channels),
+                sum(channel.capacity for channel in inner.channels),
+            )
+            for inner in self._wired.inners
+        ]
+        estimates = [source.estimate for source in self._wired.sources]
+        known = [estimate for estimate in estimates if estimate is not None]
+        return Progress(
+            self._tracker.status,
+            processed=self.processed,
+            written=sum(sink.records for sink in self._wired.sinks),
+            failed=sum(subtask.failed for subtask in subtasks),
+            estimated=sum(known) if known and len(known) == len(estimates) else None,
+            checkpoints=self.checkpoints,
+            last_checkpoint=None if self._newest is None else self._newest.checkpoint_id,
+            edges=tuple(edges),
+        )
+
+    @property
+    def processed(self) -> int:
+        """Records emitted by the sources, over all attempts of the execution."""
+        return sum(subtask.processed for subtask in self._wired.subtasks)
+
+    @property
+    def failed(self) -> int:
+        """Records let pass by a policy, likewise."""
+        return sum(subtask.failed for subtask in self._wired.subtasks)
+
+    # --- INITIALIZING -----------------------------------------------------------------------------
+
+    def _initialise(self) -> None:
+        faultpoint("P17")
+        self._tracker.change(JobStatus.INITIALIZING, "INIT_SOURCE")
+        for source in self._wired.sources:
+            source.open()
+        self._tracker.change(JobStatus.INITIALIZING, "INIT_OPERATOR")
+        for operator in self._wired.operators:
+            operator.open()
+        self._tracker.change(JobStatus.INITIALIZING, "INIT_SINK")
+        for sink in self._wired.sinks:
+            sink.open()
+        self._tracker.change(JobStatus.INITIALIZING, "RESTORE")
+        self._restore()
+
+    def _restore(self) -> None:
+        manifest, storage = self._restored, self._storage
+        if manifest is not None and storage is not None:
+            restorer = Restorer(manifest, storage, self._wired)
+            restorer.restore_sources_and_operators()
+            self._commit_decided(manifest, storage)
+            restorer.restore_sinks()
+        for sink in self._wired.sinks:
+            keep = [] if manifest is None else handles_of(manifest, sink.uid, sink.subtask)
+            sink.begin(keep)
+
+    def _commit_decided(self, manifest: Manifest, storage: StorageAttempt) -> None:
+        """Commit again what the manifest decided, unless it is noted that all of it is done."""
+        if storage.history.is_noted(manifest.checkpoint_id):
+            return
+        faultpoint("P16b")
+        for sink in self._wired.sinks:
+            sink.recover(manifest.checkpoint_id, handles_of(manifest, sink.uid, sink.subtask))
+        self._commit_sinks(manifest.checkpoint_id)
+        storage.note(manifest.checkpoint_id)
+
+    def recover_final(self) -> None:
+        """Commit a final checkpoint that was decided and perhaps not committed; no source is opened."""
+        manifest, storage = self._restored, self._storage
+        if manifest is None or storage is None:
+            raise InternalError("a final recovery without a checkpoint")
+        faultpoint("P17")
+        self._tracker.change(JobStatus.INITIALIZING, "RESTORE")
+        try:
+            for sink in self._wired.sinks:
+                sink.open()
+            self._commit_decided(manifest, storage)
+        finally:
+            for sink in reversed(self._wired.sinks):
+                sink.close(self._coordinator.undecided_from)
+        self._tracker.change(JobStatus.RUNNING)
+
+    # --- RUNNING ----------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        self._tracker.change(JobStatus.RUNNING)
+        for subtask in reversed(self._wired.subtasks):
+            subtask.start()
+
+    def _supervise(self) -> CheckpointKind:
+        """Carry out what the coordinator wants until it says that the run is over."""
+        commands = deque(self._coordinator.start(self._now()))
+        while True:
+            while commands:
+                command = commands.popleft()
+                if isinstance(command, Finished):
+                    return command.kind
+                commands.extend(self._execute(command))
+            event = self._next_event(self._deadline())
+            commands.extend(self._coordinator.tick(self._now()) if event is None else self._handle(event))
+
+    def _deadline(self) -> int | None:
+        deadlines = (self._coordinator.next_deadline(), self._stopping_until)
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    def _next_event(self, deadline: int | None) -> TaskEvent | None:
+        if self._backlog:
+            return self._backlog.popleft()
+        timeout = None if deadline is None else max(0, deadline - self._now()) / 1000
+        event = self._mailbox.get(timeout)
+        if event is None and self._stopping_until is not None and self._now() >= self._stopping_until:
+            raise Aborted
+        return event
+
+    def _handle(self, event: TaskEvent) -> Sequence[Command]:
+        coordinator, now = self._coordinator, self._now()
+        match event:
+            case Acknowledged(checkpoint_id, snapshot):
+                return coordinator.acknowledge(checkpoint_id, snapshot.participant, snapshot, now)
+            case SubtaskFailed(_, error):
+                raise error
+            case RowsDue(participant, rows):
+                self._rows[participant] = rows
+                return coordinator.rows_emitted(sum(self._rows.values()), now)
+            case InputEnded(participant):
+                self._input_ended.add(participant)
+                if len(self._input_ended) == len(self._wired.sources):
+                    return coordinator.request(CheckpointKind.FINAL, now)
+            case SubtaskLeft(participant):
+                self._left.add(participant)
+            case StopRequested(at_once):
+                return self._stop(at_once=at_once)
+        return ()
+
+    def _stop(self, *, at_once: bool) -> Sequence[Command]:
+        if at_once or not self._resumable:
+            raise Aborted
+        self._stopping_until = self._now() + _ms(self._config.cancel_timeout)
+        return self._coordinator.request(CheckpointKind.STOP, self._now())
+
+    # --- commands ---------------------------------------------------------------------------------
+
+    def _execute(self, command: Command) -> Sequence[Command]:
+        match command:
+            case Trigger(barrier):
+                self._triggered_at = self._now()
+                self._tracker.change(JobStatus.CHECKPOINTING)
+                for source in self._wired.sources:
+                    source.inject(barrier)
+            case Abandon(checkpoint_id, reason):
+                self._abandon(checkpoint_id, reason)
+            case Persist(checkpoint_id, kind, snapshots):
+                return self._persist(checkpoint_id, kind, snapshots)
+            case Commit(checkpoint_id):
+                faultpoint("P10")
+                if self._storage is not None:
+                    self._storage.ensure_newest()
+                self._commit_sinks(checkpoint_id)
+                faultpoint("P13")
+                return self._coordinator.committed(checkpoint_id, self._now())
+            case Note(checkpoint_id):
+                return self._note(checkpoint_id)
+            case Clean():
+                if self._storage is not None:
+                    self._storage.clean(self._config.checkpoint_retention)
+            case Fail(error):
+                raise error
+            case Finished():
+                raise InternalError("a finished run goes on")
+        return ()
+
+    def _persist(
+        self, checkpoint_id: int, kind: CheckpointKind, snapshots: Mapping[Any, Any]
+    ) -> Sequence[Command]:
+        taken: list[SubtaskSnapshot] = list(snapshots.values())
+        if self._writer is not None:
+            try:
+                self._newest = self._writer.write(checkpoint_id, kind, taken)
+            except PipelineError as error:
+                return self._coordinator.persist_failed(checkpoint_id, error, self._now())
+        return self._coordinator.manifest_written(checkpoint_id, self._now())
+
+    def _commit_sinks(self, checkpoint_id: int) -> None:
+        first_error: Exception | None = None
+        for index, sink in enumerate(self._wired.sinks):
+            if index:
+                faultpoint("P11")
+            try:
+                self._commit_sink(sink.commit, checkpoint_id, sink.uid)
+            except Exception as error:  # noqa: BLE001 - the others are committed all the same
+                first_error = first_error or error
+        if first_error is not None:
+            raise first_error
+
+    def _commit_sink(self, commit: Callable[[int], bool], checkpoint_id: int, uid: str) -> None:
+        pause = COMMIT_PAUSE_MS
+        for _ in range(COMMIT_TRIES):
+            if commit(checkpoint_id):
+                return
+            self._pause(pause)
+            pause *= 2
+        raise SinkError(
+            f"checkpoint {checkpoint_id} is complete but could not be committed in {COMMIT_TRIES} tries",
+            hint="it is committed when the job starts again",
+        ).located(operator=uid)
+
+    def _pause(self, milliseconds: int) -> None:
+        """Wait, keeping events for later, unless one asks to leave at once."""
+        until = self._now() + milliseconds
+        while (left := until - self._now()) > 0:
+            event = self._mailbox.get(left / 1000)
+            if isinstance(event, StopRequested) and event.at_once:
+                raise Aborted
+            if event is not None:
+                self._backlog.append(event)
+
+    def _note(self, checkpoint_id: int) -> Sequence[Command]:
+        if self._storage is not None:
+            self._storage.note(checkpoint_id)
+            faultpoint("P14")
+            for source in self._wired.sources:
+                source.committed(checkpoint_id)
+            self.checkpoints += 1
+            assert self._newest is not None
+            self._listener(
+                CheckpointCompleted(
+                    checkpoint_id,
+                    self._newest.kind.value,
+                    self._now() - self._triggered_at,
+                    self._newest.size_bytes,
+                )
+            )
+        self._tracker.change(JobStatus.RUNNING)
+        return self._coordinator.noted(checkpoint_id, self._now())
+
+    def _abandon(self, checkpoint_id: int, reason: str) -> None:
+        for subtask in self._wired.subtasks:
+            subtask.abandon(checkpoint_id)
+        self._listener(CheckpointFailed(checkpoint_id, reason))
+        self._tracker.change(JobStatus.CHECKPOINT_FAILED)
+        self._tracker.change(JobStatus.RUNNING)
+
+    # --- the end ----------------------------------------------------------------------------------
+
+    def _leave(self, kind: CheckpointKind) -> Mapping[str, Mapping[Any, Any]]:
+        """Let the stream complete, or end it where it stands, and keep the final state."""
+        if kind is CheckpointKind.FINAL:
+            for source in self._wired.sources:
+                source.finish()
+            deadline = self._now() + _ms(THREAD_GRACE)
+            while len(self._left) < len(self._wired.subtasks) and self._now() < deadline:
+                event = self._next_event(deadline)
+                if isinstance(event, SubtaskFailed):
+                    raise event.error
+                if isinstance(event, SubtaskLeft):
+                    self._left.add(event.participant)
+        self._end_threads()
+        return self._final_state()
+
+    def _final_state(self) -> dict[str, dict[Any, Any]]:
+        state: dict[str, dict[Any, Any]] = {}
+        for operator in self._wired.operators:
+            if operator.backend is not None:
+                entries = state.setdefault(operator.uid, {})
+                for name in operator.backend.names():
+                    entries.update(operator.backend.entries(name))
+        return state
+
+    def _end_threads(self) -> None:
+        for subtask in self._wired.subtasks:
+            subtask.cancel()
+        deadline = self._now() + _ms(THREAD_GRACE)
+        for subtask in self._wired.subtasks:
+            left = timedelta(milliseconds=max(0, deadline - self._now()))
+            if not subtask.join(left):
+                self._listener(ThreadAbandoned(subtask.producer.thread_name))
+
+    def _tear_down(self, cause: BaseException | None) -> None:
+        """End threads and close everything in reverse; what fails here never hides `cause`."""
+        failures = [failure for step in self._closing() if (failure := _attempt(step)) is not None]
+        if cause is None and failures:
+            raise failures[0]
+        for failure in failures:
+            assert cause is not None
+            cause.add_note(f"while closing: {failure}")
+
+    def _closing(self) -> Iterator[Callable[[], None]]:
+        yield self._end_threads
+        undecided = self._coordinator.undecided_from
+        for sink in reversed(self._wired.sinks):
+            yield lambda sink=sink: sink.close(undecided)
+        for operator in reversed(self._wired.operators):
+            yield operator.close
+        for source in reversed(self._wired.sources):
+            yield source.close
+
+    def _now(self) -> int:
+        return self._clock.monotonic_ms()
+
+
+def _attempt(step: Callable[[], None]) -> Exception | None:
+    try:
+        step()
+    except Exception as error:  # noqa: BLE001 - everything must be closed, whatever failed before
+        return error
+    return None
+
+
+def _ms(duration: timedelta) -> int:
+    return round(duration.total_seconds() * 1000)

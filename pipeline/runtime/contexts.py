@@ -1,0 +1,148 @@
+"""What the engine gives to a chain, an operator and a sink while they run."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from pipeline.core.clock import Clock
+from pipeline.core.errors import InternalError
+from pipeline.core.policy import SideTag
+from pipeline.runtime.fanout import SideOutput
+from state.backend import KeyedStateBackend
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which part of which run something belongs to.
+
+    Args:
+        lineage: changes when a job starts over, so that what an earlier life left is not taken for ours.
+        attempt: larger for every later start of the job.
+    """
+
+    job_name: str
+    lineage: str
+    attempt: int
+
+
+class VertexContext:
+    """Serves one subtask: side outputs, the failed count, pauses, its event loop.
+
+    Args:
+        pause: waits, or raises `Interrupted` once the job is being cancelled.
+    """
+
+    def __init__(self, identity: Identity, subtask: int, parallelism: int, clock: Clock) -> None:
+        self.identity = identity
+        self.subtask = subtask
+        self.parallelism = parallelism
+        self.clock = clock
+        self.failed = 0
+        self.send_side: Callable[[SideOutput, Sequence[Any]], None] | None = None
+        self.pause_until: Callable[[timedelta], None] | None = None
+        self._runner: asyncio.Runner | None = None
+
+    @property
+    def job_name(self) -> str:
+        return self.identity.job_name
+
+    def side_output(self, tag: SideTag, values: Sequence[Any]) -> None:
+        """Send dead letters of a step, which name the operator that wrote them."""
+        if values:
+            self.send(SideOutput(values[0].operator, tag), values)
+
+    def send(self, side: SideOutput, values: Sequence[Any]) -> None:
+        """Send records to a side output."""
+        if self.send_side is None:
+            raise InternalError(f"side output {side.tag.name!r} of {side.writer} has no reader")
+        self.send_side(side, values)
+
+    def count_failed(self, records: int) -> None:
+        self.failed += records
+
+    def pause(self, delay: timedelta) -> None:
+        if self.pause_until is None:
+            raise InternalError("a pause before the vertex has a thread")
+        self.pause_until(delay)
+
+    def run_async(self, coroutine: Coroutine[Any, Any, R]) -> R:
+        """Run a coroutine on this vertex's own event loop, on its own thread."""
+        if self._runner is None:
+            self._runner = asyncio.Runner()
+        return self._runner.run(coroutine)
+
+    def close(self) -> None:
+        """Close the event loop; called on the vertex's thread, at its end."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            with contextlib.suppress(RuntimeError):  # a loop that a cancel left running
+                runner.close()
+
+
+@dataclass(frozen=True, slots=True)
+class RunningOperatorContext:
+    """`OperatorContext` of one operator of a vertex."""
+
+    vertex: VertexContext
+    uid: str
+    backend: KeyedStateBackend | None
+
+    @property
+    def job_name(self) -> str:
+        return self.vertex.job_name
+
+    @property
+    def subtask(self) -> int:
+        return self.vertex.subtask
+
+    @property
+    def parallelism(self) -> int:
+        return self.vertex.parallelism
+
+    @property
+    def clock(self) -> Clock:
+        return self.vertex.clock
+
+    @property
+    def keyed_state(self) -> KeyedStateBackend:
+        if self.backend is None:
+            raise InternalError(f"{self.uid} asks for keyed state but stands behind no key_by")
+        return self.backend
+
+    def side_output(self, tag: SideTag, values: Sequence[Any]) -> None:
+        self.vertex.send(SideOutput(self.uid, tag), values)
+
+    def count_failed(self, records: int) -> None:
+        self.vertex.count_failed(records)
+
+    def pause(self, delay: timedelta) -> None:
+        self.vertex.pause(delay)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningSinkContext:
+    """`SinkContext` of one subtask of a sink."""
+
+    identity: Identity
+    uid: str
+    subtask: int
+    parallelism: int
+
+    @property
+    def job_name(self) -> str:
+        return self.identity.job_name
+
+    @property
+    def lineage(self) -> str:
+        return self.identity.lineage
+
+    @property
+    def attempt(self) -> int:
+        return self.identity.attempt

@@ -1,0 +1,129 @@
+"""What the parts of a running job tell the job's thread, and what the job tells those who listen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.core.job import JobStatus
+from pipeline.runtime.snapshot import Participant, SubtaskSnapshot
+
+# --- to the job's thread -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """A subtask has taken its part of a checkpoint."""
+
+    checkpoint_id: int
+    snapshot: SubtaskSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class SubtaskFailed:
+    """A subtask's thread ended with an error."""
+
+    participant: Participant
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class InputEnded:
+    """A source has read its last record."""
+
+    participant: Participant
+
+
+@dataclass(frozen=True, slots=True)
+class SubtaskLeft:
+    """A subtask's thread is about to end after the stream's completion."""
+
+    participant: Participant
+
+
+@dataclass(frozen=True, slots=True)
+class RowsDue:
+    """A source has emitted as many records since its last barrier as a checkpoint is wanted after.
+
+    Args:
+        rows: records it has emitted since this attempt began.
+    """
+
+    participant: Participant
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequested:
+    """Somebody wants the job to end: with a last checkpoint, or at once."""
+
+    at_once: bool
+
+
+TaskEvent = Acknowledged | SubtaskFailed | InputEnded | SubtaskLeft | RowsDue | StopRequested
+
+# --- to listeners ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class JobStarted:
+    """An attempt begins.
+
+    Args:
+        restored_from: the checkpoint it continues from, None for a fresh start.
+        restart: how often the job has been restarted within this run.
+    """
+
+    job: str
+    execution_id: str
+    attempt: int
+    restored_from: int | None
+    restart: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatusChanged:
+    """The job's state changed; `phase` names the part of INITIALIZING."""
+
+    status: JobStatus
+    phase: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointCompleted:
+    """A checkpoint is complete and its epoch committed.
+
+    Args:
+        duration_ms: from the trigger to the note.
+        size_bytes: stored state.
+    """
+
+    checkpoint_id: int
+    kind: str
+    duration_ms: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFailed:
+    """A checkpoint was given up; its epoch is committed with the next one."""
+
+    checkpoint_id: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restarting:
+    """The job failed and starts again after a delay."""
+
+    error: Exception
+    delay_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadAbandoned:
+    """A thread did not stop in time, most likely inside a user's function, and is left behind."""
+
+    thread: str
+
+
+JobEvent = JobStarted | StatusChanged | CheckpointCompleted | CheckpointFailed | Restarting | ThreadAbandoned

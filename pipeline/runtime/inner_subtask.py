@@ -1,0 +1,107 @@
+"""A vertex behind others: takes batches from its channels in its own thread and aligns their barriers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from checkpoint.aligner import Aligned, Aligner
+from checkpoint.barrier import Barrier
+from pipeline.core.elements import END_OF_INPUT, EndOfInput
+from pipeline.core.errors import InternalError
+from pipeline.reactive.channel import Channel
+from pipeline.runtime.contexts import VertexContext
+from pipeline.runtime.snapshot import Participant
+from pipeline.runtime.subtask import HostedOperator, Post, Subtask
+
+
+class InnerSubtask(Subtask):
+    """Drains its channels in turn, as far as its own output is wanted.
+
+    A channel whose barrier has come is left alone until the barrier has come on all; then the
+    subtask takes its snapshot. Control elements need no demand, records do.
+
+    Args:
+        channels: how many inputs.
+        buffer_size: records each may hold; None adapts.
+    """
+
+    def __init__(
+        self,
+        participant: Participant,
+        ctx: VertexContext,
+        operators: Sequence[HostedOperator],
+        post: Post,
+        *,
+        name: str,
+        channels: int,
+        buffer_size: int | None,
+    ) -> None:
+        super().__init__(participant, ctx, operators, post, f"{ctx.job_name}/{name}/{ctx.subtask}")
+        condition = self.producer.condition
+        self.channels: list[Channel[Any]] = [Channel(condition, buffer_size) for _ in range(channels)]
+        self._aligner = Aligner(channels)
+        self._inputs_ended: set[int] = set()
+        self._next = 0
+
+    def abandon(self, checkpoint_id: int) -> None:
+        with self.producer.condition:
+            self._aligner.abandon(checkpoint_id)
+            self.producer.condition.notify_all()
+
+    def run(self) -> None:
+        while self.producer.wait_until(self._something_to_do):
+            if self.fused.suspended:
+                self.fused.resume()
+                continue
+            index = self._ready_channel()
+            if index is None:
+                return  # every channel has ended
+            channel = self.channels[index]
+            if channel.has_records:
+                self._pass_records(channel)
+            else:
+                self._handle(index, self._take_control(channel))
+
+    def _something_to_do(self) -> bool:
+        if self.fused.suspended:
+            return self.fused.resumable
+        return self._ready_channel() is not None or all(channel.ended for channel in self.channels)
+
+    def _ready_channel(self) -> int | None:
+        """Find the next channel, in turn, that may be read now."""
+        count = len(self.channels)
+        demand = self.producer.requested
+        blocked = self._aligner.blocked
+        for offset in range(count):
+            index = (self._next + offset) % count
+            channel = self.channels[index]
+            if index in blocked:
+                continue
+            if channel.has_control or (channel.has_records and demand):
+                self._next = index + 1
+                return index
+        return None
+
+    def _pass_records(self, channel: Channel[Any]) -> None:
+        with self.producer.condition:
+            batch = channel.take_records(self.producer.requested)
+        self.producer.next_batch(batch)
+        channel.consumed(batch)
+
+    def _take_control(self, channel: Channel[Any]) -> object:
+        with self.producer.condition:
+            return channel.take_control()
+
+    def _handle(self, index: int, element: object) -> None:
+        if isinstance(element, Barrier):
+            with self.producer.condition:
+                outcome = self._aligner.on_barrier(index, element)
+            if isinstance(outcome, Aligned):
+                self.take_snapshot(outcome.barrier, {})
+        elif isinstance(element, EndOfInput):
+            self._inputs_ended.add(index)
+            if len(self._inputs_ended) == len(self.channels):
+                self.producer.control(END_OF_INPUT)
+        else:
+            raise InternalError(f"unknown control element {element!r}")

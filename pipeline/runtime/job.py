@@ -1,0 +1,375 @@
+"""Run a job in this process: settle what to continue from, try, restart, give the result."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import secrets
+import time
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from checkpoint.barrier import CheckpointKind
+from checkpoint.manifest import Manifest
+from checkpoint.storage.base import StorageAttempt
+from checkpoint.storage.local import LocalCheckpointStorage
+from pipeline.core.clock import Clock, SystemClock
+from pipeline.core.config import JobConfig, ResolvedConfig
+from pipeline.core.errors import CheckpointError, ConfigError, PipelineError
+from pipeline.core.job import JobStatus
+from pipeline.core.restart import RestartDecider, RestartStrategy
+from pipeline.graph.plan import JobPlan, physical
+from pipeline.runtime.attempt import Aborted, Attempt, Outcome, StatusTracker
+from pipeline.runtime.contexts import Identity
+from pipeline.runtime.control import JobControl, Mailbox
+from pipeline.runtime.events import JobEvent, JobStarted, Restarting, StopRequested
+from pipeline.runtime.manifests import Execution, ManifestWriter, check_matches
+from pipeline.runtime.result import JobResult, Progress
+from pipeline.runtime.wiring import Wiring
+from state.memory import MemoryStateBackendFactory
+
+if TYPE_CHECKING:
+    from pipeline.api.job import StreamJob
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How a run begins.
+
+    Args:
+        fresh: start over whatever was stored.
+        take_over: run although another run holds the job.
+        restore_from: a checkpoint other than the newest.
+        accept_duplicates: go back behind output that is committed.
+        allow_unmatched: drop state whose operator is gone.
+    """
+
+    fresh: bool = False
+    take_over: bool = False
+    restore_from: int | None = None
+    accept_duplicates: bool = False
+    allow_unmatched: bool = False
+
+
+def run_job(
+    job: StreamJob,
+    *,
+    fresh: bool = False,
+    take_over: bool = False,
+    restore_from: int | None = None,
+    accept_duplicates: bool = False,
+    allow_unmatched: bool = False,
+    command_line: Mapping[str, str] | None = None,
+    listener: Callable[[JobEvent], None] | None = None,
+    control: JobControl | None = None,
+    clock: Clock | None = None,
+) -> JobResult:
+    """Run a job until its input ends, it is stopped, or it fails for good.
+
+    Args:
+        job: what `StreamJob.builder()…build()` gave.
+        fresh: start over instead of continuing from the last checkpoint.
+        take_over: run although another run holds the job; that one is fenced.
+        restore_from: id of the checkpoint to start from instead of the newest.
+        accept_duplicates: allow `restore_from` to go back behind committed output.
+        allow_unmatched: drop checkpointed state whose operator the job no longer has.
+        command_line: settings that outrank all others, by field name, as text.
+        listener: called on the calling thread with each event.
+        control: stops and watches the run.
+
+    Raises:
+        ConfigError: something is wrong with the job or its settings; nothing was started.
+        JobAlreadyRunning: another run of this job lives.
+        PipelineError: the job failed and no restart was left; `error.result` is the `JobResult`.
+    """
+    resolved = job.resolve(command_line)
+    plan = physical(job.job_graph(command_line))
+    start = Start(fresh, take_over, restore_from, accept_duplicates, allow_unmatched)
+    run = _Run(plan, resolved, start, listener or _ignore, control or JobControl(), clock or SystemClock())
+    return run.run()
+
+
+def _ignore(event: JobEvent) -> None:
+    """The listener of those who do not listen."""
+
+
+class _Run:
+    """The attempts of one call of `run_job`."""
+
+    def __init__(
+        self,
+        plan: JobPlan,
+        resolved: ResolvedConfig,
+        start: Start,
+        listener: Callable[[JobEvent], None],
+        control: JobControl,
+        clock: Clock,
+    ) -> None:
+        self._plan = plan
+        self._config: JobConfig = resolved.values
+        self._start = start
+        self._listener = listener
+        self._control = control
+        self._clock = clock
+        self._storage = self._open_storage(resolved)
+        self._tracker = StatusTracker(listener)
+        self._attempt: Attempt | None = None
+        self._restarts = 0
+        self._checkpoints = 0
+        self._first_restored: int | None = None
+        self._execution_id = self._lineage = ""
+        self._went_back = False
+        self._started = time.monotonic()
+        control.watch(self._progress)
+
+    def _open_storage(self, resolved: ResolvedConfig) -> LocalCheckpointStorage | None:
+        if resolved.checkpoints:
+            assert self._config.checkpoint_dir is not None
+            return LocalCheckpointStorage(
+                Path(self._config.checkpoint_dir), self._plan.stream.job, self._clock
+            )
+        if self._start.restore_from is not None:
+            raise ConfigError("this job takes no checkpoints, so there is none to restore")
+        return None
+
+    # --- attempts ----------------------------------------------------------------------------------
+
+    def run(self) -> JobResult:
+        decider = self._decider()
+        with self._locked():
+            while True:
+                began = self._clock.monotonic_ms()
+                try:
+                    return self._result(self._try())
+                except Aborted:
+                    self._cancelled()
+                    return self._result(Outcome(JobStatus.CANCELLED, {}))
+                except KeyboardInterrupt:
+                    self._cancelled()
+                    raise
+                except PipelineError as error:
+                    if not self._restart(error, decider, began):
+                        return self._result(Outcome(JobStatus.CANCELLED, {}))
+
+    def _decider(self) -> RestartDecider:
+        strategy = self._config.restart
+        return (strategy if isinstance(strategy, RestartStrategy) else RestartStrategy.none()).decider()
+
+    @contextlib.contextmanager
+    def _locked(self) -> Generator[None]:
+        if self._storage is None:
+            yield
+            return
+        self._storage.lock(take_over=self._start.take_over)
+        try:
+            yield
+        finally:
+            self._storage.close()
+
+    def _try(self) -> Outcome:
+        """Run one attempt, from its claim to its end."""
+        self._tracker.change(JobStatus.SCHEDULED)
+        storage = None if self._storage is None else self._storage.claim()
+        manifest = None if storage is None else self._choose(storage)
+        execution = self._execution(storage, manifest)
+        final = manifest is not None and manifest.kind is CheckpointKind.FINAL
+        if manifest is not None and storage is not None:
+            check_matches(
+                manifest,
+                execution,
+                noted=storage.history.is_noted(manifest.checkpoint_id),
+                allow_unmatched=self._start.allow_unmatched,
+            )
+        restored = None if manifest is None else manifest.checkpoint_id
+        if storage is not None:
+            storage.begin(execution_id=execution.execution_id, lineage=execution.lineage, restored=restored)
+        if self._restarts == 0:
+            self._first_restored = restored
+        attempt = self._attempt = self._build(execution, storage, manifest)
+        self._listener(
+            JobStarted(
+                self._plan.stream.job,
+                execution.execution_id,
+                1 if storage is None else storage.number,
+                restored,
+                self._restarts,
+            )
+        )
+        status = JobStatus.FAILED
+        try:
+            if final:
+                attempt.recover_final()
+                outcome = Outcome(JobStatus.COMPLETED, {})
+            else:
+                outcome = attempt.run()
+            status = outcome.status
+        except Aborted:
+            status = JobStatus.CANCELLED
+            raise
+        finally:
+            self._checkpoints += attempt.checkpoints
+            if storage is not None:
+                with contextlib.suppress(PipelineError):  # only the next start's choice of a name hangs on it
+                    storage.finish(status.value)
+        self._end(outcome.status)
+        return outcome
+
+    def _build(
+        self, execution: Execution, storage: StorageAttempt | None, manifest: Manifest | None
+    ) -> Attempt:
+        identity = Identity(
+            self._plan.stream.job, execution.lineage, 1 if storage is None else storage.number
+        )
+        mailbox = Mailbox(self._control.queue)
+        wired = Wiring(
+            self._plan,
+            self._config,
+            identity,
+            MemoryStateBackendFactory(self._clock),
+            mailbox.post,
+            self._clock,
+        ).build()
+        writer = None
+        if storage is not None:
+            parent = None if manifest is None else manifest.checkpoint_id
+            writer = ManifestWriter(storage, execution, parent, self._clock)
+        return Attempt(
+            wired,
+            self._config,
+            storage,
+            writer,
+            manifest,
+            resumable=self._plan.stream.resumable,
+            mailbox=mailbox,
+            tracker=self._tracker,
+            listener=self._listener,
+            clock=self._clock,
+        )
+
+    # --- what to continue from ------------------------------------------------------------------------
+
+    def _choose(self, storage: StorageAttempt) -> Manifest | None:
+        """Decide which checkpoint this attempt begins with."""
+        if self._restarts:
+            return storage.latest()  # of this very run
+        if self._start.fresh:
+            return None
+        if self._start.restore_from is not None:
+            return self._go_back(storage, self._start.restore_from)
+        manifest = storage.latest()
+        if manifest is None:
+            return None
+        done = manifest.kind is CheckpointKind.FINAL and storage.history.is_noted(manifest.checkpoint_id)
+        return None if done else manifest
+
+    def _go_back(self, storage: StorageAttempt, checkpoint_id: int) -> Manifest:
+        newest = storage.history.checkpoints[-1] if storage.history.checkpoints else None
+        manifest = storage.load(checkpoint_id)
+        self._went_back = checkpoint_id != newest
+        if self._went_back and not self._start.accept_duplicates:
+            raise CheckpointError(
+                f"checkpoint {checkpoint_id} is older than {newest}: what was committed since then "
+                "would be written again",
+                retryable=False,
+                hint="add --accept-duplicates if that is wanted",
+            )
+        return manifest
+
+    def _execution(self, storage: StorageAttempt | None, manifest: Manifest | None) -> Execution:
+        """Keep the names of an execution that goes on, make new ones for one that begins."""
+        last = None if storage is None else storage.history.last
+        execution_id, lineage = _new_execution_id(), secrets.token_hex(8)
+        if manifest is not None and not self._went_back:
+            lineage = manifest.lineage
+            if last is not None and last.status is None:  # it was killed
+                execution_id = manifest.execution_id
+        if self._restarts:
+            execution_id, lineage = self._execution_id, self._lineage
+        self._execution_id, self._lineage = execution_id, lineage
+        return Execution(
+            self._plan.stream,
+            execution_id,
+            lineage,
+            self._config.max_parallelism,
+            {node.uid: vertex.parallelism for vertex in self._plan.vertices for node in vertex.nodes},
+        )
+
+    # --- failures -------------------------------------------------------------------------------------
+
+    def _restart(self, error: PipelineError, decider: RestartDecider, began: int) -> bool:
+        """Wait for the next start; False if the job was stopped meanwhile; raise if there is none."""
+        error.located(job=self._plan.stream.job)
+        self._failed()
+        now = self._clock.monotonic_ms()
+        delay = decider.next_delay_ms(now, now - began) if error.retryable else None
+        if delay is None:
+            self._tracker.change(JobStatus.DEAD)
+            error.result = self._result(Outcome(JobStatus.FAILED, {}))
+            raise error
+        self._listener(Restarting(error, delay))
+        self._restarts += 1
+        return self._wait(delay)
+
+    def _failed(self) -> None:
+        tracker = self._tracker
+        if tracker.status is JobStatus.CHECKPOINTING:
+            tracker.change(JobStatus.CHECKPOINT_FAILED)
+        if tracker.status is JobStatus.SCHEDULED:
+            tracker.change(JobStatus.INITIALIZING)
+        tracker.change(JobStatus.FAILED)
+
+    def _wait(self, delay_ms: int) -> bool:
+        """Wait for a restart, deaf to what the failed attempt still says; False if asked to stop."""
+        until = self._clock.monotonic_ms() + delay_ms
+        while True:
+            left = until - self._clock.monotonic_ms()
+            try:
+                event = self._control.queue.get(timeout=max(0, left) / 1000).event
+            except queue.Empty:
+                return True
+            if isinstance(event, StopRequested):
+                return False
+
+    def _cancelled(self) -> None:
+        """Take the way to CANCELLED from wherever the job is."""
+        tracker = self._tracker
+        if tracker.status is JobStatus.CHECKPOINTING:
+            tracker.change(JobStatus.CHECKPOINT_FAILED)
+            tracker.change(JobStatus.RUNNING)
+        if tracker.status is JobStatus.SCHEDULED:
+            tracker.change(JobStatus.INITIALIZING)
+        if tracker.status is JobStatus.INITIALIZING:
+            tracker.change(JobStatus.RUNNING)
+        self._end(JobStatus.CANCELLED)
+
+    def _end(self, status: JobStatus) -> None:
+        if status is JobStatus.CANCELLED:
+            self._tracker.change(JobStatus.CANCELLING)
+        self._tracker.change(status)
+
+    # --- what others see ---------------------------------------------------------------------------------
+
+    def _progress(self) -> Progress:
+        return Progress(self._tracker.status) if self._attempt is None else self._attempt.progress()
+
+    def _result(self, outcome: Outcome) -> JobResult:
+        attempt = self._attempt
+        return JobResult(
+            status=outcome.status,
+            processed_records=0 if attempt is None else attempt.processed,
+            failed_records=0 if attempt is None else attempt.failed,
+            duration=timedelta(seconds=time.monotonic() - self._started),
+            state=outcome.state,
+            execution_id=self._execution_id,
+            checkpoints=self._checkpoints,
+            restarts=self._restarts,
+            restored_from=self._first_restored,
+            checkpoint_path=None if self._storage is None else str(self._storage.path),
+        )
+
+
+def _new_execution_id() -> str:
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"

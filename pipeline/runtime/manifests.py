@@ -1,0 +1,205 @@
+"""From the snapshots of all subtasks to a manifest, and from a manifest back into the subtasks."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from checkpoint.barrier import CheckpointKind
+from checkpoint.manifest import Manifest, Part
+from checkpoint.storage.base import StorageAttempt
+from pipeline.core.clock import Clock
+from pipeline.core.errors import CheckpointError
+from pipeline.core.faults import faultpoint
+from pipeline.graph.stream_graph import StreamGraph
+from pipeline.runtime.snapshot import SubtaskSnapshot
+from pipeline.runtime.wiring import Wired
+from state.encoding import from_json, to_json
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What all attempts of one execution share.
+
+    Args:
+        graph: the job as written.
+        max_parallelism: key groups.
+    """
+
+    graph: StreamGraph
+    execution_id: str
+    lineage: str
+    max_parallelism: int
+    parallelism: Mapping[str, int]
+
+    def describe_graph(self) -> dict[str, dict[str, Any]]:
+        """Say which uids a checkpoint of this job speaks of."""
+        return {
+            node.uid: {
+                "kind": node.kind,
+                "parallelism": self.parallelism[node.uid],
+                "max_parallelism": self.max_parallelism,
+            }
+            for node in self.graph.nodes
+            if node.keeps_state
+        }
+
+
+class ManifestWriter:
+    """Stores what the subtasks said at a barrier and creates the manifest that decides it.
+
+    Args:
+        storage: this attempt's.
+        execution: which execution it is.
+        parent: the checkpoint this attempt started from.
+    """
+
+    def __init__(
+        self, storage: StorageAttempt, execution: Execution, parent: int | None, clock: Clock
+    ) -> None:
+        self._storage = storage
+        self._execution = execution
+        self._parent = parent
+        self._clock = clock
+
+    def write(
+        self, checkpoint_id: int, kind: CheckpointKind, snapshots: Iterable[SubtaskSnapshot]
+    ) -> Manifest:
+        """Write parts and manifest; when this returns, the epoch is decided."""
+        taken = sorted(snapshots, key=lambda snapshot: snapshot.participant)
+        parts: list[Part] = []
+        operators: dict[str, list[Any]] = defaultdict(list)
+        sinks: dict[str, list[Any]] = defaultdict(list)
+        committables: dict[str, list[list[Any]]] = defaultdict(list)
+        sources: dict[str, Any] = {}
+        for snapshot in taken:
+            sources.update({uid: to_json(position) for uid, position in snapshot.sources.items()})
+            for operator in snapshot.operators:
+                if operator.keyed is not None:
+                    parts.append(
+                        self._storage.write_part(
+                            checkpoint_id, operator.uid, operator.subtask, operator.keyed
+                        )
+                    )
+                operators[operator.uid].append(to_json(operator.state))
+            for sink in snapshot.sinks:
+                sinks[sink.uid].append(to_json(sink.state))
+                committables[sink.uid].append([to_json(handle) for handle in sink.handles])
+        execution = self._execution
+        manifest = Manifest(
+            job=execution.graph.job,
+            mode=execution.graph.mode.value,
+            checkpoint_id=checkpoint_id,
+            kind=kind,
+            execution_id=execution.execution_id,
+            lineage=execution.lineage,
+            attempt=self._storage.number,
+            parent=self._parent,
+            created_ms=self._clock.now_ms(),
+            source_state=sources,
+            operator_state=operators,
+            sink_state=sinks,
+            committables=committables,
+            graph=execution.describe_graph(),
+            parts=parts,
+            processed=sum(snapshot.processed for snapshot in taken),
+            failed=sum(snapshot.failed for snapshot in taken),
+        )
+        self._storage.write_manifest(manifest)
+        self._parent = checkpoint_id
+        return manifest
+
+
+class Restorer:
+    """Puts the parts of an attempt back to the instant of a manifest.
+
+    Args:
+        manifest: a verified one.
+        storage: reads its parts.
+        wired: the opened subtasks.
+    """
+
+    def __init__(self, manifest: Manifest, storage: StorageAttempt, wired: Wired) -> None:
+        self._manifest = manifest
+        self._storage = storage
+        self._wired = wired
+
+    def restore_sources_and_operators(self) -> None:
+        """Restore positions, then operator state."""
+        manifest = self._manifest
+        first = True
+        for source in self._wired.sources:
+            if source.uid in manifest.source_state:
+                # the counters are the job's: the first source carries them on
+                source.restore(
+                    from_json(manifest.source_state[source.uid]), manifest.processed if first else 0
+                )
+                source.restored_failed = manifest.failed if first else 0
+                first = False
+                faultpoint("P16a")
+        for operator in self._wired.operators:
+            keyed = [self._storage.read_part(part) for part in manifest.parts if part.uid == operator.uid]
+            states: Sequence[Any] = manifest.operator_state.get(operator.uid, ())
+            subtask = operator.ctx.subtask
+            operator.restore(keyed, from_json(states[subtask]) if subtask < len(states) else None)
+            faultpoint("P16a")
+
+    def restore_sinks(self) -> None:
+        """Restore what the sinks had written."""
+        for sink in self._wired.sinks:
+            states: Sequence[Any] = self._manifest.sink_state.get(sink.uid, ())
+            if sink.subtask < len(states) and states[sink.subtask] is not None:
+                sink.restore(from_json(states[sink.subtask]))
+            faultpoint("P16a")
+
+
+def handles_of(manifest: Manifest, uid: str, subtask: int) -> list[Any]:
+    """Decode the transaction handles that a manifest lists for one subtask of a sink."""
+    listed = manifest.committables.get(uid, ())
+    return [from_json(handle) for handle in listed[subtask]] if subtask < len(listed) else []
+
+
+def check_matches(manifest: Manifest, execution: Execution, *, noted: bool, allow_unmatched: bool) -> None:
+    """Refuse a manifest that speaks of what the job no longer has.
+
+    Raises:
+        CheckpointError: a uid is gone, is of another kind, or its key groups cannot be mapped.
+    """
+    present = execution.describe_graph()
+    for uid, stored in manifest.graph.items():
+        here = present.get(uid)
+        undecided = not noted and any(manifest.committables.get(uid, ()))
+        if here is None and (undecided or not allow_unmatched):
+            hint = (
+                "its last epoch is not committed yet: run the job once as it was"
+                if undecided
+                else "give the operator its old uid, or drop its state with --allow-unmatched-state"
+            )
+            raise CheckpointError(
+                f"checkpoint {manifest.checkpoint_id} holds state of {uid!r}, which the job does not have",
+                retryable=False,
+                hint=hint,
+            )
+        if here is not None and here["kind"] != stored["kind"]:
+            raise CheckpointError(
+                f"checkpoint {manifest.checkpoint_id} holds state of {uid!r} as {stored['kind']}, "
+                f"the job has it as {here['kind']}",
+                retryable=False,
+                hint="give the new operator a uid of its own",
+            )
+        if here is not None and here["max_parallelism"] != stored["max_parallelism"]:
+            raise CheckpointError(
+                f"the state of {uid!r} is kept in {stored['max_parallelism']} key groups, "
+                f"max_parallelism is {here['max_parallelism']}",
+                retryable=False,
+                hint=f"set max_parallelism={stored['max_parallelism']}",
+            )
+        if here is not None and stored["parallelism"] != here["parallelism"] and uid in manifest.sink_state:
+            raise CheckpointError(
+                f"sink {uid!r} was written by {stored['parallelism']} subtasks, "
+                f"the job has {here['parallelism']}",
+                retryable=False,
+                hint=f"keep its parallelism at {stored['parallelism']}",
+            )

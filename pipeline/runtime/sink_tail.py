@@ -1,0 +1,152 @@
+"""The end of a stream: hands records to a sink, asks for as many as it can take in about a second."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, cast
+
+from checkpoint.barrier import Barrier
+from checkpoint.two_phase import TwoPhaseDriver
+from pipeline.core.elements import EndOfInput
+from pipeline.core.errors import PipelineError, SinkError
+from pipeline.core.faults import faultpoint
+from pipeline.core.functions import function_ref
+from pipeline.reactive.demand import MAX_BOUND, AdaptiveBound, Prefetch
+from pipeline.reactive.producer import Interrupted
+from pipeline.reactive.subscriber import Subscription
+from pipeline.runtime.snapshot import SinkSnapshot
+from pipeline.spi.sink import AnySink, Sink, SinkContext, TwoPhaseCommitSink
+
+
+class SinkTail:
+    """Subscriber that ends in a sink, and the sink's side of checkpoints.
+
+    Args:
+        sink: this attempt's copy of the user's sink.
+        ctx: what the sink is told at `open`.
+        max_batch: the most records handed over at once; None adapts alone.
+        store: takes the sink's snapshot at each barrier.
+    """
+
+    def __init__(
+        self,
+        sink: AnySink[Any],
+        ctx: SinkContext,
+        max_batch: int | None,
+        store: Callable[[SinkSnapshot], None],
+    ) -> None:
+        self._sink = sink
+        self._ctx = ctx
+        self._store = store
+        self._bound = AdaptiveBound(min(max_batch or MAX_BOUND, MAX_BOUND))
+        self._prefetch = Prefetch()
+        self._subscription: Subscription | None = None
+        self._two_phase: TwoPhaseDriver[Any] | None = None
+        self._open = False
+        self.records = 0
+        if isinstance(sink, TwoPhaseCommitSink):
+            self._two_phase = TwoPhaseDriver(cast("TwoPhaseCommitSink[Any, Any]", sink), ctx.uid)
+
+    # --- lifecycle: the job's thread -----------------------------------------------------------
+
+    @property
+    def uid(self) -> str:
+        return self._ctx.uid
+
+    @property
+    def subtask(self) -> int:
+        return self._ctx.subtask
+
+    def open(self) -> None:
+        """Open the sink."""
+        self._open = True
+        self._call(self._sink.open, self._ctx)
+
+    def recover(self, checkpoint_id: int, handles: list[Any]) -> None:
+        """Take over what a manifest decided before this attempt started; `commit` then commits it."""
+        if self._two_phase is not None:
+            self._two_phase.recover(checkpoint_id, handles)
+
+    def restore(self, state: Any) -> None:
+        """Go back to a snapshot."""
+        self._call(self._sink.restore_state, state)
+
+    def begin(self, keep: list[Any]) -> None:
+        """Remove what earlier attempts left behind, except what `keep` needs, and begin an epoch."""
+        if self._two_phase is not None:
+            self._call(self._two_phase.begin, keep)
+
+    def commit(self, checkpoint_id: int) -> bool:
+        """Make the epochs up to this checkpoint visible; False if a passing fault asks for another try."""
+        if self._two_phase is None:
+            return True
+        return not self._call(self._two_phase.commit, checkpoint_id)
+
+    def close(self, undecided_from: int) -> None:
+        """Abort what no manifest from `undecided_from` on can name, and close the sink."""
+        if not self._open:
+            return
+        self._open = False
+        try:
+            if self._two_phase is not None:
+                self._call(self._two_phase.close, undecided_from)
+        finally:
+            self._call(self._sink.close)
+
+    # --- the stream: the vertex's thread ----------------------------------------------------------
+
+    def on_subscribe(self, subscription: Subscription) -> None:
+        self._subscription = subscription
+        subscription.request(self._prefetch.first(self._bound.value))
+
+    def on_next_batch(self, values: Any) -> None:
+        if not self._open:
+            raise Interrupted  # a thread that was left behind has come back
+        records = values.values
+        count = len(records)
+        started = time.perf_counter()
+        if self._two_phase is not None:
+            sink = cast("TwoPhaseCommitSink[Any, Any]", self._sink)
+            self._call(sink.invoke_batch, self._two_phase.current, records, self._ctx)
+        else:
+            self._call(cast("Sink[Any]", self._sink).invoke_batch, records, self._ctx)
+        self.records += count
+        self._bound.observe(count, time.perf_counter() - started)
+        more = self._prefetch.consumed(count, self._bound.value)
+        if more and self._subscription is not None:
+            self._subscription.request(more)
+
+    def on_control(self, element: object) -> None:
+        if isinstance(element, Barrier):
+            self._snapshot(element)
+        elif isinstance(element, EndOfInput):
+            self._call(self._sink.finish)
+
+    def on_error(self, error: Exception) -> None:
+        """The failed side reports its own error; nothing more will come."""
+
+    def on_completed(self) -> None:
+        """The sink is closed by the job, whatever ended the stream."""
+
+    def _snapshot(self, barrier: Barrier) -> None:
+        self._call(self._sink.flush)
+        handles: list[Any] = []
+        if self._two_phase is not None:
+            handles = self._call(self._two_phase.pre_commit, barrier.checkpoint_id)
+            faultpoint("P4")
+        state = self._call(self._sink.snapshot_state)
+        self._store(SinkSnapshot(self.uid, self.subtask, state, handles))
+
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except PipelineError as error:
+            error.located(job=self._ctx.job_name, operator=self.uid)
+            raise
+        except Exception as error:
+            raise SinkError(
+                f"{type(self._sink).__name__} raised {type(error).__name__}: {error}", retryable=False
+            ).located(
+                job=self._ctx.job_name, operator=self.uid, function=str(function_ref(function))
+            ) from error

@@ -1,0 +1,64 @@
+"""What one subtask contributes to a checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+
+class Participant(NamedTuple):
+    """One subtask of one vertex, as the coordinator knows it."""
+
+    vertex: str
+    subtask: int
+
+    def __str__(self) -> str:
+        return f"{self.vertex}/{self.subtask}"
+
+
+@dataclass(frozen=True, slots=True)
+class SinkSnapshot:
+    """A sink at a barrier.
+
+    Args:
+        state: what the sink needs to continue behind the barrier.
+        handles: its undecided transactions, oldest first; the checkpoint decides them.
+    """
+
+    uid: str
+    subtask: int
+    state: Any
+    handles: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorSnapshot:
+    """An operator at a barrier.
+
+    Args:
+        keyed: its encoded keyed state, None where it has none.
+        state: what its `snapshot_state` returned.
+    """
+
+    uid: str
+    subtask: int
+    keyed: bytes | None
+    state: Any
+
+
+@dataclass(slots=True)
+class SubtaskSnapshot:
+    """Everything of one subtask at one barrier.
+
+    Args:
+        sources: positions by uid.
+        processed: records its source has emitted since the job began, over all attempts.
+        failed: records its functions could not handle, likewise.
+    """
+
+    participant: Participant
+    sources: dict[str, Any] = field(default_factory=dict[str, Any])
+    operators: list[OperatorSnapshot] = field(default_factory=list[OperatorSnapshot])
+    sinks: list[SinkSnapshot] = field(default_factory=list[SinkSnapshot])
+    processed: int = 0
+    failed: int = 0

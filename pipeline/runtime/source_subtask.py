@@ -1,0 +1,340 @@
+"""A source in its own thread: emits under demand, lets barriers pass whatever it waits for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+from checkpoint.barrier import Barrier, CheckpointKind
+from pipeline.core.elements import END_OF_INPUT
+from pipeline.core.errors import InternalError, PipelineError, SourceError
+from pipeline.core.faults import faultpoint
+from pipeline.core.records import Batch, Origin
+from pipeline.reactive.demand import MAX_BOUND
+from pipeline.reactive.producer import Interrupted
+from pipeline.runtime.contexts import VertexContext
+from pipeline.runtime.events import InputEnded, RowsDue
+from pipeline.runtime.snapshot import Participant
+from pipeline.runtime.subtask import HostedOperator, Post, Subtask
+from pipeline.spi.source import Source
+
+
+class SourceSubtask(Subtask):
+    """Runs `Source.run` and is its context.
+
+    Emission and position change together under the checkpoint lock. A barrier is performed under
+    the same lock by whichever thread gets there first: the source's own, when it leaves the lock,
+    or the barrier thread, while the source waits for demand or for input. So a busy source is
+    never starved of barriers by the unfairness of locks, and a blocked one holds none up.
+
+    Args:
+        uid: of the source.
+        source: this attempt's copy.
+        rows: emitted records after which a checkpoint is due; None for never.
+        batch_limit: the most records worth reading at once.
+    """
+
+    def __init__(
+        self,
+        participant: Participant,
+        ctx: VertexContext,
+        operators: Sequence[HostedOperator],
+        post: Post,
+        *,
+        uid: str,
+        source: Source[Any],
+        rows: int | None,
+        batch_limit: int | None,
+    ) -> None:
+        super().__init__(participant, ctx, operators, post, f"{ctx.job_name}/{uid}")
+        self._uid = uid
+        self._source = source
+        self._rows = rows
+        self._batch_limit = batch_limit or MAX_BOUND
+        self._lock = threading.Lock()
+        self._scope = _LockScope(self)
+        self.estimate: int | None = None
+        self._emitted = 0
+        self._emitted_at_barrier = 0
+        self._rows_posted = False
+        self._stopping = False
+        self._finished = False
+        self._is_open = False
+        self._barriers = _BarrierThread(self, f"{ctx.job_name}/{uid}/barriers")
+
+    # --- lifecycle: the job's thread --------------------------------------------------------------
+
+    def open(self) -> None:
+        """Open the source."""
+        self._is_open = True
+        self._call(self._source.open, self)
+        self._call(self._estimate)
+
+    def _estimate(self) -> None:
+        self.estimate = self._source.estimated_records()
+
+    def restore(self, position: Any, processed: int) -> None:
+        """Go to a position; `processed` records had been emitted before it."""
+        self.restored_processed = processed
+        self._call(self._source.restore_state, position)
+
+    def start(self) -> None:
+        self._barriers.start()
+        super().start()
+
+    def inject(self, barrier: Barrier) -> None:
+        """Have a barrier performed at the next moment at which the position is settled."""
+        self._barriers.put(barrier)
+
+    def abandon(self, checkpoint_id: int) -> None:
+        self._barriers.abandon(checkpoint_id)
+
+    def finish(self) -> None:
+        """Let the stream complete after the last checkpoint."""
+        with self.producer.condition:
+            self._finished = True
+            self.producer.condition.notify_all()
+
+    def cancel(self) -> None:
+        super().cancel()
+        self._source.cancel()
+        self._barriers.stop()
+
+    def join(self, timeout: Any) -> bool:
+        self._barriers.stop()
+        return super().join(timeout) and self._barriers.join(timeout)
+
+    def committed(self, checkpoint_id: int) -> None:
+        """Tell the source that an epoch is committed."""
+        self._call(self._source.checkpoint_committed, checkpoint_id)
+
+    def close(self) -> None:
+        """Close the source."""
+        if self._is_open:
+            self._is_open = False
+            self._call(self._source.close)
+
+    @property
+    def processed(self) -> int:
+        return self.restored_processed + self._emitted
+
+    # --- SourceContext -----------------------------------------------------------------------------
+
+    @property
+    def job_name(self) -> str:
+        return self.ctx.job_name
+
+    @property
+    def uid(self) -> str:
+        return self._uid
+
+    @property
+    def batch_limit(self) -> int:
+        return self._batch_limit
+
+    @property
+    def checkpoint_lock(self) -> _LockScope:
+        return self._scope
+
+    @property
+    def cancelled(self) -> bool:
+        return self.producer.cancelled or self._stopping
+
+    def wait_demand(self) -> int:
+        if self._stopping:
+            return 0
+        self.producer.wait_until(lambda: self.producer.requested > 0 or self._stopping)
+        return 0 if self.cancelled else self.producer.requested
+
+    def emit(
+        self,
+        values: Sequence[Any],
+        timestamps: Sequence[int] | None = None,
+        origins: Sequence[Origin] | None = None,
+    ) -> None:
+        if self.cancelled:
+            raise Interrupted
+        if not self._lock.locked():
+            raise InternalError(f"{self._uid} emitted without holding ctx.checkpoint_lock")
+        if not values:
+            return
+        self._emitted += len(values)
+        self.producer.next_batch(Batch(values, timestamps, origins))
+        faultpoint("P0")
+        self._count_rows()
+
+    def _count_rows(self) -> None:
+        since = self._emitted - self._emitted_at_barrier
+        if self._rows is not None and since >= self._rows and not self._rows_posted:
+            self._rows_posted = True
+            self.post(RowsDue(self.participant, self._emitted))
+
+    # --- the thread ---------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        try:
+            self._call(self._source.run, self)
+        except Interrupted:
+            if self.producer.cancelled:
+                return
+        if not self.cancelled:
+            with self._scope:
+                self.producer.control(END_OF_INPUT)
+            self.post(InputEnded(self.participant))
+        self.producer.wait_until(lambda: self._finished)
+
+    def _call(self, function: Any, *arguments: Any) -> None:
+        try:
+            function(*arguments)
+        except PipelineError as error:
+            error.located(job=self.job_name, operator=self._uid)
+            raise
+        except Exception as error:
+            if self.producer.cancelled:
+                raise Interrupted from error
+            name = type(self._source).__name__
+            raise SourceError(f"{name} raised {type(error).__name__}: {error}", retryable=False).located(
+                job=self.job_name, operator=self._uid
+            ) from error
+
+    # --- barriers -------------------------------------------------------------------------------------
+
+    def acquire(self) -> None:
+        """Enter the checkpoint lock."""
+        self._lock.acquire()
+
+    def release(self) -> None:
+        """Leave the checkpoint lock after an error, with nothing settled."""
+        self._lock.release()
+
+    def leave(self) -> None:
+        """Settle what was emitted, perform a barrier that is due, leave the checkpoint lock.
+
+        Held records are waited for without the lock: the position is behind them already, so no
+        barrier may pass before they are out.
+        """
+        try:
+            while True:
+                if self.fused.suspended:
+                    self._lock.release()
+                    try:
+                        alive = self.producer.wait_until(lambda: self.fused.resumable)
+                    finally:
+                        self._lock.acquire()
+                    if not alive:
+                        raise Interrupted
+                    self.fused.resume()
+                elif (barrier := self._barriers.take()) is not None:
+                    self._perform(barrier)
+                else:
+                    return
+        finally:
+            self._lock.release()
+
+    def perform_if_settled(self) -> None:
+        """Perform a due barrier from the barrier thread, unless the source's own thread must."""
+        with self._lock:
+            if self.fused.suspended or self.producer.cancelled:
+                return
+            barrier = self._barriers.take()
+            if barrier is not None:
+                self._perform(barrier)
+
+    def _perform(self, barrier: Barrier) -> None:
+        self._emitted_at_barrier = self._emitted
+        self._rows_posted = False
+        self.take_snapshot(barrier, {self._uid: self._source.snapshot_state()})
+        faultpoint("P1")
+        if barrier.kind is CheckpointKind.STOP:
+            self._stop_reading()
+
+    def _stop_reading(self) -> None:
+        """Emit nothing behind a STOP barrier: what follows belongs to the next run."""
+        self._stopping = True
+        self.producer.wake()
+        self._source.cancel()
+
+
+class _LockScope:
+    """`with ctx.checkpoint_lock:`; leaving it is where barriers pass."""
+
+    def __init__(self, subtask: SourceSubtask) -> None:
+        self._subtask = subtask
+
+    def __enter__(self) -> None:
+        self._subtask.acquire()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self._subtask.leave()
+        else:
+            self._subtask.release()
+
+
+class _BarrierThread:
+    """Performs barriers for a source that waits for demand or for input."""
+
+    def __init__(self, subtask: SourceSubtask, name: str) -> None:
+        self._subtask = subtask
+        self._condition = threading.Condition()
+        self._pending: Barrier | None = None
+        self._fresh = False
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def put(self, barrier: Barrier) -> None:
+        with self._condition:
+            self._pending = barrier
+            self._fresh = True
+            self._condition.notify()
+
+    def take(self) -> Barrier | None:
+        """Take the due barrier, if there is one; the caller holds the checkpoint lock."""
+        if self._pending is None:
+            return None
+        with self._condition:
+            barrier, self._pending = self._pending, None
+            return barrier
+
+    def abandon(self, checkpoint_id: int) -> None:
+        with self._condition:
+            if self._pending is not None and self._pending.checkpoint_id == checkpoint_id:
+                self._pending = None
+
+    def stop(self) -> None:
+        with self._condition:
+            self._stopped = True
+            self._condition.notify()
+
+    def join(self, timeout: Any) -> bool:
+        if self._thread.ident is None:
+            return True
+        self._thread.join(timeout.total_seconds())
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while self._wait():
+            try:
+                self._subtask.perform_if_settled()
+            except Interrupted:
+                return
+            except Exception as error:  # noqa: BLE001 - reported as the subtask's own
+                self._subtask.fail(error)
+                return
+
+    def _wait(self) -> bool:
+        with self._condition:
+            while not (self._fresh or self._stopped):
+                self._condition.wait()
+            self._fresh = False
+            return not self._stopped

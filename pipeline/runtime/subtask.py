@@ -1,0 +1,178 @@
+"""A running part of a job: one thread, one chain, the operators in it and a sink at its end, if any."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from checkpoint.barrier import Barrier
+from pipeline.core.errors import PipelineError
+from pipeline.reactive.producer import ThreadProducer
+from pipeline.runtime.contexts import RunningOperatorContext, VertexContext
+from pipeline.runtime.events import Acknowledged, SubtaskFailed, SubtaskLeft, TaskEvent
+from pipeline.runtime.fused import FusedChain
+from pipeline.runtime.sink_tail import SinkTail
+from pipeline.runtime.snapshot import OperatorSnapshot, Participant, SinkSnapshot, SubtaskSnapshot
+from pipeline.spi.operator import StreamOperator
+from state.backend import KeyedStateBackend
+
+Post = Callable[[TaskEvent], None]
+
+
+@dataclass(slots=True)
+class HostedOperator:
+    """A stateful operator of a chain with what belongs to it."""
+
+    ctx: RunningOperatorContext
+    operator: StreamOperator[Any, Any]
+    backend: KeyedStateBackend | None
+    is_open: bool = False
+
+    @property
+    def uid(self) -> str:
+        return self.ctx.uid
+
+    def open(self) -> None:
+        """Open the operator."""
+        self.is_open = True
+        self.operator.open(self.ctx)
+
+    def restore(self, keyed: Sequence[bytes], state: Any) -> None:
+        """Take over snapshots: keyed state of any subtasks, operator state of this one."""
+        if keyed and self.backend is not None:
+            self.backend.restore(keyed)
+        if state is not None:
+            self.operator.initialize_state(state)
+
+    def snapshot(self) -> OperatorSnapshot:
+        """Encode what the operator must remember, here and now."""
+        keyed = None if self.backend is None else self.backend.snapshot()
+        return OperatorSnapshot(self.uid, self.ctx.subtask, keyed, self.operator.snapshot_state())
+
+    def close(self) -> None:
+        """Close the operator and its state."""
+        if not self.is_open:
+            return
+        self.is_open = False
+        try:
+            self.operator.close()
+        finally:
+            if self.backend is not None:
+                self.backend.close()
+
+
+class Subtask(ABC):
+    """What source subtasks and inner subtasks share; the runtime wires one per vertex and subtask.
+
+    Args:
+        participant: its name to the coordinator.
+        ctx: serves its chain and operators.
+        operators: its stateful operators, in the order of the chain.
+        sink: its sink, None where it only feeds other vertices.
+        post: sends an event to the job's thread.
+        thread_name: names its thread.
+    """
+
+    def __init__(
+        self,
+        participant: Participant,
+        ctx: VertexContext,
+        operators: Sequence[HostedOperator],
+        post: Post,
+        thread_name: str,
+    ) -> None:
+        self.participant = participant
+        self.ctx = ctx
+        self.operators = operators
+        self.sink: SinkTail | None = None
+        self.post = post
+        self.producer: ThreadProducer[Any] = ThreadProducer(self._thread, thread_name)
+        self.restored_processed = 0
+        self.restored_failed = 0
+        self._fused: FusedChain | None = None
+        self._collecting = SubtaskSnapshot(participant)
+        ctx.pause_until = self.producer.pause
+
+    # --- the job's thread -----------------------------------------------------------------------
+
+    def wire(self, build: Callable[[Callable[[object], None]], FusedChain]) -> None:
+        """Put the chain behind the head; `build` is given the hook for control elements."""
+        self._fused = build(self._before_control)
+        self.producer.flux.connect(self._fused)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self.producer.start()
+
+    def join(self, timeout: timedelta) -> bool:
+        """Wait for the thread to end; False if it does not within `timeout`."""
+        return self.producer.join(timeout)
+
+    def cancel(self) -> None:
+        """End the thread wherever it waits."""
+        self.producer.cancel()
+
+    @abstractmethod
+    def abandon(self, checkpoint_id: int) -> None:
+        """Hear that a checkpoint was given up."""
+
+    @property
+    def processed(self) -> int:
+        """Records its source has emitted, over all attempts; 0 for an inner vertex."""
+        return 0
+
+    @property
+    def failed(self) -> int:
+        """Records its functions could not handle, over all attempts."""
+        return self.restored_failed + self.ctx.failed
+
+    # --- its own thread ---------------------------------------------------------------------------
+
+    @property
+    def fused(self) -> FusedChain:
+        assert self._fused is not None
+        return self._fused
+
+    @abstractmethod
+    def run(self) -> None:
+        """Feed the chain until the stream ends or is cancelled."""
+
+    def _thread(self, _: ThreadProducer[Any]) -> None:
+        try:
+            self.run()
+        except Exception as error:
+            self.fail(error)
+            raise
+        finally:
+            self.ctx.close()
+        if not self.producer.cancelled:
+            self.post(SubtaskLeft(self.participant))
+
+    def fail(self, error: Exception) -> None:
+        """Report an error, once the job is named in it; errors after a cancel are its consequence."""
+        if self.producer.cancelled:
+            return
+        if isinstance(error, PipelineError):
+            error.located(job=self.ctx.job_name)
+        self.post(SubtaskFailed(self.participant, error))
+
+    # --- snapshots: whoever drives the head -----------------------------------------------------------
+
+    def take_snapshot(self, barrier: Barrier, sources: dict[str, Any]) -> None:
+        """Send the barrier through the chain, collect what each part says and acknowledge."""
+        self._collecting = SubtaskSnapshot(
+            self.participant, sources, processed=self.processed, failed=self.failed
+        )
+        self.producer.control(barrier)
+        self.post(Acknowledged(barrier.checkpoint_id, self._collecting))
+
+    def store_sink(self, snapshot: SinkSnapshot) -> None:
+        """Take the sink's part of the snapshot being collected."""
+        self._collecting.sinks.append(snapshot)
+
+    def _before_control(self, element: object) -> None:
+        if isinstance(element, Barrier):
+            self._collecting.operators.extend(operator.snapshot() for operator in self.operators)

@@ -1,0 +1,257 @@
+"""Turn a plan into subtasks: chains compiled, channels between them, sinks at their ends."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.compiler.chain import compile_chain
+from pipeline.compiler.stages import OperatorStage, Stage, StepStage
+from pipeline.core.clock import Clock
+from pipeline.core.config import JobConfig
+from pipeline.core.errors import GraphError, InternalError
+from pipeline.graph.plan import JobPlan, PlanEdge, PlanVertex
+from pipeline.graph.stream_graph import Partitioning, StreamNode
+from pipeline.operators.base import OperatorFactory, Step
+from pipeline.reactive.channel import Channel
+from pipeline.reactive.subscriber import Subscriber
+from pipeline.runtime.contexts import Identity, RunningOperatorContext, RunningSinkContext, VertexContext
+from pipeline.runtime.fanout import (
+    Broadcast,
+    ByKey,
+    Fanout,
+    Forward,
+    Output,
+    Partitioner,
+    Rebalance,
+    SideOutput,
+)
+from pipeline.runtime.fused import FusedChain
+from pipeline.runtime.inner_subtask import InnerSubtask
+from pipeline.runtime.sink_tail import SinkTail
+from pipeline.runtime.snapshot import Participant
+from pipeline.runtime.source_subtask import SourceSubtask
+from pipeline.runtime.subtask import HostedOperator, Post, Subtask
+from state.backend import StateBackendFactory
+from state.keys import groups_of
+
+
+@dataclass(slots=True)
+class Wired:
+    """The running parts of one attempt, sources first."""
+
+    sources: list[SourceSubtask] = field(default_factory=list[SourceSubtask])
+    inners: list[InnerSubtask] = field(default_factory=list[InnerSubtask])
+
+    @property
+    def subtasks(self) -> list[Subtask]:
+        return [*self.sources, *self.inners]
+
+    @property
+    def operators(self) -> list[HostedOperator]:
+        return [operator for subtask in self.subtasks for operator in subtask.operators]
+
+    @property
+    def sinks(self) -> list[SinkTail]:
+        return [subtask.sink for subtask in self.subtasks if subtask.sink is not None]
+
+
+class Wiring:
+    """Builds the subtasks of one attempt.
+
+    Args:
+        plan: the vertices and the edges between them.
+        config: resolved settings.
+        identity: of the attempt.
+        backends: makes keyed state.
+        post: how subtasks speak to the job's thread.
+    """
+
+    def __init__(
+        self,
+        plan: JobPlan,
+        config: JobConfig,
+        identity: Identity,
+        backends: StateBackendFactory,
+        post: Post,
+        clock: Clock,
+    ) -> None:
+        self._plan = plan
+        self._parallelism = {vertex.id: vertex.parallelism for vertex in plan.vertices}
+        self._names = _unique_names(plan)
+        self._config = config
+        self._identity = identity
+        self._backends = backends
+        self._post = post
+        self._clock = clock
+        self._inners: dict[tuple[int, int], InnerSubtask] = {}
+
+    def build(self) -> Wired:
+        """Build everything; nothing is opened or started yet."""
+        wired = Wired()
+        for vertex in self._plan.vertices:
+            for subtask in range(vertex.parallelism):
+                built = self._subtask(vertex, subtask)
+                if isinstance(built, SourceSubtask):
+                    wired.sources.append(built)
+                else:
+                    assert isinstance(built, InnerSubtask)
+                    wired.inners.append(built)
+                    self._inners[vertex.id, subtask] = built
+        self._connect(wired)
+        return wired
+
+    # --- subtasks ----------------------------------------------------------------------------------
+
+    def _subtask(self, vertex: PlanVertex, subtask: int) -> Subtask:
+        ctx = VertexContext(self._identity, subtask, vertex.parallelism, self._clock)
+        participant = Participant(self._names[vertex.id], subtask)
+        operators = [
+            self._operator(node, ctx) for node in vertex.nodes if isinstance(node.spec, OperatorFactory)
+        ]
+        head = vertex.nodes[0]
+        if head.source is not None:
+            return SourceSubtask(
+                participant,
+                ctx,
+                operators,
+                self._post,
+                uid=head.uid,
+                source=copy.copy(head.source),
+                rows=None
+                if not isinstance(self._config.checkpoint_rows, int)
+                else self._config.checkpoint_rows,
+                batch_limit=self._config.source_batch_size,
+            )
+        channels = sum(len(self._upstreams(edge, subtask)) for edge in self._inputs(vertex))
+        return InnerSubtask(
+            participant,
+            ctx,
+            operators,
+            self._post,
+            name=self._names[vertex.id],
+            channels=channels,
+            buffer_size=self._config.buffer_size,
+        )
+
+    def _operator(self, node: StreamNode, ctx: VertexContext) -> HostedOperator:
+        spec = node.spec
+        assert isinstance(spec, OperatorFactory)
+        backend = None
+        if spec.keeps_state:
+            limit = self._config.max_parallelism
+            groups = groups_of(ctx.subtask, ctx.parallelism, limit)
+            backend = self._backends.create(node.uid, groups, limit)
+        return HostedOperator(RunningOperatorContext(ctx, node.uid, backend), spec.create_operator(), backend)
+
+    def _inputs(self, vertex: PlanVertex) -> list[PlanEdge]:
+        return [edge for edge in self._plan.edges if edge.target == vertex.id]
+
+    def _upstreams(self, edge: PlanEdge, subtask: int) -> list[int]:
+        """Say which subtasks of the edge's source feed this one of its target."""
+        if edge.partitioning is Partitioning.FORWARD:
+            return [subtask]
+        return list(range(self._parallelism[edge.source]))
+
+    # --- streams --------------------------------------------------------------------------------------
+
+    def _connect(self, wired: Wired) -> None:
+        channels = self._number_channels()
+        built = {
+            (subtask.participant.vertex, subtask.participant.subtask): subtask for subtask in wired.subtasks
+        }
+        for vertex in self._plan.vertices:
+            for index in range(vertex.parallelism):
+                self._wire(vertex, built[self._names[vertex.id], index], channels)
+
+    def _number_channels(self) -> dict[tuple[int, int, int], Channel[Any]]:
+        """Give each (edge, source subtask, target subtask) one channel of the target."""
+        numbered: dict[tuple[int, int, int], Channel[Any]] = {}
+        for (vertex_id, subtask), inner in self._inners.items():
+            free = iter(inner.channels)
+            for number, edge in enumerate(self._plan.edges):
+                if edge.target == vertex_id:
+                    for upstream in self._upstreams(edge, subtask):
+                        numbered[number, upstream, subtask] = next(free)
+        return numbered
+
+    def _wire(
+        self, vertex: PlanVertex, subtask: Subtask, channels: dict[tuple[int, int, int], Channel[Any]]
+    ) -> None:
+        index = subtask.participant.subtask
+        outputs: list[Output] = []
+        for number, edge in enumerate(self._plan.edges):
+            if edge.source == vertex.id:
+                targets = [
+                    channels[number, index, target]
+                    for target in range(self._parallelism[edge.target])
+                    if (number, index, target) in channels
+                ]
+                outputs.append(
+                    Output(targets, self._partitioner(edge, len(targets)), self._side(vertex, edge))
+                )
+        tail = vertex.nodes[-1]
+        if tail.sink is not None:
+            subtask.sink = self._sink(tail, vertex, subtask)
+            outputs.append(Output([subtask.sink], Forward()))
+        downstream = self._downstream(outputs, subtask, vertex)
+        stages = self._stages(vertex, subtask)
+        chain = compile_chain(
+            stages, subtask.ctx, mode=self._config.chains, carry_origins=vertex.carry_origins
+        )
+        subtask.wire(lambda hook: FusedChain(chain, downstream, hook))
+
+    @staticmethod
+    def _side(vertex: PlanVertex, edge: PlanEdge) -> SideOutput | None:
+        if edge.side_tag is None:
+            return None
+        writer = next(node.uid for node in vertex.nodes if node.id == edge.source_node)
+        return SideOutput(writer, edge.side_tag)
+
+    def _downstream(self, outputs: list[Output], subtask: Subtask, vertex: PlanVertex) -> Subscriber[Any]:
+        if not outputs:
+            raise GraphError(f"what {vertex.name} gives goes nowhere", hint="end the stream with .sink(...)")
+        only = outputs[0]
+        if len(outputs) == 1 and len(only.consumers) == 1 and only.side is None:
+            return only.consumers[0]
+        fanout = Fanout(outputs)
+        subtask.ctx.send_side = fanout.send_side
+        return fanout
+
+    def _sink(self, node: StreamNode, vertex: PlanVertex, subtask: Subtask) -> SinkTail:
+        if node.sink is None:
+            raise InternalError(f"{node.uid} is no sink")
+        ctx = RunningSinkContext(self._identity, node.uid, subtask.participant.subtask, vertex.parallelism)
+        return SinkTail(copy.copy(node.sink), ctx, self._config.sink_batch_size, subtask.store_sink)
+
+    def _stages(self, vertex: PlanVertex, subtask: Subtask) -> Sequence[Stage]:
+        hosted = {operator.uid: operator for operator in subtask.operators}
+        stages: list[Stage] = []
+        for node in vertex.nodes:
+            if isinstance(node.spec, Step):
+                stages.append(StepStage(node.uid, node.spec))
+            elif isinstance(node.spec, OperatorFactory):
+                stages.append(OperatorStage(node.uid, hosted[node.uid].operator))
+        return stages
+
+    def _partitioner(self, edge: PlanEdge, consumers: int) -> Partitioner:
+        if edge.partitioning is Partitioning.HASH:
+            if edge.selector is None or edge.key_by is None:
+                raise InternalError("a hash edge without a key selector")
+            return ByKey(consumers, self._config.max_parallelism, edge.selector, edge.key_by.uid)
+        if edge.partitioning is Partitioning.REBALANCE and consumers > 1:
+            return Rebalance(consumers)
+        if edge.partitioning is Partitioning.BROADCAST:
+            return Broadcast(consumers)
+        return Forward()
+
+
+def _unique_names(plan: JobPlan) -> dict[int, str]:
+    """Name each vertex; those that share a name are told apart by their number."""
+    names = [vertex.name for vertex in plan.vertices]
+    return {
+        vertex.id: vertex.name if names.count(vertex.name) == 1 else f"{vertex.name}#{vertex.id}"
+        for vertex in plan.vertices
+    }

@@ -1,0 +1,114 @@
+"""Which windows a record belongs to: pure functions of its timestamp."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import NamedTuple
+
+from pipeline.core.errors import ConfigError
+from pipeline.windows.durations import describe_duration, milliseconds
+
+
+class Window(NamedTuple):
+    """The instants from `start` up to, not including, `end`; milliseconds UTC."""
+
+    start: int
+    end: int
+
+    @property
+    def max_timestamp(self) -> int:
+        """The last instant inside; the window's results carry it."""
+        return self.end - 1
+
+
+class WindowAssigner(ABC):
+    """Describes a division of time into windows."""
+
+    @abstractmethod
+    def assign(self, timestamp: int) -> list[Window]:
+        """Return the windows that hold `timestamp` (milliseconds UTC), the earliest first."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """A few words for graphs and `explain`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TumblingTimeWindows(WindowAssigner):
+    """Windows of one size, side by side: each record is in exactly one.
+
+    Example:
+        >>> TumblingTimeWindows.of(timedelta(minutes=5)).assign(301_000)
+        [Window(start=300000, end=600000)]
+    """
+
+    size_ms: int
+    offset_ms: int = 0
+
+    @classmethod
+    def of(cls, size: timedelta, offset: timedelta = timedelta()) -> TumblingTimeWindows:
+        """Divide time into windows of `size`.
+
+        Args:
+            size: at least 1 ms.
+            offset: how far the windows are moved against midnight UTC of 1970-01-01; between `-size` and
+                `size`. Windows of a day that begin at midnight in UTC+8 have the offset of -8 hours.
+
+        Raises:
+            ConfigError: size or offset out of range.
+        """
+        size_ms = milliseconds("the window's size", size)
+        offset_ms = milliseconds("the window's offset", offset, least=1 - size_ms)
+        if offset_ms >= size_ms:
+            raise ConfigError(f"the window's offset must be smaller than its size {size}, not {offset}")
+        return cls(size_ms, offset_ms)
+
+    def assign(self, timestamp: int) -> list[Window]:
+        start = timestamp - (timestamp - self.offset_ms) % self.size_ms
+        return [Window(start, start + self.size_ms)]
+
+    def describe(self) -> str:
+        sign = "-" if self.offset_ms < 0 else ""
+        offset = f", offset {sign}{describe_duration(abs(self.offset_ms))}" if self.offset_ms else ""
+        return f"tumbling {describe_duration(self.size_ms)}{offset}"
+
+
+@dataclass(frozen=True, slots=True)
+class SlidingTimeWindows(WindowAssigner):
+    """Windows of one size, a new one every `slide`: each record is in `size / slide` of them.
+
+    Example:
+        >>> SlidingTimeWindows.of(timedelta(minutes=10), timedelta(minutes=5)).assign(301_000)
+        [Window(start=0, end=600000), Window(start=300000, end=900000)]
+    """
+
+    size_ms: int
+    slide_ms: int
+
+    @classmethod
+    def of(cls, size: timedelta, slide: timedelta) -> SlidingTimeWindows:
+        """Start a window of `size` every `slide`.
+
+        Raises:
+            ConfigError: one is below 1 ms, or `slide` is larger than `size`, so that records between
+                two windows would be in none.
+        """
+        size_ms = milliseconds("the window's size", size)
+        slide_ms = milliseconds("the window's slide", slide)
+        if slide_ms > size_ms:
+            raise ConfigError(
+                f"the window's slide must not exceed its size {size}, found {slide}",
+                hint="records between two windows would be lost; filter them out and use tumbling windows",
+            )
+        return cls(size_ms, slide_ms)
+
+    def assign(self, timestamp: int) -> list[Window]:
+        last = timestamp - timestamp % self.slide_ms
+        count = (last + self.size_ms - timestamp - 1) // self.slide_ms + 1
+        starts = range(last - (count - 1) * self.slide_ms, last + 1, self.slide_ms)
+        return [Window(start, start + self.size_ms) for start in starts]
+
+    def describe(self) -> str:
+        return f"sliding {describe_duration(self.size_ms)} every {describe_duration(self.slide_ms)}"

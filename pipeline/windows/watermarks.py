@@ -1,0 +1,89 @@
+"""How a source tells event time: which timestamp a record has and how far behind it may come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from pipeline.core.errors import ConfigError
+from pipeline.core.functions import function_ref, is_async
+from pipeline.windows.durations import describe_duration, milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class WatermarkStrategy:
+    """A description of event time; build one with `bounded_out_of_orderness` or `monotonic`.
+
+    A record that comes no more than the bound behind the greatest timestamp of its split is never late.
+
+    Attributes:
+        timestamp: the event time of a record, milliseconds UTC.
+        bound_ms: how far behind the greatest timestamp a record may come, milliseconds.
+        idleness_ms: a split silent for this long no longer holds event time back; None for never.
+        every: records of a split between two watermarks; None for one at the end of each batch.
+    """
+
+    timestamp: Callable[[Any], int]
+    bound_ms: int = 0
+    idleness_ms: int | None = None
+    every: int | None = None
+
+    @classmethod
+    def bounded_out_of_orderness(
+        cls, bound: timedelta, *, timestamp: Callable[[Any], int]
+    ) -> WatermarkStrategy:
+        """Allow records to come up to `bound` behind the latest one.
+
+        Args:
+            bound: 0 or more.
+            timestamp: a plain function from a record to milliseconds UTC.
+
+        Raises:
+            ConfigError: a negative bound, or `timestamp` is not a plain function.
+
+        Example:
+            >>> WatermarkStrategy.bounded_out_of_orderness(
+            ...     timedelta(seconds=1), timestamp=lambda event: event["ts"]
+            ... ).describe()
+            'up to 1 s out of order'
+        """
+        _require_plain(timestamp)
+        return cls(timestamp, milliseconds("the bound of out-of-orderness", bound, least=0))
+
+    @classmethod
+    def monotonic(cls, *, timestamp: Callable[[Any], int]) -> WatermarkStrategy:
+        """Expect the timestamps of each split never to go back."""
+        return cls.bounded_out_of_orderness(timedelta(), timestamp=timestamp)
+
+    def with_idleness(self, timeout: timedelta) -> WatermarkStrategy:
+        """Let event time pass a split that has been silent for `timeout` (at least 1 ms)."""
+        return replace(self, idleness_ms=milliseconds("the idleness", timeout))
+
+    def emit_every(self, records: int) -> WatermarkStrategy:
+        """Place a watermark after every `records` records of a split, so that a test can foretell them."""
+        if records < 1:
+            raise ConfigError(f"emit_every: records must be at least 1, not {records}")
+        return replace(self, every=records)
+
+    def describe(self) -> str:
+        """One line for `explain`."""
+        parts = [f"up to {describe_duration(self.bound_ms)} out of order" if self.bound_ms else "in order"]
+        if self.idleness_ms is not None:
+            parts.append(f"idle after {describe_duration(self.idleness_ms)}")
+        if self.every is not None:
+            parts.append(f"a watermark every {self.every} records")
+        return ", ".join(parts)
+
+
+def _require_plain(timestamp: Callable[[Any], int]) -> None:
+    if not callable(timestamp):
+        raise ConfigError(
+            f"timestamp must be a function from a record to milliseconds UTC, not {timestamp!r}"
+        )
+    if is_async(timestamp):
+        raise ConfigError(
+            f"timestamp must be a plain function, but {function_ref(timestamp)} is async",
+            hint="compute it in a map before it is needed, or make the function plain",
+        )

@@ -1,0 +1,161 @@
+"""Position: a restart between any two rows neither loses nor repeats one, whatever keys they share."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis.strategies import integers, lists, sampled_from, tuples
+
+from connectors.sql import position as position_module
+from connectors.sql.position import Position, check_keys, digest, key_getter
+from connectors.sql.rows import Row
+from pipeline.core.errors import SourceError
+from state.encoding import from_json, to_json
+
+by_first = key_getter([0])
+by_both = key_getter([0, 1])
+IDENTITY = {"sql": "SELECT 1", "key": ["id"], "parameters": None, "columns": [["id", "bigint"]], "time_zone": None}
+rows_with_ties = lists(tuples(integers(0, 3), sampled_from("ab")), max_size=30).map(sorted)
+
+
+def stored(position: Position, key: int) -> Position:
+    """Send a position through a checkpoint."""
+    identity = {**IDENTITY, "key": ["a", "b"][:key]}
+    text = json.dumps(to_json(position.to_state(identity)))
+    return Position.from_state(from_json(json.loads(text)), identity)
+
+
+@given(rows=rows_with_ties, stops=lists(integers(1, 12), max_size=8), page=integers(1, 5), key=sampled_from((1, 2)))
+def test_any_number_of_restarts_gives_each_row_once(
+    rows: list[Row], stops: list[int], page: int, key: int
+) -> None:
+    """Read some rows in pages, stop, restore from the checkpoint; what the server sends again is dropped."""
+    key_of = by_first if key == 1 else by_both
+    emitted: list[Row] = []
+    position = Position()
+    for stop in [*stops, len(rows) + 1]:
+        last = position.last_key
+        left = [row for row in rows if last is None or key_of(row) >= last]
+        fresh = list(position.remaining(iter(left), key_of)) if last is not None else left
+        for start in range(0, min(stop, len(fresh)), page):
+            read = fresh[start : min(start + page, stop)]
+            position = position.advanced(read, key_of)
+            emitted += read
+        position = stored(position, key) if position.last_key is not None else position
+    assert sorted(emitted) == rows
+    assert position.processed_rows == len(rows)
+
+
+def test_equal_rows_are_counted_not_only_recognised() -> None:
+    """Of three rows alike of which two are emitted, one is still to come."""
+    row = (1, "same")
+    position = Position().advanced([row, row], by_first)
+    assert list(position.remaining(iter([row, row, row, (2, "next")]), by_first)) == [row, (2, "next")]
+
+
+def test_ties_are_remembered_across_pages() -> None:
+    """The run of equal keys may be longer than a page."""
+    position = Position().advanced([(1, "a"), (2, "b")], by_first)
+    position = position.advanced([(2, "c"), (2, "d")], by_first)
+    assert position.tied_rows == tuple(digest(row) for row in [(2, "b"), (2, "c"), (2, "d")])
+    assert position.advanced([(3, "e")], by_first).tied_rows == (digest((3, "e")),)
+
+
+def test_unique_keys_cost_one_digest_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[Row] = []
+    monkeypatch.setattr(position_module, "digest", lambda row: counted.append(row) or "")
+    Position().advanced([(number,) for number in range(1000)], by_first)
+    assert counted == [(999,)]
+
+
+def test_a_key_that_hardly_distinguishes_is_refused() -> None:
+    """A position that grows without bound would end the job later, at a worse moment."""
+    position = Position().advanced([(1, number) for number in range(100_000)], by_first)
+    with pytest.raises(SourceError, match="more than 100,000 rows share the key 1") as caught:
+        position.advanced([(1, 100_000)], by_first)
+    assert not caught.value.retryable
+    assert "add a column to key=" in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [Decimal("1.50"), UUID(int=7), datetime(2013, 1, 1, tzinfo=UTC), b"\x00", "a'b"])
+def test_keys_of_every_type_come_back_equal(value: Any) -> None:
+    position = Position().advanced([(value, 1)], by_first)
+    state = from_json(json.loads(json.dumps(to_json(position.to_state(IDENTITY)))))
+    assert state["last_processed_id"] == value
+    assert type(state["last_processed_id"]) is type(value)
+    assert Position.from_state(state, IDENTITY).last_key == (value,)
+
+
+def test_the_position_is_laid_out_as_documented() -> None:
+    state = Position().advanced([(7, "x")], by_first).to_state(IDENTITY)
+    assert {name: state[name] for name in ("source_type", "sql", "processed_rows", "last_processed_id")} == {
+        "source_type": "jdbc_query",
+        "sql": "SELECT 1",
+        "processed_rows": 1,
+        "last_processed_id": 7,
+    }
+    assert state["result_set_position"] == 1
+
+
+def test_a_resumed_run_counts_its_own_result_set() -> None:
+    resumed = stored(Position().advanced([(7, "x")], by_first), 1)
+    assert (resumed.processed_rows, resumed.result_set_position) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "now", "message"),
+    [
+        ("sql", "SELECT 2", "the text of the query changed since the checkpoint: it was 'SELECT 1'"),
+        ("parameters", "00ff", "a parameter of the query changed"),
+        ("columns", [["id", "text"]], "the columns of the query's result changed"),
+        ("key", ["other"], "the key of the query changed"),
+        ("time_zone", "Asia/Tokyo", "the time zone of the database session changed"),
+    ],
+)
+def test_a_query_that_changed_is_not_continued(name: str, now: Any, message: str) -> None:
+    """A position means a row only of the result it was taken in."""
+    state = Position().advanced([(7, "x")], by_first).to_state(IDENTITY)
+    with pytest.raises(SourceError, match=message) as caught:
+        Position.from_state(state, {**IDENTITY, name: now})
+    assert not caught.value.retryable
+    assert "--fresh" in str(caught.value)
+
+
+def test_the_position_of_another_source_is_refused() -> None:
+    with pytest.raises(SourceError, match="is of a source 'kafka', expected 'jdbc_query'"):
+        Position.from_state({"source_type": "kafka"}, IDENTITY)
+
+
+def test_a_query_without_a_key_is_never_continued() -> None:
+    """It would emit from the beginning what is already emitted."""
+    state = Position().advanced([(7, "x")], None).to_state({**IDENTITY, "key": []})
+    with pytest.raises(SourceError, match="without a key cannot continue"):
+        Position.from_state(state, {**IDENTITY, "key": []})
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([(1, 1), (2, 1), (None, 1)], "row 13 has a = NULL"),
+        ([(1, 1), (None, 1), (None, 2)], "row 12 has a = NULL"),
+        ([(1, 1), (1, None), (2, 1)], "row 12 has b = NULL"),
+        ([(1.0, 1), (float("nan"), 1)], "row 12 has a = nan"),
+        ([(1, 1), (1, Decimal("NaN")), (2, 1)], "row 12 has b = NaN"),
+    ],
+)
+def test_null_and_nan_in_a_key_are_refused_with_their_row(rows: list[Row], message: str) -> None:
+    """No comparison finds them again: a resumed run would lose them in silence."""
+    with pytest.raises(SourceError, match=message) as caught:
+        check_keys(rows, [0, 1], ["a", "b"], 11)
+    assert not caught.value.retryable
+    assert "IS NOT NULL" in str(caught.value)
+
+
+def test_null_outside_the_key_is_welcome() -> None:
+    check_keys([(1, None), (2, None)], [0], ["a"], 1)
