@@ -21,7 +21,7 @@ BENCHMARKS = {
     "latency": "one record at a time through a quiet job",
     "startup": "`pipeline --help` and `import pipeline` in fresh processes",
 }
-"""Each is a module of this package with `cases(records, on_step)`: a context manager, since some need a server."""
+"""Each is a module here with `cases(records, on_step)`: a context manager, since some need a server."""
 
 SILENCE_SECONDS = 1
 
@@ -30,7 +30,7 @@ def main() -> int:
     """Run what the command line names; the exit status is 0 whether goals are reached or not."""
     arguments = _parser().parse_args()
     names = list(BENCHMARKS) if arguments.name == "all" else [arguments.name]
-    console = Console(stderr=arguments.json, highlight=False)
+    console = Console(stderr=arguments.json, highlight=False, width=None if sys.stdout.isatty() else 100)
     for name in names:
         benchmark = import_module(f"benchmarks.{name}")
         with _progress() as on_step, benchmark.cases(arguments.records, on_step) as cases:

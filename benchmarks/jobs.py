@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from pipeline.api.job import StreamJob
 from pipeline.core.job import JobStatus
+from pipeline.runtime import job as _engine  # noqa: F401 - imported now, so that no run pays for it  # pyright: ignore[reportUnusedImport]
 from pipeline.spi.sink import Sink, SinkContext, SinkInfo
 
 T = TypeVar("T")

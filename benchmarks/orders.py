@@ -49,8 +49,8 @@ def create(dsn: str, orders: int) -> None:
     """Fill the table; a row is what an order is: numbers, text, money, a time."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(
-            "CREATE TABLE orders AS SELECT id::bigint, 'customer ' || id % 1000 AS customer, "
-            "(id % 99)::int AS amount, (id % 9999)::numeric(10, 2) / 100 AS price, "
+            "CREATE TABLE orders AS SELECT id::bigint, 'customer ' || id %% 1000 AS customer, "
+            "(id %% 99)::int AS amount, (id %% 9999)::numeric(10, 2) / 100 AS price, "
             "timestamptz '2024-01-01 00:00:00+00' + id * interval '1 second' AS placed "
             "FROM generate_series(1, %s) AS id",
             (orders,),

@@ -44,14 +44,16 @@ def show(benchmark: str, outcomes: Sequence[Outcome], console: Console) -> None:
 def _table(outcome: Outcome) -> Table:
     case = outcome.case
     reference = next(iter(case.subjects))
+    compared = case.unit == "records/s"
     table = Table(box=SIMPLE_HEAD, title=case.name, title_justify="left")
     table.add_column("subject")
-    for heading in (case.unit, "lowest", "highest", f"× {reference}"):
+    for heading in (case.unit, "lowest", "highest", *([f"× {reference}"] if compared else [])):
         table.add_column(heading, justify="right")
     for subject in case.subjects:
-        low, high = outcome.spread(subject)
-        figures = (_number(value) for value in (outcome.median(subject), low, high))
-        table.add_row(subject, *figures, f"{outcome.ratio(subject, reference):.2f}")
+        figures = [_number(value) for value in (outcome.median(subject), *outcome.spread(subject))]
+        if compared:
+            figures.append(f"{outcome.ratio(subject, reference):.2f}")
+        table.add_row(subject, *figures)
     return table
 
 

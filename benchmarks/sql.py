@@ -53,7 +53,7 @@ def _tuples(report: Report) -> Case:
 
 
 def _checkpoints(report: Report) -> Case:
-    name = "pipeline without checkpoints"
+    name = "without checkpoints"
     work = {name: orders.job_without_checkpoints, "pipeline": orders.job_dicts}
     return Case(
         "the price of checkpoints", "records/s", _rates(report, **work), [Ratio("pipeline", name, 0.9)]

@@ -120,7 +120,7 @@ _resolve = lazy_exports(__name__, {name: home for home, names in _NAMES_BY_HOME.
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        from importlib.metadata import version  # noqa: PLC0415 - slow to import, and seldom asked for
+        from importlib.metadata import version  # slow to import, and seldom asked for
 
         return version("pipeline-framework")
     return _resolve(name)

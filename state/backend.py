@@ -97,7 +97,14 @@ class KeyedStateBackend(Protocol):
     def aggregating_state(
         self, descriptor: AggregatingStateDescriptor[In, Any, Out]
     ) -> FoldingState[In, Out]: ...
-    def table(self, descriptor: StateDescriptor) -> StateTable[Any]: ...
+
+    def table(self, descriptor: StateDescriptor) -> StateTable[Any]:
+        """Return the batch interface of a state, as stored: values, lists, accumulators.
+
+        With a TTL, what expired before the call of `batch` is not in its mapping. The entries of a
+        map state are reached one by one only: its table refuses.
+        """
+        ...
 
     def names(self) -> Sequence[str]:
         """The states the operator has named."""
@@ -112,7 +119,13 @@ class KeyedStateBackend(Protocol):
         ...
 
     def restore(self, parts: Sequence[bytes]) -> None:
-        """Take from earlier snapshots, maybe of other subtasks, the entries of this one's key groups."""
+        """Become what earlier snapshots, maybe of other subtasks, hold for this one's key groups.
+
+        Raises:
+            StateError: a state was of another kind, or the format is of a newer version.
+            EncodingError: a value is of a class that the state's descriptor does not declare.
+            CheckpointCorrupted: these bytes are no snapshot.
+        """
         ...
 
     def size_bytes(self) -> int:

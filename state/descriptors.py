@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, Protocol, TypeVar
 
+from pipeline.core.errors import ConfigError
+
 T = TypeVar("T")
 K = TypeVar("K")
 In = TypeVar("In")
@@ -42,8 +44,12 @@ class StateDescriptor:
 
     Args:
         name: unique within its operator, stable across versions of the job.
-        value_type: declared type of the values; None lets each value carry its own.
-        ttl: how long an entry lives after it was last written; None for ever.
+        value_type: declares the classes of the user's that occur in the values: a class, a generic
+            such as `list[Trade]`, a union or a tuple of these. An enum, dataclass, named tuple or
+            struct is stored, and built again, only where it is declared; values of the standard
+            types carry their own type and need no declaration.
+        ttl: how long an entry lives after it was last written, at least 1 ms; None for ever. The
+            entries of a map live each on its own, a list lives and expires as a whole.
         pickle: store values with pickle; only for types the encoding refuses, and only if who can
             write to the checkpoint folder may run code in this process.
     """
@@ -52,6 +58,10 @@ class StateDescriptor:
     value_type: Any = None
     ttl: timedelta | None = None
     pickle: bool = False
+
+    def __post_init__(self) -> None:
+        if self.ttl is not None and self.ttl < timedelta(milliseconds=1):
+            raise ConfigError(f"state {self.name!r}: ttl must be at least 1 ms, not {self.ttl}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

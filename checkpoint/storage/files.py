@@ -13,7 +13,7 @@ from pipeline.core.errors import CheckpointError
 
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _REFUSED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
-_FINAL: Final = _REFUSED | {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ENOTSUP}
+_FINAL: Final = _REFUSED | {errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ENOTSUP}
 """Errors that the same attempt would meet again; after any other, such as a full disk, a retry may help."""
 
 

@@ -96,7 +96,8 @@ def _key_column(name: str, columns: Sequence[Column]) -> KeyColumn:
             f"the key column {name!r} is of type {_described(column)}, whose equality cannot be told here",
             hint="choose another key=, or cast it in the query, for example to text",
         )
-    return KeyColumn(name, column.type)
+    # As a cast, `character` would mean `character(1)`.
+    return KeyColumn(name, "bpchar" if column.type == "character" else column.type)
 
 
 def _orders_like_python(column: Column) -> bool:

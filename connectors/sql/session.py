@@ -141,7 +141,10 @@ class Session:
             # a network that is down would never bring the server's answer.
             with suppress(psycopg.Error):
                 connection.cancel_safe(timeout=_CANCEL_TIMEOUT)
-            with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as duplicate:
+            with (
+                suppress(psycopg.Error, OSError),
+                socket.socket(fileno=os.dup(connection.fileno())) as duplicate,
+            ):
                 duplicate.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:

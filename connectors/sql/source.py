@@ -229,7 +229,7 @@ class _Reader:
 def _new_session(dsn: str, application_name: str) -> Session:
     # psycopg takes a quarter of a second to import: only a job that reads SQL pays for it.
     try:
-        from connectors.sql.session import Session  # noqa: PLC0415
+        from connectors.sql.session import Session
     except ImportError as error:
         raise MissingExtra("psycopg", "postgres") from error
     return Session(dsn, application_name)

@@ -39,7 +39,7 @@ class Query(NamedTuple):
 
 
 class KeyColumn(NamedTuple):
-    """A column of the key and its PostgreSQL type as `format_type` writes it."""
+    """A column of the key, and the PostgreSQL type to cast a value to for comparing it."""
 
     name: str
     type: str

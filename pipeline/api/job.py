@@ -204,7 +204,7 @@ class StreamJob:
         Raises:
             PipelineError: the job is wrong, or failed for good; says what to do.
         """
-        from pipeline.runtime.job import run_job  # noqa: PLC0415 - only who runs a job needs the engine
+        from pipeline.runtime.job import run_job  # only who runs a job needs the engine
 
         return run_job(
             self,

@@ -117,7 +117,7 @@ class Stream(Handle, Generic[T]):
         Raises:
             GraphError: `selector` is no plain function.
         """
-        from pipeline.api.keyed_stream import KeyedStream  # noqa: PLC0415 - it knows Stream, which comes first
+        from pipeline.api.keyed_stream import KeyedStream  # it knows Stream, which comes first
 
         require_plain("key_by", selector)
         return KeyedStream(self.job, self._add(KeyBy(selector), uid), selector)

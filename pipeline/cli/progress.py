@@ -17,6 +17,7 @@ from pipeline.core.job import JobStatus
 from pipeline.runtime.control import JobControl
 from pipeline.runtime.events import (
     CheckpointFailed,
+    CleanUpFailed,
     JobEvent,
     JobStarted,
     Restarting,
@@ -71,7 +72,7 @@ class ProgressReport:
     def listen(self, event: JobEvent) -> None:
         """Print what people want to know at once; called on the job's thread."""
         if isinstance(event, JobStarted):
-            self._base = self._control.progress().processed
+            self._base = event.processed
             how = "starts afresh"
             if event.restored_from is not None:
                 how = f"continues from checkpoint {event.restored_from} ({self._base:,} records before it)"
@@ -81,6 +82,8 @@ class ProgressReport:
             self._phase = f"{event.status.value.lower()}{phase}"
         elif isinstance(event, CheckpointFailed):
             self._say(f"checkpoint {event.checkpoint_id} failed: {event.reason}")
+        elif isinstance(event, CleanUpFailed):
+            self._say(f"old checkpoints could not be deleted: {event.error}")
         elif isinstance(event, Restarting):
             self._say(f"failed: {event.error}; restarting in {event.delay_ms / 1000:g} s")
         elif isinstance(event, ThreadAbandoned):

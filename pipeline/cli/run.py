@@ -6,8 +6,7 @@ import json
 import signal
 import sys
 import traceback
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -42,8 +41,9 @@ def run_command(target: str, command_line: Mapping[str, str], options: RunOption
         return _report(error, EXIT_REFUSED)
     control = JobControl()
     report = ProgressReport(job.name, control, quiet=options.quiet)
+    _handle_signals(control, report)
     try:
-        with _signals(control, report), report:
+        with report:
             result = job.execute(
                 fresh=options.fresh,
                 take_over=options.take_over,
@@ -67,9 +67,11 @@ def run_command(target: str, command_line: Mapping[str, str], options: RunOption
     return 0 if result.status is JobStatus.COMPLETED else EXIT_STOPPED
 
 
-@contextmanager
-def _signals(control: JobControl, report: ProgressReport) -> Generator[None]:
-    """The first SIGINT or SIGTERM stops with a last checkpoint, the second at once."""
+def _handle_signals(control: JobControl, report: ProgressReport) -> None:
+    """The first SIGINT or SIGTERM stops with a last checkpoint, the second at once.
+
+    The handlers stay: a signal that comes when the job has ended must not spoil its exit code.
+    """
     seen = 0
 
     def handle(number: int, _: FrameType | None) -> None:
@@ -81,12 +83,8 @@ def _signals(control: JobControl, report: ProgressReport) -> Generator[None]:
         else:
             control.abort()
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)
 
 
 def _report(error: PipelineError, code: int) -> int:

@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 LAMBDA = "<lambda>"
 
@@ -52,7 +52,7 @@ def function_ref(fn: Callable[..., Any]) -> FunctionRef:
         inner = inner.__func__
     subject: Any = inner
     if not hasattr(inner, "__code__") and not inspect.isbuiltin(inner) and not inspect.isclass(inner):
-        subject = type(inner)
+        subject = cast("Any", type(inner))
         inner = subject.__call__
     code: Any = getattr(inner, "__code__", None)
     name = str(getattr(subject, "__qualname__", type(subject).__name__)).rsplit("<locals>.", 1)[-1]

@@ -50,12 +50,12 @@ class _Draft:
     def uid_request(self) -> UidRequest:
         if not isinstance(self.definition, OperatorSpec):
             info = self.definition.info
-            return UidRequest(self.uid, f"{info.kind}:{info.target}", nameless=False, keeps_state=True)
+            return UidRequest(self.uid, f"{info.kind}:{info.target}", nameless=False)
         spec = self.definition
         ref = function_ref(spec.functions[0]) if spec.functions else None
         label = spec.describe() if ref is None else ref.name
         default = f"{spec.kind}:{label}" if label else spec.kind
-        return UidRequest(self.uid, default, ref is not None and ref.is_lambda, spec.keeps_state)
+        return UidRequest(self.uid, default, ref is not None and ref.is_lambda)
 
     def finish(self, node: int, uid: Uid) -> StreamNode:
         spec = self.definition if isinstance(self.definition, OperatorSpec) else None

@@ -15,13 +15,11 @@ class UidRequest:
         given: the user's own choice, None for the default.
         default: kind and name of function or target.
         nameless: whether `default` stands on a lambda, which any other lambda could take the place of.
-        keeps_state: whether state is filed under the uid.
     """
 
     given: str | None
     default: str
     nameless: bool
-    keeps_state: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +39,15 @@ def assign_uids(requests: Sequence[UidRequest]) -> list[Uid]:
     """
     wanted = Counter(request.given or request.default for request in requests)
     taken = {request.given for request in requests if request.given is not None}
-    uids: dict[int, Uid] = {}
-    # what keeps state comes first, so that it is the other kind that gets a number
-    for index in sorted(range(len(requests)), key=lambda index: not requests[index].keeps_state):
-        request = requests[index]
+    uids: list[Uid] = []
+    for request in requests:
         if request.given is not None:
-            uids[index] = Uid(request.given, stable=True)
+            uids.append(Uid(request.given, stable=True))
             continue
         text = _untaken(request.default, taken)
         taken.add(text)
-        uids[index] = Uid(text, stable=wanted[request.default] == 1 and not request.nameless)
-    return [uids[index] for index in range(len(requests))]
+        uids.append(Uid(text, stable=wanted[request.default] == 1 and not request.nameless))
+    return uids
 
 
 def _untaken(default: str, taken: set[str]) -> str:

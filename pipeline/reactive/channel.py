@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
 
 from pipeline.reactive.demand import MAX_BOUND, AdaptiveBound, Prefetch
+from pipeline.reactive.footprint import footprint
 from pipeline.reactive.subscriber import Records, Subscription
 
 T = TypeVar("T")
@@ -17,29 +17,42 @@ T = TypeVar("T")
 MAX_BYTES: Final = 16 * 1024 * 1024
 """Bytes a hand-over may hold, by a sampled estimate (DESIGN section 3)."""
 
+SAMPLED_EVERY: Final = 1024
+"""Records: to measure one takes tens of microseconds, which a batch of one could not afford."""
+
 
 class Channel(Generic[T]):
     """A queue with prefetch and the 75 % rule.
 
     The upstream thread calls the subscriber's methods, which never wait: what arrives was asked
-    for. One consumer thread looks at `head` and takes. It waits on `condition`, which it may share
-    with other channels and with its own demand.
+    for. One consumer thread looks at what comes next and takes it. It waits on `condition`, which it
+    may share with other channels and with its own demand.
 
     Args:
         condition: guards the queue; notified when something arrives.
         size: records the queue may hold; None adapts to about a second of the consumer's rate.
+        now: a clock in seconds that never goes back.
     """
 
-    def __init__(self, condition: threading.Condition, size: int | None = None) -> None:
+    def __init__(
+        self,
+        condition: threading.Condition,
+        size: int | None = None,
+        *,
+        now: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self._condition = condition
+        self._now = now
         self._queue: deque[_Records[T] | _Control] = deque()
-        self._adaptive = None if size is not None else AdaptiveBound(MAX_BOUND)
+        self._adaptive = AdaptiveBound(MAX_BOUND) if size is None else None
         self._size = size
         self._prefetch = Prefetch()
         self._subscription: Subscription | None = None
         self._buffered = 0
-        self._taken = 0
-        self._taken_at = 0.0
+        self._in_hand = False
+        self._busy_since = 0.0
+        self._most = MAX_BOUND
+        self._until_sample = 0
         self._ended = False
 
     # --- the upstream thread -----------------------------------------------------------------
@@ -50,14 +63,16 @@ class Channel(Generic[T]):
 
     def on_next_batch(self, values: Records[T]) -> None:
         with self._condition:
+            if not self._buffered and not self._in_hand:
+                self._busy_since = self._now()
             self._queue.append(_Records(values))
             self._buffered += len(values)
-            self._condition.notify()
+            self._condition.notify_all()
 
     def on_control(self, element: object) -> None:
         with self._condition:
             self._queue.append(_Control(element))
-            self._condition.notify()
+            self._condition.notify_all()
 
     def on_error(self, error: Exception) -> None:
         """The failed side reports its error to whoever owns both; here the stream just ends."""
@@ -66,7 +81,7 @@ class Channel(Generic[T]):
     def on_completed(self) -> None:
         with self._condition:
             self._ended = True
-            self._condition.notify()
+            self._condition.notify_all()
 
     # --- any thread --------------------------------------------------------------------------
 
@@ -110,15 +125,11 @@ class Channel(Generic[T]):
         """Take at most `limit` of the records that come next; the rest stays in front."""
         first = self._queue[0]
         assert isinstance(first, _Records)
-        values = first.values
-        if len(values) > limit:
-            first.values = values[limit:]
-            values = values[:limit]
-        else:
+        values = first.take(limit)
+        if first.is_empty:
             self._queue.popleft()
         self._buffered -= len(values)
-        self._taken = len(values)
-        self._taken_at = time.perf_counter()
+        self._in_hand = True
         return values
 
     # --- the consumer's thread, not holding it ---------------------------------------------------
@@ -126,18 +137,47 @@ class Channel(Generic[T]):
     def consumed(self, values: Records[T]) -> None:
         """Say that the records last taken are dealt with; asks for more when it is time."""
         if self._adaptive is not None:
-            self._adaptive.observe(self._taken, time.perf_counter() - self._taken_at)
-            self._adaptive.limit(MAX_BYTES // record_bytes(values))
+            self._adapt(self._adaptive, values)
+        self._in_hand = False
         more = self._prefetch.consumed(len(values), self.capacity)
         if more and self._subscription is not None:
             self._subscription.request(more)
 
+    def _adapt(self, bound: AdaptiveBound, values: Records[T]) -> None:
+        # From the arrival of the first record or the end of the batch before: the time that records
+        # wait because the consumer's own output is not wanted counts, or the bound in front of a
+        # quick function that feeds a slow sink would hold a barrier for minutes.
+        now = self._now()
+        bound.observe(len(values), now - self._busy_since)
+        self._busy_since = now
+        bound.limit(self._most_by_bytes(values))
+
+    def _most_by_bytes(self, values: Records[T]) -> int:
+        self._until_sample -= len(values)
+        if self._until_sample <= 0:
+            self._until_sample = SAMPLED_EVERY
+            self._most = min((MAX_BYTES // footprint(first) for first in values[:1]), default=MAX_BOUND)
+        return self._most
+
 
 class _Records(Generic[T]):
-    __slots__ = ("values",)
+    """A batch and how much of it has been taken, so that taking a little copies a little."""
+
+    __slots__ = ("_position", "_values")
 
     def __init__(self, values: Records[T]) -> None:
-        self.values: Any = values
+        self._values = values
+        self._position = 0
+
+    @property
+    def is_empty(self) -> bool:
+        return self._position >= len(self._values)
+
+    def take(self, limit: int) -> Any:
+        start, self._position = self._position, self._position + limit
+        if start == 0 and self.is_empty:
+            return self._values
+        return self._values[start : self._position]
 
 
 class _Control:
@@ -145,15 +185,3 @@ class _Control:
 
     def __init__(self, element: object) -> None:
         self.element = element
-
-
-def record_bytes(values: Records[Any]) -> int:
-    """Estimate the size of a record from the first one: itself and what it holds one level down."""
-    for value in values:
-        size = sys.getsizeof(value, 64)
-        if isinstance(value, Mapping):
-            return size + sum(sys.getsizeof(item, 64) for item in value.values())
-        if isinstance(value, (tuple, list)):
-            return size + sum(sys.getsizeof(item, 64) for item in value)
-        return size
-    return 1

@@ -58,26 +58,30 @@ class AdaptiveBound:
 
     It starts small, at most doubles from one observation to the next, and stays between 1 and
     `maximum`, so that a slow consumer holds a barrier up for about a second and a fast one is
-    handed thousands together.
+    handed thousands together. The rate is weighed by time, not by batches: a consumer that takes
+    nine batches into a buffer at once and writes for ten seconds at the tenth is a slow one.
 
     Args:
         maximum: records.
     """
 
-    __slots__ = ("_maximum", "_rate", "value")
+    __slots__ = ("_maximum", "_records", "_seconds", "value")
 
     def __init__(self, maximum: int = MAX_BOUND) -> None:
         self._maximum = maximum
-        self._rate = 0.0
+        self._records = 0.0
+        self._seconds = 0.0
         self.value = min(FIRST_BOUND, maximum)
 
     def observe(self, records: int, seconds: float) -> None:
-        """Learn that `records` took `seconds`; a half of the estimate is the newest observation."""
+        """Learn that `records` took `seconds`; what was seen one second of work ago counts half."""
         if records <= 0:
             return
-        rate = records / max(seconds, 1e-6)
-        self._rate = rate if self._rate == 0.0 else (self._rate + rate) / 2
-        self.value = max(1, min(self._maximum, self.value * 2, int(self._rate)))
+        seconds = max(seconds, 1e-6)
+        weight = 0.5**seconds
+        self._records = self._records * weight + records
+        self._seconds = self._seconds * weight + seconds
+        self.value = max(1, min(self._maximum, self.value * 2, int(self._records / self._seconds)))
 
     def limit(self, records: int) -> None:
         """Bound it from outside as well, such as by the bytes that the records take."""
@@ -117,7 +121,8 @@ class SharedDemand:
 
     Each record goes to one of them or to all. What may be asked of upstream is what the neediest
     still takes; what was asked for and has not come yet stays counted, so that no consumer is ever
-    sent more than it wanted.
+    sent more than it wanted. For the same reason records are counted first as `delivered` and then
+    as `arrived`: between the two, a request of another thread asks for too little, never too much.
 
     Args:
         consumers: how many.
@@ -136,25 +141,62 @@ class SharedDemand:
             self._wanted[consumer] = add_cap(self._wanted[consumer], n)
         self._ask()
 
-    def arrived(self, records: int) -> None:
-        """Count records that came from upstream."""
-        with self._lock:
-            self._asked = produced(self._asked, records)
-
     def delivered(self, consumer: int, records: int) -> None:
         """Count records handed to one consumer."""
         with self._lock:
             self._wanted[consumer] = produced(self._wanted[consumer], records)
 
-    def settle(self) -> None:
-        """Ask for what has become free: what went to one consumer did not use up the others' demand."""
+    def arrived(self, records: int) -> None:
+        """Count records that came from upstream and have been delivered.
+
+        Asks for what has become free: what went to one consumer did not use up the others' demand.
+        """
+        with self._lock:
+            self._asked = produced(self._asked, records)
         self._ask()
 
     def _ask(self) -> None:
         with self._lock:
             least = min(self._wanted)
-            more = least - self._asked if self._asked != UNBOUNDED else 0
-            if more > 0:
-                self._asked = least
-        if more > 0:
-            self._request(more)
+            more = UNBOUNDED if least == UNBOUNDED else least - self._asked
+            if self._asked == UNBOUNDED or more <= 0:
+                return
+            self._asked = least
+        self._request(more)
+
+
+class SideDemand:
+    """The demand of consumers whose records come on top of what was asked for: side outputs.
+
+    How many records a batch sends aside is known only once it has been processed, so they are
+    counted rather than prevented. While one of the consumers has all it asked for, or more, the
+    stream is to rest.
+
+    Args:
+        consumers: how many.
+
+    Attributes:
+        on_refilled: called, outside the lock, when the stream may go on.
+    """
+
+    def __init__(self, consumers: int) -> None:
+        self._wanted = [0] * consumers
+        self._lock = threading.Lock()
+        self.on_refilled: Callable[[], None] | None = None
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether a consumer wants no more for now."""
+        return any(wanted <= 0 for wanted in self._wanted)
+
+    def request(self, consumer: int, n: int) -> None:
+        """Add to what one consumer wants."""
+        with self._lock:
+            self._wanted[consumer] = add_cap(self._wanted[consumer], n)
+        if self.on_refilled is not None and not self.exhausted:
+            self.on_refilled()
+
+    def delivered(self, consumer: int, records: int) -> None:
+        """Count records handed to one consumer."""
+        with self._lock:
+            self._wanted[consumer] = produced(self._wanted[consumer], records)

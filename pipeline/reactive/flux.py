@@ -12,15 +12,15 @@ from pipeline.reactive.demand import UNBOUNDED
 from pipeline.reactive.subscriber import Records, Subscriber, Subscription
 
 T = TypeVar("T")
-U = TypeVar("U")
 
 
 class Flux(Observable[T]):
     """An Observable that keeps demand.
 
     A subscriber with `on_subscribe(subscription)` receives nothing until it requests. Any other
-    observer, and every plain Rx operator, is taken to want everything. Operators are ordinary Rx
-    operators for `.pipe(...)`; those that keep demand return a Flux.
+    observer, and every plain Rx operator, is taken to want everything. A subscriber may offer
+    `on_next_batch(values)` and `on_control(element)`; one that does not is handed the records one by
+    one, and no control elements.
 
     Args:
         connect: called with each subscriber; must call its `on_subscribe` before any other signal.
@@ -51,67 +51,58 @@ class Flux(Observable[T]):
         Raises:
             TypeError: `on_next` is neither callable nor an observer (rule 1.9).
         """
-        subscriber = _as_subscriber(on_next, on_error, on_completed)
-        link = _Link(subscriber)
+        link = _Link[T]()
+        link.attach(_as_subscriber(link, on_next, on_error, on_completed))
         self._connect(link)
         return Disposable(link.cancel)
 
     def connect(self, subscriber: Subscriber[T]) -> None:
-        """Subscribe something that is a full `Subscriber` already, without a wrapper in between."""
+        """Subscribe something that keeps the whole protocol itself, without a wrapper in between."""
         self._connect(subscriber)
 
 
-def lift(operator: Callable[[Subscriber[U]], Subscriber[T]]) -> Callable[[Observable[T]], Flux[U]]:
-    """Make an Rx operator that keeps demand from a function which puts a subscriber before another.
+class _Link(Generic[T]):
+    """Stands between a Flux and a foreign subscriber, to both of them as the other.
 
-    The source must be a Flux: what keeps demand needs demand before it.
+    It refuses a second subscription (2.5), passes nothing on after the end or a cancel, in either
+    direction (1.7, 3.6, 3.7), and then lets go of the subscriber (3.13).
     """
 
-    def apply(source: Observable[T]) -> Flux[U]:
-        if not isinstance(source, Flux):
-            raise TypeError(f"expected a Flux before this operator, found {type(source).__name__}")
-        upstream = cast("Flux[T]", source)
-        return Flux(lambda downstream: upstream.connect(operator(downstream)))
-
-    return apply
-
-
-def _as_subscriber(on_next: Any, on_error: Any, on_completed: Any) -> Subscriber[Any]:
-    if callable(getattr(on_next, "on_subscribe", None)):
-        if callable(getattr(on_next, "on_next_batch", None)) and callable(
-            getattr(on_next, "on_control", None)
-        ):
-            return cast("Subscriber[Any]", on_next)
-        return _Demanding(on_next)
-    if callable(getattr(on_next, "on_next", None)):
-        return _Everything(on_next.on_next, on_next.on_error, on_next.on_completed)
-    if on_next is not None and not callable(on_next):
-        raise TypeError(f"expected an observer or a callback, found {type(on_next).__name__}")
-    return _Everything(on_next, on_error, on_completed)
-
-
-class _Link(Generic[T]):
-    """Stands between a Flux and a foreign subscriber: lets go of it after the end or a cancel (3.13)."""
-
-    def __init__(self, subscriber: Subscriber[T]) -> None:
-        self._subscriber: Subscriber[T] | None = subscriber
+    def __init__(self) -> None:
+        self._subscriber: Subscriber[T] | None = None
         self._subscription: Subscription | None = None
+
+    def attach(self, subscriber: Subscriber[T]) -> None:
+        """Set the subscriber, before anything else happens."""
+        self._subscriber = subscriber
+
+    @property
+    def is_open(self) -> bool:
+        """Whether neither the end nor a cancel has come."""
+        return self._subscriber is not None
+
+    # --- to the Flux --------------------------------------------------------------------------
 
     def on_subscribe(self, subscription: Subscription) -> None:
         if self._subscription is not None:
-            subscription.cancel()  # rule 2.5: the second one is refused
+            subscription.cancel()
             return
         self._subscription = subscription
-        if self._subscriber is not None:
-            self._subscriber.on_subscribe(_LinkedSubscription(self, subscription))
+        subscriber = self._subscriber  # read after the subscription is set: see `cancel`
+        if subscriber is None:
+            subscription.cancel()
+        else:
+            subscriber.on_subscribe(self)
 
     def on_next_batch(self, values: Records[T]) -> None:
-        if self._subscriber is not None:
-            self._subscriber.on_next_batch(values)
+        subscriber = self._subscriber
+        if subscriber is not None:
+            subscriber.on_next_batch(values)
 
     def on_control(self, element: object) -> None:
-        if self._subscriber is not None:
-            self._subscriber.on_control(element)
+        subscriber = self._subscriber
+        if subscriber is not None:
+            subscriber.on_control(element)
 
     def on_error(self, error: Exception) -> None:
         subscriber, self._subscriber = self._subscriber, None
@@ -123,52 +114,55 @@ class _Link(Generic[T]):
         if subscriber is not None:
             subscriber.on_completed()
 
-    def cancel(self) -> None:
-        self._subscriber = None
-        if self._subscription is not None:
-            self._subscription.cancel()
-
-
-class _LinkedSubscription:
-    """The subscription a foreign subscriber holds: nothing happens once it is cancelled (3.6, 3.7)."""
-
-    def __init__(self, link: _Link[Any], subscription: Subscription) -> None:
-        self._link = link
-        self._subscription = subscription
-        self._cancelled = False
+    # --- to the subscriber --------------------------------------------------------------------
 
     def request(self, n: int) -> None:
-        if not self._cancelled:
+        if self.is_open and self._subscription is not None:
             self._subscription.request(n)
 
     def cancel(self) -> None:
-        if not self._cancelled:
-            self._cancelled = True
-            self._link.cancel()
+        # Whichever of this and `on_subscribe` runs later sees what the other has set, and cancels.
+        subscriber, self._subscriber = self._subscriber, None
+        if subscriber is not None and self._subscription is not None:
+            self._subscription.cancel()
+
+
+def _as_subscriber(link: _Link[Any], on_next: Any, on_error: Any, on_completed: Any) -> Subscriber[Any]:
+    takes_batches, takes_singles = _offers(on_next, "on_next_batch"), _offers(on_next, "on_next")
+    if _offers(on_next, "on_subscribe") and (takes_batches or takes_singles):
+        if takes_batches and _offers(on_next, "on_control"):
+            return cast("Subscriber[Any]", on_next)
+        return _Demanding(link, on_next)
+    if takes_singles:
+        return _Everything(link, on_next.on_next, on_next.on_error, on_next.on_completed)
+    if on_next is not None and not callable(on_next):
+        raise TypeError(f"expected an observer or a callback, found {type(on_next).__name__}")
+    return _Everything(link, on_next, on_error, on_completed)
+
+
+def _offers(observer: Any, method: str) -> bool:
+    return callable(getattr(observer, method, None))
 
 
 class _Demanding(Generic[T]):
-    """An observer that manages its demand but takes records one by one."""
+    """An observer that manages its demand but takes records one by one, or no control elements."""
 
-    def __init__(self, observer: Any) -> None:
+    def __init__(self, link: _Link[T], observer: Any) -> None:
+        self._link = link
         self._observer = observer
-        self._on_next_batch = getattr(observer, "on_next_batch", None)
-        self._on_control = getattr(observer, "on_control", None)
 
     def on_subscribe(self, subscription: Subscription) -> None:
         self._observer.on_subscribe(subscription)
 
     def on_next_batch(self, values: Records[T]) -> None:
-        if self._on_next_batch is not None:
-            self._on_next_batch(values)
-            return
-        on_next = self._observer.on_next
-        for value in values:
-            on_next(value)
+        if _offers(self._observer, "on_next_batch"):
+            self._observer.on_next_batch(values)
+        else:
+            _one_by_one(self._link, self._observer.on_next, values)
 
     def on_control(self, element: object) -> None:
-        if self._on_control is not None:
-            self._on_control(element)
+        if _offers(self._observer, "on_control"):
+            self._observer.on_control(element)
 
     def on_error(self, error: Exception) -> None:
         self._observer.on_error(error)
@@ -182,10 +176,12 @@ class _Everything(Generic[T]):
 
     def __init__(
         self,
-        on_next: Callable[[T], None] | None,
-        on_error: Callable[[Exception], None] | None,
-        on_completed: Callable[[], None] | None,
+        link: _Link[T],
+        on_next: Callable[[T], object] | None,
+        on_error: Callable[[Exception], object] | None,
+        on_completed: Callable[[], object] | None,
     ) -> None:
+        self._link = link
         self._on_next = on_next
         self._on_error = on_error
         self._on_completed = on_completed
@@ -195,8 +191,7 @@ class _Everything(Generic[T]):
 
     def on_next_batch(self, values: Records[T]) -> None:
         if self._on_next is not None:
-            for value in values:
-                self._on_next(value)
+            _one_by_one(self._link, self._on_next, values)
 
     def on_control(self, element: object) -> None:
         """Control elements mean nothing to a plain observer."""
@@ -209,3 +204,11 @@ class _Everything(Generic[T]):
     def on_completed(self) -> None:
         if self._on_completed is not None:
             self._on_completed()
+
+
+def _one_by_one(link: _Link[T], on_next: Callable[[T], object], values: Records[T]) -> None:
+    """Hand the records of a batch over, as far as they are wanted: an observer may cancel at any of them."""
+    for value in values:
+        if not link.is_open:
+            return
+        on_next(value)

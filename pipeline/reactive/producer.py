@@ -47,6 +47,7 @@ class ThreadProducer(Generic[T]):
         self._run = run
         self.condition = threading.Condition()
         self._subscriber: Subscriber[T] | None = None
+        self._has_had_subscriber = False
         self._requested = 0
         self._violation: ValueError | None = None
         self._cancelled = False
@@ -56,30 +57,38 @@ class ThreadProducer(Generic[T]):
 
     @property
     def flux(self) -> Flux[T]:
-        """The stream; one subscriber only, since there is one thread."""
+        """The stream; one subscriber only, since there is one thread. Others get an error (1.9)."""
         return Flux(self._connect)
 
     def _connect(self, subscriber: Subscriber[T]) -> None:
-        if self._subscriber is not None:
-            raise InternalError(f"{self._thread.name} has a subscriber already")
-        self._subscriber = subscriber
-        subscriber.on_subscribe(self)
+        with self.condition:
+            refused, self._has_had_subscriber = self._has_had_subscriber, True
+            if not refused:
+                self._subscriber = subscriber
+        if refused:
+            subscriber.on_subscribe(_NoSubscription())
+            subscriber.on_error(InternalError(f"{self._thread.name} serves one subscriber and has had it"))
+        else:
+            subscriber.on_subscribe(self)
 
     # --- the subscription: any thread --------------------------------------------------------
 
     def request(self, n: int) -> None:
         """Add demand; rule 3.9's violation ends the stream with an error."""
         with self.condition:
+            if self._cancelled:
+                return
             try:
                 self._requested = add_cap(self._requested, validate_request(n))
             except ValueError as error:
                 self._violation = error
-            self.condition.notify()
+            self.condition.notify_all()
 
     def cancel(self) -> None:
         """Ask the function to return; whatever it waits for here ends now."""
         with self.condition:
             self._cancelled = True
+            self._subscriber = None  # rule 3.13
             self.condition.notify_all()
 
     def wake(self) -> None:
@@ -90,7 +99,13 @@ class ThreadProducer(Generic[T]):
     # --- the thread's owner ------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start the thread; call after the stream has its subscriber."""
+        """Start the thread.
+
+        Raises:
+            InternalError: the stream has had no subscriber yet, so nobody would hear of its end.
+        """
+        if not self._has_had_subscriber:
+            raise InternalError(f"{self._thread.name} is started without a subscriber")
         self._thread.start()
 
     def join(self, timeout: timedelta) -> bool:
@@ -122,13 +137,19 @@ class ThreadProducer(Generic[T]):
         return 0 if self._cancelled else self._requested
 
     def wait_until(self, ready: Callable[[], bool]) -> bool:
-        """Wait until `ready()`, which is looked at holding `condition`; False after a cancel."""
+        """Wait until `ready()`, which is looked at holding `condition`; False after a cancel.
+
+        Raises:
+            ValueError: the subscriber broke rule 3.9; let it through, it ends the stream.
+        """
         with self.condition:
             while not (ready() or self._cancelled or self._violation is not None):
                 self.condition.wait()
+        if self._cancelled:
+            return False
         if self._violation is not None:
             raise self._violation
-        return not self._cancelled
+        return True
 
     def pause(self, delay: timedelta) -> None:
         """Wait for `delay`; a cancel ends it.
@@ -144,32 +165,63 @@ class ThreadProducer(Generic[T]):
             raise Interrupted
 
     def next_batch(self, values: Records[T]) -> None:
-        """Hand on records that were asked for (rule 1.1: never more)."""
+        """Hand on records that were asked for.
+
+        Raises:
+            InternalError: they are more than were asked for (rule 1.1); none was handed on.
+            Interrupted: the stream was cancelled.
+        """
         count = len(values)
         with self.condition:
+            downstream = self._downstream
             if count > self._requested:
                 raise InternalError(f"rule 1.1: {count} records emitted, {self._requested} requested")
             self._requested = produced(self._requested, count)
-        self._downstream.on_next_batch(values)
+        downstream.on_next_batch(values)
 
     def control(self, element: object) -> None:
-        """Hand on a control element; it needs no demand."""
+        """Hand on a control element; it needs no demand.
+
+        Raises:
+            Interrupted: the stream was cancelled.
+        """
         self._downstream.on_control(element)
 
     @property
     def _downstream(self) -> Subscriber[T]:
-        if self._subscriber is None:
-            raise InternalError(f"{self._thread.name} runs without a subscriber")
-        return self._subscriber
+        subscriber = self._subscriber
+        if subscriber is None:
+            raise Interrupted
+        return subscriber
 
     def _main(self) -> None:
         try:
-            self._run(self)
+            error = self._ending()
         except Interrupted:
+            self._subscriber = None
             return
+        subscriber, self._subscriber = self._subscriber, None  # rule 3.13
+        if subscriber is None:
+            return  # cancelled
+        if error is None:
+            subscriber.on_completed()
+        else:
+            subscriber.on_error(error)
+
+    def _ending(self) -> Exception | None:
+        """Run the function; return what ends the stream with an error, None for its completion."""
+        try:
+            self._run(self)
         except Exception as error:  # noqa: BLE001 - the stream's end carries it
-            if not self._cancelled:
-                self._downstream.on_error(error)
-            return
-        if not self._cancelled:
-            self._downstream.on_completed()
+            return self._violation or error
+        return self._violation
+
+
+class _NoSubscription:
+    """What a subscriber holds that was refused."""
+
+    def request(self, n: int) -> None:
+        """Nothing will come."""
+
+    def cancel(self) -> None:
+        """Nothing is running."""

@@ -33,6 +33,9 @@ class Records(Protocol[T_co]):
 class Subscriber(Protocol[T_contra]):
     """Receives `on_subscribe`, then at most as many records as it asked for, then at most one end.
 
+    This is the whole protocol, as the engine uses it; `Flux.subscribe` also takes observers that know
+    less of it.
+
     Signals come one at a time. Control elements (barriers, watermarks, the end of the input) need
     no demand but come behind the records before them.
     """
@@ -40,17 +43,5 @@ class Subscriber(Protocol[T_contra]):
     def on_subscribe(self, subscription: Subscription) -> None: ...
     def on_next_batch(self, values: Records[T_contra]) -> None: ...
     def on_control(self, element: object) -> None: ...
-    def on_error(self, error: Exception) -> None: ...
-    def on_completed(self) -> None: ...
-
-
-class SingleRecordObserver(Protocol[T_contra]):
-    """What an observer needs at the least: the three signals of every Rx observer.
-
-    With `on_subscribe(subscription)` beside them it is in charge of its own demand; with
-    `on_next_batch` and `on_control` it also takes batches and control elements.
-    """
-
-    def on_next(self, value: T_contra) -> None: ...
     def on_error(self, error: Exception) -> None: ...
     def on_completed(self) -> None: ...

@@ -26,7 +26,7 @@ from checkpoint.manifest import Manifest
 from checkpoint.storage.base import StorageAttempt
 from pipeline.core.clock import Clock
 from pipeline.core.config import JobConfig
-from pipeline.core.errors import InternalError, PipelineError, SinkError
+from pipeline.core.errors import Fenced, InternalError, PipelineError, SinkError
 from pipeline.core.faults import faultpoint
 from pipeline.core.job import TRANSITIONS, JobStatus
 from pipeline.runtime.control import Mailbox
@@ -34,6 +34,7 @@ from pipeline.runtime.events import (
     Acknowledged,
     CheckpointCompleted,
     CheckpointFailed,
+    CleanUpFailed,
     InputEnded,
     JobEvent,
     RowsDue,
@@ -137,6 +138,8 @@ class Attempt:
         self._stopping_until: int | None = None
         self._triggered_at = 0
         self._newest: Manifest | None = restored
+        self._base_processed = 0 if restored is None else restored.processed
+        self._base_failed = 0 if restored is None else restored.failed
         self.checkpoints = 0
 
     def _settings(self) -> CoordinatorSettings:
@@ -174,7 +177,6 @@ class Attempt:
 
     def progress(self) -> Progress:
         """Look at the attempt; any thread."""
-        subtasks = self._wired.subtasks
         edges = [
             EdgeProgress(
                 f"→{inner.participant.vertex}",
@@ -189,7 +191,7 @@ class Attempt:
             self._tracker.status,
             processed=self.processed,
             written=sum(sink.records for sink in self._wired.sinks),
-            failed=sum(subtask.failed for subtask in subtasks),
+            failed=self.failed,
             estimated=sum(known) if known and len(known) == len(estimates) else None,
             checkpoints=self.checkpoints,
             last_checkpoint=None if self._newest is None else self._newest.checkpoint_id,
@@ -199,12 +201,12 @@ class Attempt:
     @property
     def processed(self) -> int:
         """Records emitted by the sources, over all attempts of the execution."""
-        return sum(subtask.processed for subtask in self._wired.subtasks)
+        return self._base_processed + sum(source.processed for source in self._wired.sources)
 
     @property
     def failed(self) -> int:
         """Records let pass by a policy, likewise."""
-        return sum(subtask.failed for subtask in self._wired.subtasks)
+        return self._base_failed + sum(subtask.failed for subtask in self._wired.subtasks)
 
     # --- INITIALIZING -----------------------------------------------------------------------------
 
@@ -340,8 +342,7 @@ class Attempt:
             case Note(checkpoint_id):
                 return self._note(checkpoint_id)
             case Clean():
-                if self._storage is not None:
-                    self._storage.clean(self._config.checkpoint_retention)
+                self._clean()
             case Fail(error):
                 raise error
             case Finished():
@@ -411,6 +412,17 @@ class Attempt:
             )
         self._tracker.change(JobStatus.RUNNING)
         return self._coordinator.noted(checkpoint_id, self._now())
+
+    def _clean(self) -> None:
+        """Delete old checkpoints; failing at that loses nothing but space."""
+        if self._storage is None:
+            return
+        try:
+            self._storage.clean(self._config.checkpoint_retention)
+        except Fenced:
+            raise
+        except PipelineError as error:
+            self._listener(CleanUpFailed(error))
 
     def _abandon(self, checkpoint_id: int, reason: str) -> None:
         for subtask in self._wired.subtasks:

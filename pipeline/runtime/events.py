@@ -70,6 +70,7 @@ class JobStarted:
 
     Args:
         restored_from: the checkpoint it continues from, None for a fresh start.
+        processed: records the execution had read up to there.
         restart: how often the job has been restarted within this run.
     """
 
@@ -77,6 +78,7 @@ class JobStarted:
     execution_id: str
     attempt: int
     restored_from: int | None
+    processed: int
     restart: int
 
 
@@ -109,6 +111,13 @@ class CheckpointFailed:
 
     checkpoint_id: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CleanUpFailed:
+    """Old checkpoints could not be deleted; they take space, nothing is lost."""
+
+    error: Exception
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from pipeline.core.errors import PipelineError, UserFunctionError
+from pipeline.compiler.tracks import PickedOrigins
+from pipeline.core.errors import InternalError, PipelineError, UserFunctionError
 from pipeline.core.functions import function_ref
 from pipeline.core.policy import SideTag
 from pipeline.core.records import Batch
-from pipeline.reactive.demand import SharedDemand
+from pipeline.reactive.demand import SharedDemand, SideDemand
 from pipeline.reactive.subscriber import Subscriber, Subscription
 from state.keys import key_groups, subtask_of
 
@@ -18,18 +19,15 @@ class Partitioner(Protocol):
     """Says which consumer of an edge gets which records of a batch."""
 
     def split(self, batch: Batch[Any]) -> Sequence[tuple[int, Batch[Any]]]:
-        """Return (consumer within the edge, records) pairs; a consumer may be left out."""
+        """Return (consumer within the edge, records) pairs, in order; a consumer may be left out."""
         ...
 
 
 class Forward:
     """Everything to one consumer."""
 
-    def __init__(self, consumer: int = 0) -> None:
-        self._consumer = consumer
-
     def split(self, batch: Batch[Any]) -> Sequence[tuple[int, Batch[Any]]]:
-        return ((self._consumer, batch),)
+        return ((0, batch),)
 
 
 class Broadcast:
@@ -43,34 +41,55 @@ class Broadcast:
 
 
 class Rebalance:
-    """Whole batches to the consumers in turn."""
+    """As many records to each consumer: batches are cut evenly, what is left over goes round in turn.
+
+    Whole batches in turn would leave the others idle while one works off all that may be asked for.
+    """
 
     def __init__(self, consumers: int) -> None:
         self._consumers = consumers
         self._next = 0
 
     def split(self, batch: Batch[Any]) -> Sequence[tuple[int, Batch[Any]]]:
-        consumer, self._next = self._next, (self._next + 1) % self._consumers
-        return ((consumer, batch),)
+        share, left_over = divmod(len(batch), self._consumers)
+        parts: list[tuple[int, Batch[Any]]] = []
+        start = 0
+        for turn in range(self._consumers if share else left_over):
+            end = start + share + (turn < left_over)
+            parts.append(((self._next + turn) % self._consumers, batch[start:end]))
+            start = end
+        self._next = (self._next + left_over) % self._consumers
+        return parts
 
 
 class ByKey:
-    """Records of one key to one consumer, by the key's group."""
+    """Records of one key to one consumer, by the key's group.
+
+    Args:
+        consumers: subtasks of the target.
+        max_parallelism: how many key groups there are.
+        selector: the user's key function.
+        uid: of the `key_by`, for errors.
+    """
 
     def __init__(
         self, consumers: int, max_parallelism: int, selector: Callable[[Any], Any], uid: str
     ) -> None:
-        self._consumers = consumers
         self._max_parallelism = max_parallelism
+        self._owners = [subtask_of(group, consumers, max_parallelism) for group in range(max_parallelism)]
+        self._consumers = consumers
         self._selector = selector
         self._uid = uid
 
     def split(self, batch: Batch[Any]) -> Sequence[tuple[int, Batch[Any]]]:
         if self._consumers == 1:
             return ((0, batch),)
-        groups = key_groups(self._keys(batch), self._max_parallelism)
-        targets = [subtask_of(group, self._consumers, self._max_parallelism) for group in groups]
-        return [(consumer, _select(batch, targets, consumer)) for consumer in sorted(set(targets))]
+        owners = self._owners
+        targets = [owners[group] for group in key_groups(self._keys(batch), self._max_parallelism)]
+        wanted = sorted(set(targets))
+        if len(wanted) == 1:
+            return ((wanted[0], batch),)
+        return [(consumer, _select(batch, targets, consumer)) for consumer in wanted]
 
     def _keys(self, batch: Batch[Any]) -> list[Any]:
         keys: list[Any] = []
@@ -94,7 +113,7 @@ def _select(batch: Batch[Any], targets: Sequence[int], consumer: int) -> Batch[A
     return Batch(
         [batch.values[index] for index in chosen],
         None if timestamps is None else [timestamps[index] for index in chosen],
-        None if origins is None else [origins[index] for index in chosen],
+        None if origins is None else PickedOrigins(origins, chosen),
     )
 
 
@@ -126,46 +145,49 @@ class Output:
 
 
 class Fanout:
-    """Takes a vertex's output and hands it to all its edges; asks for what the neediest still takes."""
+    """Takes a vertex's output and hands it to all its edges; asks for what the neediest still takes.
+
+    Records of side outputs come on top of what was asked for, a batch's worth at most: the chain
+    before it rests while `sides` is exhausted. A consumer that cancels ends the stream for all, as
+    a job runs as a whole or not at all.
+
+    Args:
+        outputs: the edges, at least one of them of the main output: a graph without is refused.
+
+    Attributes:
+        sides: the demand of the consumers of side outputs.
+    """
 
     def __init__(self, outputs: Sequence[Output]) -> None:
-        self._outputs = outputs
-        self._first = self._number(outputs)
+        self._main = [output for output in outputs if output.side is None]
+        self._aside = [output for output in outputs if output.side is not None]
         self._subscription: Subscription | None = None
-        self._demand = SharedDemand(sum(len(output.consumers) for output in outputs), self._request)
-
-    @staticmethod
-    def _number(outputs: Sequence[Output]) -> list[int]:
-        firsts: list[int] = []
-        total = 0
-        for output in outputs:
-            firsts.append(total)
-            total += len(output.consumers)
-        return firsts
+        self._demand = SharedDemand(_consumers(self._main), self._request)
+        self.sides = SideDemand(_consumers(self._aside))
 
     def on_subscribe(self, subscription: Subscription) -> None:
         self._subscription = subscription
-        for first, output in zip(self._first, self._outputs, strict=True):
-            for index, consumer in enumerate(output.consumers):
-                consumer.on_subscribe(_Share(self._demand, first + index, subscription))
+        for demand, outputs in ((self._demand, self._main), (self.sides, self._aside)):
+            for first, output in _numbered(outputs):
+                for index, consumer in enumerate(output.consumers):
+                    consumer.on_subscribe(_Share(demand, first + index, subscription))
 
     def on_next_batch(self, values: Any) -> None:
+        for first, output in _numbered(self._main):
+            _send(self._demand, first, output, values)
         self._demand.arrived(len(values))
-        for first, output in zip(self._first, self._outputs, strict=True):
-            if output.side is None:
-                self._send(first, output, values)
-        self._demand.settle()
 
     def send_side(self, side: SideOutput, values: Sequence[Any]) -> None:
-        """Hand records to a side output; they come on top of what was asked for, a batch's worth at most."""
-        for first, output in zip(self._first, self._outputs, strict=True):
-            if output.side == side:
-                self._send(first, output, Batch(values))
+        """Hand records to those who read a side output.
 
-    def _send(self, first: int, output: Output, batch: Batch[Any]) -> None:
-        for index, part in output.partitioner.split(batch):
-            self._demand.delivered(first + index, len(part))
-            output.consumers[index].on_next_batch(part)
+        Raises:
+            InternalError: nobody does, so they would be lost; such a graph is refused.
+        """
+        readers = [(first, output) for first, output in _numbered(self._aside) if output.side == side]
+        if not readers:
+            raise InternalError(f"side output {side.tag.name!r} of {side.writer} has no reader")
+        for first, output in readers:
+            _send(self.sides, first, output, Batch(values))
 
     def on_control(self, element: object) -> None:
         for consumer in self._all():
@@ -180,11 +202,29 @@ class Fanout:
             consumer.on_completed()
 
     def _all(self) -> list[Subscriber[Any]]:
-        return [consumer for output in self._outputs for consumer in output.consumers]
+        return [consumer for output in (*self._main, *self._aside) for consumer in output.consumers]
 
     def _request(self, n: int) -> None:
         if self._subscription is not None:
             self._subscription.request(n)
+
+
+def _consumers(outputs: Sequence[Output]) -> int:
+    return sum(len(output.consumers) for output in outputs)
+
+
+def _numbered(outputs: Sequence[Output]) -> Iterator[tuple[int, Output]]:
+    """Yield each output with the number of its first consumer among those of all."""
+    first = 0
+    for output in outputs:
+        yield first, output
+        first += len(output.consumers)
+
+
+def _send(demand: SharedDemand | SideDemand, first: int, output: Output, batch: Batch[Any]) -> None:
+    for index, part in output.partitioner.split(batch):
+        demand.delivered(first + index, len(part))
+        output.consumers[index].on_next_batch(part)
 
 
 class _Share:
@@ -192,13 +232,16 @@ class _Share:
 
     __slots__ = ("_consumer", "_demand", "_subscription")
 
-    def __init__(self, demand: SharedDemand, consumer: int, subscription: Subscription) -> None:
+    def __init__(self, demand: SharedDemand | SideDemand, consumer: int, subscription: Subscription) -> None:
         self._demand = demand
         self._consumer = consumer
         self._subscription = subscription
 
     def request(self, n: int) -> None:
-        self._demand.request(self._consumer, n)
+        if n > 0:
+            self._demand.request(self._consumer, n)
+        else:
+            self._subscription.request(n)  # the producer ends the stream with rule 3.9's error
 
     def cancel(self) -> None:
         self._subscription.cancel()

@@ -7,12 +7,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from pipeline.compiler.chain import Chain, Run
+from pipeline.compiler.chain import Chain
+from pipeline.compiler.runs import CutRun, Run
+from pipeline.compiler.tracks import joined
 from pipeline.core.elements import EndOfInput
 from pipeline.core.errors import InternalError
 from pipeline.core.records import Batch
 from pipeline.reactive.demand import MAX_BOUND, UNBOUNDED, add_cap, produced
 from pipeline.reactive.subscriber import Subscriber
+from pipeline.runtime.fanout import Fanout
 
 
 class Head(Protocol):
@@ -27,27 +30,29 @@ class FusedChain:
     """Subscriber to a vertex's input and subscription of its output.
 
     A chain that never gives more than it takes passes demand through and makes up for what it
-    filtered out. A chain that expands asks for few records at a time and is *suspended* when its
-    output has used up the demand: it then holds one resumable run, and the head's thread calls
-    `resume` once `resumable`. Nothing else runs the chain, so its operators need no locks.
+    filtered out. A chain that expands asks for few records at a time and, when its output has used
+    up the demand, holds one resumable run. It is then *suspended*: the head feeds it nothing and
+    calls `resume`, from its own thread, once it is `resumable`. So it is while a side output has
+    all it asked for. Nothing but the head runs the chain, so its operators need no locks.
 
     Args:
         chain: the compiled operators.
         downstream: takes the output.
-        on_barrier: called with each control element that is a barrier, before it goes on.
+        before_control: called with each control element before it goes on.
     """
 
     def __init__(
         self,
         chain: Chain,
         downstream: Subscriber[Any],
-        on_control: Callable[[object], None],
+        before_control: Callable[[object], None],
     ) -> None:
         self._chain = chain
         self._process = chain.process
         self._direct = not chain.expands
         self._downstream = downstream
-        self._before_control = on_control
+        self._sides = downstream.sides if isinstance(downstream, Fanout) else None
+        self._before_control = before_control
         self._head: Head | None = None
         self._lock = threading.Lock()
         self._requested = 0
@@ -60,6 +65,9 @@ class FusedChain:
     # --- subscription: any thread --------------------------------------------------------------
 
     def request(self, n: int) -> None:
+        if n <= 0:
+            self._upstream.request(n)  # the head ends the stream with rule 3.9's error
+            return
         with self._lock:
             self._requested = add_cap(self._requested, n)
         if self._direct:
@@ -76,21 +84,27 @@ class FusedChain:
 
     @property
     def suspended(self) -> bool:
-        """Whether records or control elements are held until there is demand."""
-        return self._run is not None
+        """Whether nothing may be fed until `resume`, neither records nor control elements."""
+        return self._run is not None or self._side_is_full
 
     @property
     def resumable(self) -> bool:
         """Whether `resume` would get on."""
-        return self._requested > 0
+        return not self._side_is_full and (self._run is None or self._requested > 0)
+
+    @property
+    def _side_is_full(self) -> bool:
+        return self._sides is not None and self._sides.exhausted
 
     def on_subscribe(self, subscription: Any) -> None:
         self._head = subscription
+        if self._sides is not None:
+            self._sides.on_refilled = self._upstream.wake
         self._downstream.on_subscribe(self)
 
     def on_next_batch(self, values: Any) -> None:
         batch: Batch[Any] = values
-        if self._direct and self._run is None:
+        if self._direct:
             self._pass(batch)
             return
         with self._lock:
@@ -100,12 +114,12 @@ class FusedChain:
             self.resume()
 
     def on_control(self, element: object) -> None:
+        if self._run is not None:
+            raise InternalError(f"{element!r} overtook records that wait for demand")
         if isinstance(element, EndOfInput):
-            self._run = _Running(_Given(self._chain.finish()), 0)
+            self._run = _Running(CutRun(_unchanged, self._chain.finish()), 0)
             self._deferred.append(element)
             self.resume()
-        elif self._run is not None:
-            raise InternalError("a control element overtook records that wait for demand")
         else:
             self._forward(element)
 
@@ -117,27 +131,36 @@ class FusedChain:
 
     def resume(self) -> None:
         """Give out held records as far as demand reaches, then the control elements behind them."""
-        while True:
-            if self._run is None:
-                if not self._waiting:
-                    break
-                batch = self._waiting.popleft()
-                self._run = _Running(self._chain.iterate(batch), len(batch))
-            if not self._advance(self._run):
+        while (run := self._current_run()) is not None:
+            if not self._advance(run):
                 return
-            self._learn(self._run)
+            self._learn(run)
             self._run = None
         while self._deferred:
             self._forward(self._deferred.popleft())
         if not self._direct:
             self._ask()
 
+    def close(self) -> None:
+        """Give up held records, closing the user's code that is suspended in them."""
+        run, self._run = self._run, None
+        self._waiting.clear()
+        if run is not None:
+            run.close()
+
     # --- steps -------------------------------------------------------------------------------------
 
     def _pass(self, batch: Batch[Any]) -> None:
+        if self._run is not None:
+            raise InternalError("records behind the end of the input")
         out = self._process(batch)
         count = len(out)
         missing = len(batch) - count
+        if missing < 0:
+            raise InternalError(
+                f"a chain that does not expand gave {count} records for {len(batch)}",
+                hint="an operator that does must say so: expands = True",
+            )
         with self._lock:
             self._requested = produced(self._requested, count)
         if count:
@@ -145,15 +168,20 @@ class FusedChain:
         if missing:
             self._upstream.request(missing)
 
+    def _current_run(self) -> _Running | None:
+        if self._run is None and self._waiting:
+            batch = self._waiting.popleft()
+            self._run = _Running(self._chain.iterate(batch), len(batch))
+        return self._run
+
     def _advance(self, run: _Running) -> bool:
         """Give out the run's records; False if demand ended first."""
         while True:
-            room = min(self._requested, MAX_BOUND)
-            if room == 0 and not run.is_exhausted():
-                return False
+            room = 0 if self._side_is_full else min(self._requested, MAX_BOUND)
+            if room == 0:
+                return run.is_over()
             out = run.take(room)
-            count = len(out)
-            if count:
+            if count := len(out):
                 with self._lock:
                     self._requested = produced(self._requested, count)
                 self._downstream.on_next_batch(out)
@@ -198,39 +226,30 @@ class _Running:
 
     @property
     def exhausted(self) -> bool:
-        return self._run.exhausted and self._ahead is None
+        """Whether it is known that nothing more will come."""
+        return self._ahead is None and self._run.exhausted
 
-    def is_exhausted(self) -> bool:
-        """Look one record ahead if the run does not know by itself."""
+    def is_over(self) -> bool:
+        """Whether nothing more will come; looks one record ahead if the run does not know by itself."""
         if self._ahead is None and not self._run.exhausted:
             ahead = self._run.take(1)
             self._ahead = ahead if len(ahead) else None
         return self.exhausted
 
     def take(self, limit: int) -> Batch[Any]:
-        if limit == 0:
-            return Batch(())
-        if self._ahead is not None:
-            out, self._ahead = self._ahead, None
-        else:
-            out = self._run.take(limit)
+        """Return the next records, at most `limit`, which is not 0."""
+        ahead, self._ahead = self._ahead, None
+        out = self._run.take(limit if ahead is None else limit - 1)
+        if ahead is not None:
+            out = joined([ahead, out])
         self.outputs += len(out)
         return out
 
+    def close(self) -> None:
+        """Give up what has not been taken."""
+        self._ahead = None
+        self._run.close()
 
-class _Given:
-    """A run over records that are there already."""
 
-    __slots__ = ("_batch",)
-
-    def __init__(self, batch: Batch[Any]) -> None:
-        self._batch = batch
-
-    @property
-    def exhausted(self) -> bool:
-        return not len(self._batch)
-
-    def take(self, limit: int) -> Batch[Any]:
-        out = self._batch[:limit]
-        self._batch = self._batch[limit:]
-        return out
+def _unchanged(batch: Batch[Any]) -> Batch[Any]:
+    return batch

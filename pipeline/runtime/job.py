@@ -122,6 +122,7 @@ class _Run:
         self._first_restored: int | None = None
         self._execution_id = self._lineage = ""
         self._went_back = False
+        self._begun = False
         self._started = time.monotonic()
         control.watch(self._progress)
 
@@ -186,6 +187,7 @@ class _Run:
         restored = None if manifest is None else manifest.checkpoint_id
         if storage is not None:
             storage.begin(execution_id=execution.execution_id, lineage=execution.lineage, restored=restored)
+            self._begun = True
         if self._restarts == 0:
             self._first_restored = restored
         attempt = self._attempt = self._build(execution, storage, manifest)
@@ -195,6 +197,7 @@ class _Run:
                 execution.execution_id,
                 1 if storage is None else storage.number,
                 restored,
+                0 if manifest is None else manifest.processed,
                 self._restarts,
             )
         )
@@ -234,8 +237,7 @@ class _Run:
         ).build()
         writer = None
         if storage is not None:
-            parent = None if manifest is None else manifest.checkpoint_id
-            writer = ManifestWriter(storage, execution, parent, self._clock)
+            writer = ManifestWriter(storage, execution, manifest, self._clock)
         return Attempt(
             wired,
             self._config,
@@ -253,7 +255,7 @@ class _Run:
 
     def _choose(self, storage: StorageAttempt) -> Manifest | None:
         """Decide which checkpoint this attempt begins with."""
-        if self._restarts:
+        if self._begun:
             return storage.latest()  # of this very run
         if self._start.fresh:
             return None
@@ -282,11 +284,11 @@ class _Run:
         """Keep the names of an execution that goes on, make new ones for one that begins."""
         last = None if storage is None else storage.history.last
         execution_id, lineage = _new_execution_id(), secrets.token_hex(8)
-        if manifest is not None and not self._went_back:
-            lineage = manifest.lineage
-            if last is not None and last.status is None:  # it was killed
-                execution_id = manifest.execution_id
-        if self._restarts:
+        if manifest is not None and last is not None and not self._went_back:
+            lineage = last.lineage
+            if last.status is None:  # it was killed
+                execution_id = last.execution_id
+        if self._begun:
             execution_id, lineage = self._execution_id, self._lineage
         self._execution_id, self._lineage = execution_id, lineage
         return Execution(

@@ -53,15 +53,17 @@ class ManifestWriter:
     Args:
         storage: this attempt's.
         execution: which execution it is.
-        parent: the checkpoint this attempt started from.
+        restored: the checkpoint this attempt started from.
     """
 
     def __init__(
-        self, storage: StorageAttempt, execution: Execution, parent: int | None, clock: Clock
+        self, storage: StorageAttempt, execution: Execution, restored: Manifest | None, clock: Clock
     ) -> None:
         self._storage = storage
         self._execution = execution
-        self._parent = parent
+        self._parent = None if restored is None else restored.checkpoint_id
+        self._processed = 0 if restored is None else restored.processed
+        self._failed = 0 if restored is None else restored.failed
         self._clock = clock
 
     def write(
@@ -104,8 +106,8 @@ class ManifestWriter:
             committables=committables,
             graph=execution.describe_graph(),
             parts=parts,
-            processed=sum(snapshot.processed for snapshot in taken),
-            failed=sum(snapshot.failed for snapshot in taken),
+            processed=self._processed + sum(snapshot.processed for snapshot in taken),
+            failed=self._failed + sum(snapshot.failed for snapshot in taken),
         )
         self._storage.write_manifest(manifest)
         self._parent = checkpoint_id
@@ -129,15 +131,9 @@ class Restorer:
     def restore_sources_and_operators(self) -> None:
         """Restore positions, then operator state."""
         manifest = self._manifest
-        first = True
         for source in self._wired.sources:
             if source.uid in manifest.source_state:
-                # the counters are the job's: the first source carries them on
-                source.restore(
-                    from_json(manifest.source_state[source.uid]), manifest.processed if first else 0
-                )
-                source.restored_failed = manifest.failed if first else 0
-                first = False
+                source.restore(from_json(manifest.source_state[source.uid]))
                 faultpoint("P16a")
         for operator in self._wired.operators:
             keyed = [self._storage.read_part(part) for part in manifest.parts if part.uid == operator.uid]

@@ -52,7 +52,7 @@ class SubtaskSnapshot:
 
     Args:
         sources: positions by uid.
-        processed: records its source has emitted since the job began, over all attempts.
+        processed: records its source has emitted in this attempt.
         failed: records its functions could not handle, likewise.
     """
 

@@ -75,9 +75,8 @@ class SourceSubtask(Subtask):
     def _estimate(self) -> None:
         self.estimate = self._source.estimated_records()
 
-    def restore(self, position: Any, processed: int) -> None:
-        """Go to a position; `processed` records had been emitted before it."""
-        self.restored_processed = processed
+    def restore(self, position: Any) -> None:
+        """Go to a position."""
         self._call(self._source.restore_state, position)
 
     def start(self) -> None:
@@ -118,7 +117,7 @@ class SourceSubtask(Subtask):
 
     @property
     def processed(self) -> int:
-        return self.restored_processed + self._emitted
+        return self._emitted
 
     # --- SourceContext -----------------------------------------------------------------------------
 
@@ -161,9 +160,21 @@ class SourceSubtask(Subtask):
         if not values:
             return
         self._emitted += len(values)
-        self.producer.next_batch(Batch(values, timestamps, origins))
+        self._hand_on(Batch(values, timestamps, origins))
         faultpoint("P0")
         self._count_rows()
+
+    def _hand_on(self, batch: Batch[Any]) -> None:
+        """Run the chain; what is no error of a known kind is a defect of the engine, not of the source."""
+        try:
+            self.producer.next_batch(batch)
+        except PipelineError:
+            raise
+        except Exception as error:
+            raise InternalError(
+                f"the chain behind {self._uid} broke: {type(error).__name__}: {error}",
+                hint="please report it with the traceback",
+            ) from error
 
     def _count_rows(self) -> None:
         since = self._emitted - self._emitted_at_barrier

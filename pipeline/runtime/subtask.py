@@ -90,8 +90,6 @@ class Subtask(ABC):
         self.sink: SinkTail | None = None
         self.post = post
         self.producer: ThreadProducer[Any] = ThreadProducer(self._thread, thread_name)
-        self.restored_processed = 0
-        self.restored_failed = 0
         self._fused: FusedChain | None = None
         self._collecting = SubtaskSnapshot(participant)
         ctx.pause_until = self.producer.pause
@@ -121,13 +119,13 @@ class Subtask(ABC):
 
     @property
     def processed(self) -> int:
-        """Records its source has emitted, over all attempts; 0 for an inner vertex."""
+        """Records its source has emitted in this attempt; 0 for an inner vertex."""
         return 0
 
     @property
     def failed(self) -> int:
-        """Records its functions could not handle, over all attempts."""
-        return self.restored_failed + self.ctx.failed
+        """Records its functions could not handle in this attempt."""
+        return self.ctx.failed
 
     # --- its own thread ---------------------------------------------------------------------------
 

@@ -89,7 +89,8 @@ def take():
         noted: bool = True,
     ) -> Manifest:
         stored = tuple(
-            attempt.write_part(checkpoint_id, "reduce:a/b", subtask, data) for subtask, data in enumerate(parts)
+            attempt.write_part(checkpoint_id, "reduce:a/b", subtask, data)
+            for subtask, data in enumerate(parts)
         )
         manifest = Manifest(
             job="job",

@@ -11,16 +11,18 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from connectors.sql import SqlQuerySource
 from connectors.sql.columns import Column, binary_is_faithful
+from pipeline.core.errors import SourceError
 from state.encoding import from_json, to_json
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Database
     from tests.integration.sql.conftest import Reading
 
-DAY = datetime(2013, 1, 1, 10, 30, 0, 5)
+DAY = datetime(2013, 1, 1, 10, 30, 0, 5)  # noqa: DTZ001 - as a `timestamp` has none
 VALUES: dict[str, list[tuple[str, Any]]] = {
     "smallint": [("-32768", -32768), ("32767", 32767)],
     "integer": [("-2147483648", -(2**31))],
@@ -30,7 +32,7 @@ VALUES: dict[str, list[tuple[str, Any]]] = {
         ("123456789012345678901234567890.10", Decimal("123456789012345678901234567890.10")),
         ("-0.000000000000000000001", Decimal("-0.000000000000000000001")),
         ("1.50", Decimal("1.50")),
-        ("1e10", Decimal("10000000000")),
+        ("1e10", Decimal(10000000000)),
         ("Infinity", Decimal("Infinity")),
         ("0", Decimal(0)),
     ],
@@ -151,9 +153,12 @@ def test_timestamps_come_in_the_session_time_zone_and_it_may_not_change(
 ) -> None:
     """Half a report in one zone and half in another would be worse than none."""
     database.execute("CREATE TABLE t AS SELECT 1 AS id, '2013-07-01 12:00Z'::timestamptz AS at")
-    rome = database.dsn + " options='-c TimeZone=Europe/Rome'"
+    options = conninfo_to_dict(database.dsn)["options"]
+    rome, tokyo = (
+        make_conninfo(database.dsn, options=f"{options} -c TimeZone={zone}")
+        for zone in ("Europe/Rome", "Asia/Tokyo")
+    )
     first = reading().run(SqlQuerySource("TABLE t", key="id", dsn=rome))
     assert first.values[0]["at"] == datetime(2013, 7, 1, 14, tzinfo=ZoneInfo("Europe/Rome"))
-    with pytest.raises(Exception, match="time zone of the database session changed"):
-        tokyo = database.dsn + " options='-c TimeZone=Asia/Tokyo'"
+    with pytest.raises(SourceError, match="time zone of the database session changed"):
         reading().run(SqlQuerySource("TABLE t", key="id", dsn=tokyo), first.state)

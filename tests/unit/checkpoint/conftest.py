@@ -17,7 +17,9 @@ EXAMPLE = Manifest(
     attempt=3,
     parent=6,
     created_ms=1_700_000_000_000,
-    source_state={"jdbc_query:flights": {"sql": "SELECT 1", "processed_rows": 70_000, "last": [1.5, None, "é", 2**80]}},
+    source_state={
+        "jdbc_query:flights": {"sql": "SELECT 1", "processed_rows": 70_000, "last": [1.5, None, "é", 2**80]}
+    },
     operator_state={"reduce:merge": {"keys": 16}},
     sink_state={"file:out.csv": {"type": "file", "rows_written": 70_000}},
     committables={"file:out.csv": [[{"staged": "a"}, {"staged": "b"}], []]},

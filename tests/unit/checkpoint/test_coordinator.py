@@ -3,7 +3,7 @@
 import pytest
 
 from checkpoint.barrier import Barrier, CheckpointKind
-from checkpoint.commands import Abandon, Clean, Commit, Fail, Finished, Note, Persist, Trigger
+from checkpoint.commands import Abandon, Clean, Command, Commit, Fail, Finished, Note, Persist, Trigger
 from checkpoint.coordinator import CheckpointCoordinator, CoordinatorSettings
 from pipeline.core.errors import CheckpointError, Fenced, InternalError
 
@@ -19,7 +19,7 @@ def trigger(checkpoint_id: int, kind: CheckpointKind = PERIODIC) -> Trigger:
     return Trigger(Barrier(checkpoint_id, kind))
 
 
-def complete(coordinator: CheckpointCoordinator, checkpoint_id: int, now: int) -> list:
+def complete(coordinator: CheckpointCoordinator, checkpoint_id: int, now: int) -> list[Command]:
     """Carry a triggered checkpoint of the one participant `a` through to its note."""
     coordinator.acknowledge(checkpoint_id, "a", None, now)
     coordinator.manifest_written(checkpoint_id, now)
@@ -290,7 +290,7 @@ def test_strangers_and_answers_from_the_future_are_engine_errors():
         CheckpointCoordinator((), CoordinatorSettings(1))
 
 
-def fail_once(coordinator: CheckpointCoordinator, checkpoint_id: int, now: int) -> list:
+def fail_once(coordinator: CheckpointCoordinator, checkpoint_id: int, now: int) -> list[Command]:
     coordinator.acknowledge(checkpoint_id, "a", None, now)
     return coordinator.persist_failed(checkpoint_id, CheckpointError("disk full"), now)
 
@@ -301,7 +301,9 @@ def test_more_failures_in_a_row_than_tolerated_fail_the_run():
     coordinator.start(0)
     for checkpoint_id in (1, 2):
         coordinator.tick(checkpoint_id * 100)
-        assert fail_once(coordinator, checkpoint_id, checkpoint_id * 100) == [Abandon(checkpoint_id, "disk full")]
+        assert fail_once(coordinator, checkpoint_id, checkpoint_id * 100) == [
+            Abandon(checkpoint_id, "disk full")
+        ]
     coordinator.tick(300)
 
     abandon, fail = fail_once(coordinator, 3, 300)
@@ -322,9 +324,13 @@ def test_a_success_forgives_the_failures_before_it():
     coordinator.start(0)
     for checkpoint_id in range(1, 10, 2):
         coordinator.tick(checkpoint_id * 100)
-        assert fail_once(coordinator, checkpoint_id, checkpoint_id * 100) == [Abandon(checkpoint_id, "disk full")]
+        assert fail_once(coordinator, checkpoint_id, checkpoint_id * 100) == [
+            Abandon(checkpoint_id, "disk full")
+        ]
         coordinator.tick(checkpoint_id * 100 + 100)
-        assert complete(coordinator, checkpoint_id + 1, checkpoint_id * 100 + 100) == [Clean(checkpoint_id + 1)]
+        assert complete(coordinator, checkpoint_id + 1, checkpoint_id * 100 + 100) == [
+            Clean(checkpoint_id + 1)
+        ]
 
 
 def test_a_checkpoint_that_fails_twice_over_counts_once():

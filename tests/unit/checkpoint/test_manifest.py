@@ -67,7 +67,7 @@ def test_an_unknown_version_is_refused_by_name():
     """A later release's manifest is not corrupt, and is not guessed at."""
     data = seal({"format": "pipeline-checkpoint", "version": 2, "new": "field"})
 
-    with pytest.raises(CheckpointError, match="version 2 .*this release reads version 1") as caught:
+    with pytest.raises(CheckpointError, match=r"version 2 .*this release reads version 1") as caught:
         Manifest.from_bytes(data, "m.json")
 
     assert not isinstance(caught.value, CheckpointCorrupted)
@@ -89,7 +89,9 @@ def test_a_sealed_file_that_is_no_manifest_is_refused(body):
         Manifest.from_bytes(seal(body), "m.json")
 
 
-@pytest.mark.parametrize("name", ["../../etc/passwd", "a", "", "000000000001-a/b", "/000000000001-a", "000000000001-\n"])
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "a", "", "000000000001-a/b", "/000000000001-a", "000000000001-\n"]
+)
 def test_a_part_cannot_lead_out_of_its_folder(manifest_of, name):
     """Names with separators are refused however well they are sealed."""
     data = manifest_of(parts=(Part(name, "u", 0, "", 0),)).to_bytes()

@@ -1,6 +1,7 @@
 """TwoPhaseDriver: what is committed, what stays pending, what is aborted (Flink's tests, SEMANTICS B6)."""
 
 import threading
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,8 @@ class RecordingSink:
     """Transactions are numbers; an empty one pre-commits to None. Errors are planted by handle."""
 
     def __init__(self) -> None:
-        self.calls: list[tuple] = []
-        self.outcomes: dict[int, object] = {}
+        self.calls: list[tuple[str, Any]] = []
+        self.outcomes: dict[int, Any] = {}
         self.empty: set[int] = set()
         self.begun = 0
 

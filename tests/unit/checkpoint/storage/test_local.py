@@ -1,6 +1,7 @@
 """LocalCheckpointStorage: what only a folder can get wrong — order of syncs, full disks, crashes, locks."""
 
 import errno
+import fcntl
 import json
 import os
 import resource
@@ -13,6 +14,7 @@ import pytest
 
 from checkpoint.barrier import CheckpointKind
 from checkpoint.manifest import Manifest
+from checkpoint.storage.attempt import LocalAttempt
 from checkpoint.storage.layout import JobFolder
 from checkpoint.storage.local import LocalCheckpointStorage
 from pipeline.core.errors import CheckpointError, Fenced, JobAlreadyRunning
@@ -60,6 +62,10 @@ def manifest_of(attempt, checkpoint_id, *parts) -> Manifest:
     )
 
 
+def file_of(descriptor: int) -> str:
+    return str(Path(f"/proc/self/fd/{descriptor}").readlink())
+
+
 def files(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
@@ -80,17 +86,21 @@ def disk(monkeypatch, folder):
         call()
         events.append(f"{event} {named(path)}")
 
-    monkeypatch.setattr(os, "fsync", lambda fd: record("sync", os.readlink(f"/proc/self/fd/{fd}"), lambda: fsync(fd)))
+    monkeypatch.setattr(os, "fsync", lambda fd: record("sync", file_of(fd), lambda: fsync(fd)))
     monkeypatch.setattr(os, "link", lambda src, dst: record("link", dst, lambda: link(src, dst)))
     monkeypatch.setattr(Path, "rename", lambda src, dst: record("rename", dst, lambda: rename(src, dst)))
     monkeypatch.setattr(
-        Path, "unlink", lambda path, missing_ok=False: record("unlink", path, lambda: unlink(path, missing_ok))
+        Path,
+        "unlink",
+        lambda path, missing_ok=False: record("unlink", path, lambda: unlink(path, missing_ok)),
     )
     return events
 
 
-def test_everything_is_on_the_disk_before_the_manifest_is_and_the_manifest_before_anybody_hears(attempt, disk):
-    """Part synced, renamed, folder synced; manifest synced, linked, folder synced; a lost power cord loses nothing."""
+def test_everything_is_on_the_disk_before_the_manifest_is_and_the_manifest_before_anybody_hears(
+    attempt, disk
+):
+    """Sync, publish, sync the folder, parts first: a power failure at any moment loses nothing decided."""
     part = attempt.write_part(1, "u", 0, b"state")
     attempt.write_manifest(manifest_of(attempt, 1, part))
     attempt.note(1)
@@ -133,7 +143,7 @@ def test_cleaning_deletes_manifests_durably_before_the_parts_they_name(attempt, 
 
 
 def test_a_claim_is_durable_and_makes_durable_what_it_will_act_on(storage, attempt, disk):
-    """A number is used once even if the power fails; a manifest not yet synced by its dead creator is synced."""
+    """A number is used once, power failure or not; what a dead creator had not synced is synced."""
     storage.claim()
 
     assert disk == ["sync attempts", "rename attempts/1/fenced", "sync manifests"]
@@ -146,13 +156,13 @@ def test_a_failed_fsync_ends_the_attempt_and_is_not_tried_again(attempt, folder,
     fsync = os.fsync
 
     def fail(fd):
-        synced.append(os.readlink(f"/proc/self/fd/{fd}"))
+        synced.append(file_of(fd))
         if len(synced) == failing:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         fsync(fd)
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(CheckpointError, match="cannot sync .*: Input/output error") as caught:
+    with pytest.raises(CheckpointError, match=r"cannot sync .*: Input/output error") as caught:
         attempt.write_manifest(manifest_of(attempt, 1, attempt.write_part(1, "u", 0, b"x")))
 
     assert not caught.value.retryable
@@ -177,7 +187,7 @@ def test_a_full_disk_leaves_nothing_behind_and_the_next_try_succeeds(attempt, fo
     assert f"cannot write {folder}" in caught.value.message
     assert "File too large" in caught.value.message
     assert caught.value.retryable
-    assert "free space" in caught.value.hint
+    assert "free space" in str(caught.value)
     assert files(folder) == before
     attempt.write_manifest(manifest_of(attempt, 1, attempt.write_part(1, "u", 0, bytes(2000))))
     attempt.load(1)
@@ -194,7 +204,9 @@ def test_a_full_disk_leaves_nothing_behind_and_the_next_try_succeeds(attempt, fo
         (errno.EIO, True, ""),
     ],
 )
-def test_errors_say_what_was_refused_and_whether_a_retry_can_help(attempt, monkeypatch, number, retryable, hint):
+def test_errors_say_what_was_refused_and_whether_a_retry_can_help(
+    attempt, monkeypatch, number, retryable, hint
+):
     """Path, the system's own words, and advice."""
 
     def refuse(src, dst):
@@ -214,7 +226,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     """The checkpoint folder is checked before anything starts."""
     (tmp_path / "file").write_text("in the way")
 
-    with pytest.raises(CheckpointError, match=r"cannot create .*file/job: Not a directory"):
+    with pytest.raises(CheckpointError, match=r"cannot create .*/file: File exists"):
         LocalCheckpointStorage(tmp_path / "file", "job").lock()
 
 
@@ -265,7 +277,9 @@ def test_a_kill_at_any_point_leaves_whole_checkpoints_and_is_cleaned_up_by_the_n
 
     assert attempt.history.checkpoints == checkpoints
     assert attempt.history.noted == noted
-    assert attempt.latest().checkpoint_id == checkpoints[-1]
+    newest = attempt.latest()
+    assert newest is not None
+    assert newest.checkpoint_id == checkpoints[-1]
     following = attempt.history.next_checkpoint_id
     part = attempt.write_part(following, "u", 0, b"state")
     attempt.write_manifest(manifest_of(attempt, following, part))
@@ -292,6 +306,7 @@ def test_nothing_is_left_in_staging(attempt, folder):
 
 def test_attempts_do_not_pile_up(storage, attempt):
     """A job that restarts all day keeps the word of a few attempts, and its numbers go on."""
+    newest = attempt
     for _ in range(30):
         newest = storage.claim()
         newest.begin(execution_id="x", lineage="l", restored=None)
@@ -311,11 +326,15 @@ def test_the_lock_names_its_holder(storage, tmp_path):
     holder = json.loads((storage.path / "lock").read_text())
 
     assert holder["pid"] == os.getpid()
-    with pytest.raises(JobAlreadyRunning, match=rf"process {os.getpid()} on {holder['host']}, since 2\d\d\d-"):
+    with pytest.raises(
+        JobAlreadyRunning, match=rf"process {os.getpid()} on {holder['host']}, since 2\d\d\d-"
+    ):
         LocalCheckpointStorage(tmp_path / "a" / "b", "job").lock()
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"pid": 1}', b'{"pid": 1, "host": "h", "since_ms": "x"}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'{"pid": 1}', b'{"pid": 1, "host": "h", "since_ms": "x"}']
+)
 def test_a_holder_that_has_not_written_its_name_yet_still_holds(storage, tmp_path, content):
     """The lock is the flock, not the text."""
     (storage.path / "lock").write_bytes(content)
@@ -339,11 +358,61 @@ def test_taking_over_a_free_lock_is_an_ordinary_start(tmp_path):
     storage.close()
 
 
+def test_a_lock_file_replaced_between_opening_and_locking_is_not_the_lock(storage, tmp_path, monkeypatch):
+    """A run is taken over and dies while we open its file: we find the taker's lock, not the orphan."""
+    taker = LocalCheckpointStorage(tmp_path / "a" / "b", "job")
+    flock = fcntl.flock
+
+    def overtaken(descriptor, operation):
+        monkeypatch.setattr(fcntl, "flock", flock)
+        taker.lock(take_over=True)
+        storage.close()
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", overtaken)
+    with pytest.raises(JobAlreadyRunning):
+        LocalCheckpointStorage(tmp_path / "a" / "b", "job").lock()
+    taker.close()
+
+
+def test_a_claim_that_is_overtaken_half_way_is_begun_again(storage, tmp_path, monkeypatch):
+    """Another claims and fences between our number and our staging folder: we must not slip through."""
+    other = LocalCheckpointStorage(tmp_path / "a" / "b", "job")
+    between: list[LocalAttempt] = []
+    mkdir = Path.mkdir
+
+    def overtaken(path, *args, **kwargs):
+        mkdir(path, *args, **kwargs)
+        if path.name == "1":
+            monkeypatch.setattr(Path, "mkdir", mkdir)
+            between.append(other.claim())
+
+    monkeypatch.setattr(Path, "mkdir", overtaken)
+    attempt = storage.claim()
+
+    assert (between[0].number, attempt.number) == (2, 3)
+    attempt.ensure_newest()
+    with pytest.raises(Fenced, match="attempt 3 has taken"):
+        between[0].ensure_newest()
+
+
 # --- names ---
 
 
 @pytest.mark.parametrize(
-    "job", ["../x", ".", "..", "a/b", "a\0b", "日報" * 80, "x" * 300, "carrier-report", "name with space", ".hidden"]
+    "job",
+    [
+        "../x",
+        ".",
+        "..",
+        "a/b",
+        "a\0b",
+        "日報" * 80,
+        "x" * 300,
+        "carrier-report",
+        "name with space",
+        ".hidden",
+    ],
 )
 def test_any_job_name_is_one_folder_of_its_own(tmp_path, job):
     """No name leads elsewhere, is too long, or meets another's."""

@@ -49,6 +49,11 @@ def test_enums_and_padded_text_can_be_keys(column: Column) -> None:
     assert key_columns(["k"], [column])[0].name == "k"
 
 
+def test_padded_text_is_not_cast_to_one_letter() -> None:
+    """`'ab'::character` is `'a'`: the resumed run would begin too early and repeat rows."""
+    assert key_columns(["k"], [Column("k", "character", length=2)]) == [KeyColumn("k", "bpchar")]
+
+
 def test_one_column_that_binary_would_change_makes_the_result_text() -> None:
     assert binary_is_faithful([Column("a", "bigint"), Column("b", "text[]"), Column("c", "jsonb")])
     assert not binary_is_faithful([Column("a", "bigint"), Column("b", "real")])

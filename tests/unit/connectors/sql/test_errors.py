@@ -82,7 +82,9 @@ def test_an_unknown_state_is_not_retried() -> None:
     ],
 )
 def test_a_refused_connection_is_told_by_its_words(message: str, retryable: bool) -> None:
-    error = connect_error(psycopg.OperationalError(f"connection failed: {message}\n"), "database 'x' on db as me")
+    error = connect_error(
+        psycopg.OperationalError(f"connection failed: {message}\n"), "database 'x' on db as me"
+    )
     assert error.retryable is retryable
     assert str(error).startswith("cannot connect to database 'x' on db as me: connection failed:")
     assert error.hint

@@ -20,7 +20,13 @@ from state.encoding import from_json, to_json
 
 by_first = key_getter([0])
 by_both = key_getter([0, 1])
-IDENTITY = {"sql": "SELECT 1", "key": ["id"], "parameters": None, "columns": [["id", "bigint"]], "time_zone": None}
+IDENTITY = {
+    "sql": "SELECT 1",
+    "key": ["id"],
+    "parameters": None,
+    "columns": [["id", "bigint"]],
+    "time_zone": None,
+}
 rows_with_ties = lists(tuples(integers(0, 3), sampled_from("ab")), max_size=30).map(sorted)
 
 
@@ -31,7 +37,12 @@ def stored(position: Position, key: int) -> Position:
     return Position.from_state(from_json(json.loads(text)), identity)
 
 
-@given(rows=rows_with_ties, stops=lists(integers(1, 12), max_size=8), page=integers(1, 5), key=sampled_from((1, 2)))
+@given(
+    rows=rows_with_ties,
+    stops=lists(integers(1, 12), max_size=8),
+    page=integers(1, 5),
+    key=sampled_from((1, 2)),
+)
 def test_any_number_of_restarts_gives_each_row_once(
     rows: list[Row], stops: list[int], page: int, key: int
 ) -> None:
@@ -83,7 +94,9 @@ def test_a_key_that_hardly_distinguishes_is_refused() -> None:
     assert "add a column to key=" in str(caught.value)
 
 
-@pytest.mark.parametrize("value", [Decimal("1.50"), UUID(int=7), datetime(2013, 1, 1, tzinfo=UTC), b"\x00", "a'b"])
+@pytest.mark.parametrize(
+    "value", [Decimal("1.50"), UUID(int=7), datetime(2013, 1, 1, tzinfo=UTC), b"\x00", "a'b"]
+)
 def test_keys_of_every_type_come_back_equal(value: Any) -> None:
     position = Position().advanced([(value, 1)], by_first)
     state = from_json(json.loads(json.dumps(to_json(position.to_state(IDENTITY)))))

@@ -33,5 +33,5 @@ def test_a_column_is_never_lost_behind_another_of_its_name(shape: RowShape) -> N
 
 
 def test_a_name_that_cannot_be_an_attribute_is_refused() -> None:
-    with pytest.raises(ConfigError, match="cannot be an attribute.*'class'"):
+    with pytest.raises(ConfigError, match=r"cannot be an attribute.*'class'"):
         shaper(RowShape.NAMEDTUPLE, ["id", "class"])

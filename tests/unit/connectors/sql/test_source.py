@@ -63,8 +63,9 @@ def test_an_unreadable_dsn_is_refused_without_repeating_its_password() -> None:
     ],
 )
 def test_wrong_arguments_are_refused_when_the_job_is_written(arguments: dict[str, Any], message: str) -> None:
+    create: Any = SqlQuerySource
     with pytest.raises(ConfigError, match=message):
-        SqlQuerySource(**{"sql": "SELECT 1", **arguments})
+        create(**{"sql": "SELECT 1", **arguments})
 
 
 def test_with_a_key_it_can_be_resumed() -> None:

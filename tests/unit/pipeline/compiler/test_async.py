@@ -89,7 +89,10 @@ def test_partials_and_callable_objects_are_seen_through(build):
             yield x
 
     chain = build(
-        Map(Adder()), Map(functools.partial(times, 2)), FlatMap(Counter()), FlatMap(functools.partial(repeated, 2))
+        Map(Adder()),
+        Map(functools.partial(times, 2)),
+        FlatMap(Counter()),
+        FlatMap(functools.partial(repeated, 2)),
     )
 
     assert chain.process(Batch([0])).values == [0, 0, 1, 1]

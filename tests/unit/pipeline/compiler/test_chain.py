@@ -59,7 +59,10 @@ def test_steps_apply_in_order(build):
         ([Filter(lambda x: x > 1)], [2, 3]),
         ([FlatMap(range)], [0, 0, 1, 0, 1, 2]),
         ([FlatMap(range), Filter(lambda x: x)], [1, 1, 2]),
-        ([FlatMap(range), FlatMap(lambda x: [x] * 2), Map(lambda x: -x)], [0, 0, 0, 0, -1, -1, 0, 0, -1, -1, -2, -2]),
+        (
+            [FlatMap(range), FlatMap(lambda x: [x] * 2), Map(lambda x: -x)],
+            [0, 0, 0, 0, -1, -1, 0, 0, -1, -1, -2, -2],
+        ),
         ([Filter(lambda x: x == 3), FlatMap(lambda x: iter("abc")), Map(str.upper)], ["A", "B", "C"]),
         ([MapBatches(lambda values: values[::-1])], [3, 2, 1, 0]),
         ([Map(lambda x: x + 1), MapBatches(sorted), FlatMap(range)], [0, 0, 1, 0, 1, 2, 0, 1, 2, 3]),

@@ -17,7 +17,6 @@ from pipeline.operators.filter import Filter
 from pipeline.operators.flat_map import FlatMap
 from pipeline.operators.map import Map
 from pipeline.operators.map_batches import MapBatches
-from pipeline.spi.operator import StreamOperator
 
 
 def parse(x: int) -> int:
@@ -73,7 +72,10 @@ SAME, ONE, YES = Map(lambda x: x), FlatMap(lambda x: [x]), Filter(lambda x: True
     [Map(bad), Filter(bad), FlatMap(bad), Filter(lambda x: Moody()), FlatMap(midway), FlatMap(lambda x: x)],
     ids=["map", "filter", "flat_map", "truth", "midway", "not iterable"],
 )
-@pytest.mark.parametrize(("before", "after"), list(itertools.product([(), (SAME,), (YES,), (ONE,), (SAME, YES, ONE, YES)], repeat=2)))
+@pytest.mark.parametrize(
+    ("before", "after"),
+    list(itertools.product([(), (SAME,), (YES,), (ONE,), (SAME, YES, ONE, YES)], repeat=2)),
+)
 @pytest.mark.parametrize("marked", [False, True])
 def test_the_line_tells_the_step_wherever_it_stands(ctx, before, failing, after, marked):
     """A comprehension gives its own line to what it does between calls; the step is found all the same."""
@@ -96,7 +98,10 @@ def test_an_error_raised_twice_is_located_where_it_was_raised_last(ctx):
     for _ in range(2):
         assert failure(lambda: chain_of(ctx, SAME, Map(raise_kept)).process(Batch([1]))).operator == "map:1"
         assert failure(lambda: chain_of(ctx, Map(raise_kept), SAME).process(Batch([1]))).operator == "map:0"
-        assert failure(lambda: chain_of(ctx, Map(raise_kept), ONE).iterate(Batch([1])).take(1)).operator == "map:0"
+        assert (
+            failure(lambda: chain_of(ctx, Map(raise_kept), ONE).iterate(Batch([1])).take(1)).operator
+            == "map:0"
+        )
 
 
 def test_a_function_that_runs_a_chain_of_its_own_is_located_in_the_outer_one(ctx):
@@ -152,10 +157,6 @@ def test_an_async_step_makes_its_own_run_of_steps_async(ctx):
 
 
 def test_the_source_of_every_loop_is_shown(ctx):
-    class Pass(StreamOperator[Any, Any]):
-        def process_batch(self, batch: Batch[Any]) -> Batch[Any]:
-            return batch
-
     source = chain_of(ctx, Map(parse), MapBatches(list), Map(str)).source
     assert source is not None
     assert "# map:0 = parse" in source

@@ -140,9 +140,7 @@ def test_skip_drops_and_counts(build, ctx, name, suspended):
 @both_ways
 def test_retry_repeats_only_the_call_that_raised(build, ctx, name, suspended):
     before, flaky, after = Flaky(0), Flaky(2), Flaky(0)
-    chain = build(
-        Map(before.same), flaky.step(name, ErrorPolicy.retry(3, DELAY)), Map(after.same)
-    )
+    chain = build(Map(before.same), flaky.step(name, ErrorPolicy.retry(3, DELAY)), Map(after.same))
 
     assert run(chain, feed(), suspended) == VALUES
     assert before.calls == after.calls == {1: 1, BAD: 1, 3: 1}
@@ -216,9 +214,7 @@ async def partly_async(value: int):
 
 @both_ways
 @pytest.mark.parametrize("function", [partly, partly_async])
-@pytest.mark.parametrize(
-    "policy", [ErrorPolicy.skip(), ErrorPolicy.retry(5, DELAY, then=ErrorPolicy.skip())]
-)
+@pytest.mark.parametrize("policy", [ErrorPolicy.skip(), ErrorPolicy.retry(5, DELAY, then=ErrorPolicy.skip())])
 def test_a_flat_map_that_raises_midway_keeps_what_it_gave_and_is_not_repeated(
     build, ctx, function, policy, suspended
 ):
@@ -303,7 +299,9 @@ def test_a_cancelled_pause_ends_the_retry_as_it_is(build, ctx, name, suspended):
     """The cancel is the engine's: no policy, of this step or of another around it, may swallow it."""
     ctx.cancelled = RuntimeError("cancelled")
     flaky, then = Flaky(), ErrorPolicy.skip()
-    chain = build(FlatMap(lambda x: [x], then), flaky.step(name, ErrorPolicy.retry(9, DELAY, then=then)), Map(str))
+    chain = build(
+        FlatMap(lambda x: [x], then), flaky.step(name, ErrorPolicy.retry(9, DELAY, then=then)), Map(str)
+    )
 
     with pytest.raises(RuntimeError, match="cancelled"):
         run(chain, feed(), suspended)

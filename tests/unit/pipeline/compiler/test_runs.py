@@ -43,7 +43,14 @@ SHAPES = {
     "async flat_map": [FlatMap(async_range), Map(lambda x: x + 1)],
     "map_batches": [MapBatches(lambda values: values + values)],
     "operator": [Odd()],
-    "piped": [FlatMap(range), Pairs(), Filter(lambda x: x > 1), MapBatches(lambda values: values), FlatMap(range), Odd()],
+    "piped": [
+        FlatMap(range),
+        Pairs(),
+        Filter(lambda x: x > 1),
+        MapBatches(lambda values: values),
+        FlatMap(range),
+        Odd(),
+    ],
 }
 
 

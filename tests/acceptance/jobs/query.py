@@ -1,0 +1,39 @@
+"""A query to a csv file, as the environment says."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import timedelta
+from typing import Any
+
+from connectors import FileSink, SqlQuerySource
+from pipeline import JobConfig, RestartStrategy, StreamJob
+
+PACE = float(os.environ.get("PACE", "0"))
+
+
+def pick(row: dict[str, Any]) -> dict[str, Any]:
+    if PACE:
+        time.sleep(PACE)
+    if row["id"] == int(os.environ.get("POISON", "-1")):
+        raise ValueError(f"row {row['id']} is poisoned")
+    return row
+
+
+job = (
+    StreamJob.builder()
+    .name("query")
+    .source(SqlQuerySource(os.environ["QUERY"], key=os.environ.get("KEY") or None))
+    .map(pick)
+    .sink(FileSink(os.environ.get("OUT", "out/rows.csv")))
+    .config(
+        JobConfig(
+            checkpoint_rows=500,
+            checkpoint_min_pause=timedelta(milliseconds=10),
+            source_batch_size=100,
+            restart=RestartStrategy.fixed_delay(attempts=5, delay=timedelta(milliseconds=300)),
+        )
+    )
+    .build()
+)

@@ -1,0 +1,101 @@
+"""kill -9 at every crash point of a local run: the output is that of an undisturbed run, byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from pipeline.core.faults import FAULTPOINTS
+
+ROWS = 3000
+RECOVERY = ("P16a", "P16b", "P16c")
+RUNNING = [point for point in FAULTPOINTS if point not in RECOVERY]
+
+MIDWAY = {"P0": "P0:5", "P1": "P1:3", "P3": "P3:4", "P4": "P4:5", "P5": "P5:3", "P6": "P6:3", "P7": "P7:3",
+          "P10": "P10:3", "P11": "P11:2", "P12": "P12:2", "P13": "P13:2", "P14": "P14:2"}
+"""The passage at which to die, so that something has been committed before."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A database with orders, and what an undisturbed run makes of it."""
+
+    dsn: str
+    expected: dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def orders(postgres: str) -> Iterator[str]:
+    """The DSN of a schema with a table of orders."""
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS crash_points CASCADE")
+        connection.execute("CREATE SCHEMA crash_points")
+        connection.execute(
+            "CREATE TABLE crash_points.orders AS SELECT n::bigint AS id, 'c' || n % 37 AS customer,"
+            f" (n % 1000)::numeric / 8 AS amount FROM generate_series(1, {ROWS}) AS n"
+        )
+        connection.execute("ALTER TABLE crash_points.orders ADD PRIMARY KEY (id)")
+        try:
+            yield psycopg.conninfo.make_conninfo(postgres, options="-c search_path=crash_points")
+        finally:
+            connection.execute("DROP SCHEMA crash_points CASCADE")
+
+
+@pytest.fixture
+def undisturbed(orders: str, workshop: Callable[..., Any]) -> Scene:
+    shop = workshop("orders", PIPELINE_DSN=orders)
+    shop.complete()
+    expected = shop.outputs()
+    assert len(expected["orders.csv"].splitlines()) == 1 + ROWS - ROWS // 1000
+    assert len(expected["totals.jsonl"].splitlines()) == ROWS - ROWS // 1000
+    assert len(expected["rejected.jsonl"].splitlines()) == ROWS // 1000
+    return Scene(orders, expected)
+
+
+def test_every_crash_point_is_survived(undisturbed: Scene, workshop: Callable[..., Any]) -> None:
+    """Once, wherever it dies; a point that is not reached fails."""
+    reached: set[str] = set()
+    for point in RUNNING:
+        shop = workshop("orders", PIPELINE_DSN=undisturbed.dsn, PACE="0.0002")
+        shop.die_at(MIDWAY.get(point, point))
+        shop.complete()
+        assert shop.outputs() == undisturbed.expected, point
+        assert shop.leftovers() == [], point
+        reached.update(shop.reached)
+    assert reached == set(RUNNING)
+
+
+@pytest.mark.parametrize("second", RECOVERY)
+def test_recovery_dies_as_well(second: str, undisturbed: Scene, workshop: Callable[..., Any]) -> None:
+    """Again during the recovery, after each first crash that leaves something decided to recover."""
+    reached: set[str] = set()
+    for first in ("P3:4", "P7:3", "P10:3", "P11:2", "P12:2", "P13:2"):
+        decided = first.partition(":")[0] in ("P7", "P10", "P11", "P12", "P13")
+        if second == "P16b" and not decided:
+            continue
+        shop = workshop("orders", PIPELINE_DSN=undisturbed.dsn, PACE="0.0002")
+        shop.die_at(first)
+        if second == "P16c":  # there is more to remove once a second attempt has died
+            shop.die_at("P3")
+        shop.die_at(second)
+        shop.complete()
+        assert shop.outputs() == undisturbed.expected, (first, second)
+        assert shop.leftovers() == [], (first, second)
+        reached.update(shop.reached)
+    assert second in reached
+
+
+def test_killed_at_every_point_in_one_life(undisturbed: Scene, workshop: Callable[..., Any]) -> None:
+    """One execution that dies at all points, one after the other, still writes each record once."""
+    shop = workshop("orders", PIPELINE_DSN=undisturbed.dsn, PACE="0.0002")
+    for point in ("P17", "P0:2", "P1", "P3", "P4", "P5", "P6", "P7", "P16a", "P10", "P16b", "P11", "P13", "P14"):
+        shop.die_at(point)
+    shop.complete()
+    assert shop.outputs() == undisturbed.expected
+    assert shop.leftovers() == []
+    assert Path(shop.folder / ".pipeline").exists()

@@ -1,0 +1,135 @@
+"""What a run finds when it starts again: a finished job, a damaged checkpoint, an older one, another job."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .numbers_job import expected, manifests, write_input
+
+COUNT = 2000
+
+
+def checkpoints(folder: Path) -> Path:
+    return folder / ".pipeline" / "checkpoints" / "numbers"
+
+
+def die_at_the_end(shop: Any) -> None:
+    """Crash between the final manifest and the commit."""
+    shop.complete()
+    kinds = [json.loads(path.read_text())["kind"] for path in manifests(shop.folder)]
+    assert kinds[-1] == "FINAL"
+
+
+def test_crash_after_the_last_manifest_reads_nothing(workshop: Callable[..., Any]) -> None:
+    """Run again, it commits and reports COMPLETED; the input may be gone by then."""
+    shop = workshop("numbers")
+    write_input(shop.folder, 50)  # too few for a checkpoint by rows: the first is the final one
+    shop.die_at("P10")
+    assert shop.outputs() == {}
+    (shop.folder / "in.csv").unlink()
+    done = shop.complete("--json")
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert summary["status"] == "COMPLETED"
+    assert summary["processed_records"] == 50
+    assert shop.outputs() == expected(50)
+    assert shop.leftovers() == []
+
+
+def test_a_run_after_completion_starts_fresh(workshop: Callable[..., Any]) -> None:
+    shop = workshop("numbers")
+    write_input(shop.folder, 50)
+    shop.complete()
+    write_input(shop.folder, 80)
+    done = shop.complete()
+    assert "starts afresh" in done.stderr
+    assert shop.outputs() == expected(80)
+
+
+def test_yesterdays_report_is_not_taken_for_todays(workshop: Callable[..., Any]) -> None:
+    """A decided commit whose staged file is gone fails, though a file of the final name is there."""
+    shop = workshop("numbers")
+    write_input(shop.folder, 50)
+    shop.complete()
+    write_input(shop.folder, 80)
+    shop.die_at("P10")
+    for name in shop.leftovers():
+        (shop.folder / "out" / name).unlink()
+    lost = shop.run()
+    assert lost.returncode == 1
+    assert "numbers.csv" in lost.stderr
+    assert shop.outputs() == expected(50)
+
+
+@pytest.mark.parametrize("damage", ["flipped bit", "missing part of the file", "empty"])
+def test_a_damaged_manifest_is_refused(damage: str, workshop: Callable[..., Any]) -> None:
+    """Before any output: it names the file and offers the older checkpoint."""
+    shop = workshop("numbers", PACE="0.0002")
+    write_input(shop.folder, COUNT)
+    shop.die_at("P10:4")
+    newest, older = manifests(shop.folder)[-1], manifests(shop.folder)[-2]
+    content = bytearray(newest.read_bytes())
+    if damage == "flipped bit":
+        content[len(content) // 2] ^= 1
+    else:
+        content = content[: len(content) // 2] if damage != "empty" else bytearray()
+    newest.write_bytes(bytes(content))
+    before = shop.leftovers()
+
+    refused = shop.run()
+
+    assert refused.returncode == 1
+    assert newest.name in refused.stderr
+    assert f"--restore {int(older.stem)}" in refused.stderr
+    assert shop.leftovers() == before
+    shop.complete("--restore", str(int(older.stem)), "--accept-duplicates", PACE="0")
+    assert shop.outputs() == expected(COUNT)
+
+
+def test_an_older_checkpoint_needs_consent(workshop: Callable[..., Any]) -> None:
+    """Going back behind what was committed is refused until it is said that duplicates are wanted."""
+    shop = workshop("numbers", PACE="0.0002")
+    write_input(shop.folder, COUNT)
+    shop.die_at("P0:30")
+    older = manifests(shop.folder)[0]
+    refused = shop.run("--restore", str(int(older.stem)))
+    assert refused.returncode == 1
+    assert "--accept-duplicates" in refused.stderr
+
+
+def test_fresh_starts_over(workshop: Callable[..., Any]) -> None:
+    """--fresh ignores what is stored and leaves nothing of it behind in the output folder."""
+    shop = workshop("numbers", PACE="0.0002")
+    write_input(shop.folder, COUNT)
+    shop.die_at("P10:3")
+    done = shop.complete("--fresh", PACE="0")
+    assert "starts afresh" in done.stderr
+    assert shop.outputs() == expected(COUNT)
+    assert shop.leftovers() == []
+
+
+def test_numbers_of_checkpoints_never_restart(workshop: Callable[..., Any]) -> None:
+    shop = workshop("numbers")
+    write_input(shop.folder, 50)
+    shop.complete()
+    first = int(manifests(shop.folder)[-1].stem)
+    shop.complete("--fresh")
+    assert int(manifests(shop.folder)[-1].stem) > first
+
+
+def test_a_killed_run_keeps_its_execution(workshop: Callable[..., Any]) -> None:
+    """The execution id is the same after a kill, another one after completion."""
+    shop = workshop("numbers", PACE="0.0002")
+    write_input(shop.folder, COUNT)
+    shop.die_at("P10:3")
+    killed = json.loads(manifests(shop.folder)[-1].read_text())["execution_id"]
+    done = shop.complete("--json", PACE="0")
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert summary["execution_id"] == killed
+    assert summary["processed_records"] == COUNT
+    again = json.loads(shop.complete("--json", PACE="0").stdout.splitlines()[-1])
+    assert again["execution_id"] != killed

@@ -1,0 +1,53 @@
+"""Ctrl-C and SIGTERM: a last checkpoint, a commit, and out; a second one leaves at once."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from .numbers_job import expected, manifests, write_input
+from .waiting import wait_for
+
+COUNT = 4000
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_continues_where_it_stopped(number: int, workshop: Callable[..., Any]) -> None:
+    """It leaves within 5 s with a last checkpoint; the next run reads on from the very next record."""
+    shop = workshop("numbers", PACE="0.0005")
+    write_input(shop.folder, COUNT)
+    running = shop.start("--set", "checkpoint_rows=off", "--set", "checkpoint_interval=1h")
+    staged = shop.folder / "out"
+    wait_for(lambda: staged.exists() and any(staged.iterdir()), "the job to open its sink")
+    began = time.monotonic()
+    running.send_signal(number)
+    _, err = running.communicate(timeout=30)
+    assert time.monotonic() - began < 5
+    assert running.returncode == 130, err
+    assert "CANCELLED" in err
+    assert len(manifests(shop.folder)) == 1
+    assert shop.outputs() == {}
+    shop.complete(PACE="0")
+    assert shop.outputs() == expected(COUNT)
+    assert shop.leftovers() == []
+
+
+def test_the_second_signal_leaves_at_once(workshop: Callable[..., Any]) -> None:
+    """Even while a function blocks and no checkpoint can be taken."""
+    shop = workshop("numbers", PACE="2")
+    write_input(shop.folder, COUNT)
+    running = shop.start()
+    wait_for(lambda: (shop.folder / "entered").exists(), "the first record")
+    running.send_signal(signal.SIGINT)
+    time.sleep(0.2)  # a signal that comes while the first is being handled is one signal
+    began = time.monotonic()
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=30)
+    assert time.monotonic() - began < 7
+    assert running.returncode == 130, err
+    shop.complete(PACE="0")
+    assert shop.outputs() == expected(COUNT)

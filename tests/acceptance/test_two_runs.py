@@ -1,0 +1,63 @@
+"""Two runs of one job at once: the second is refused, or takes over and the first is fenced."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from .numbers_job import expected, manifests, write_input
+from .waiting import wait_for
+
+COUNT = 3000
+
+
+def test_a_second_run_is_refused(workshop: Callable[..., Any]) -> None:
+    """It names the run that holds the job and what can be done; the first is not disturbed."""
+    shop = workshop("numbers", PACE="0.0003")
+    write_input(shop.folder, COUNT)
+    first = shop.start()
+    wait_for(lambda: bool(manifests(shop.folder)), "the first checkpoint")
+    first.send_signal(signal.SIGSTOP)  # or it may be done before the second has started
+    second = shop.run()
+    first.send_signal(signal.SIGCONT)
+    assert second.returncode == 2
+    assert str(first.pid) in second.stderr
+    assert "--take-over" in second.stderr
+    assert first.wait(timeout=60) == 0
+    assert shop.outputs() == expected(COUNT)
+
+
+def test_a_zombie_commits_nothing_and_leaves(workshop: Callable[..., Any]) -> None:
+    """Stopped, replaced with --take-over, continued: the old run is fenced, whatever it was doing."""
+    shop = workshop("numbers", PACE="0.0003")
+    write_input(shop.folder, COUNT)
+    zombie = shop.start()
+    wait_for(lambda: bool(manifests(shop.folder)), "the first checkpoint")
+    zombie.send_signal(signal.SIGSTOP)
+    heir = shop.start("--take-over")
+    attempts = shop.folder / ".pipeline" / "checkpoints" / "numbers" / "attempts"
+    wait_for(lambda: (attempts / "2").exists(), "the claim of the second attempt")
+    zombie.send_signal(signal.SIGCONT)
+    _, err = zombie.communicate(timeout=60)
+    assert zombie.returncode == 1
+    assert "newer attempt" in err
+    assert heir.wait(timeout=60) == 0
+    assert shop.outputs() == expected(COUNT)
+    assert shop.leftovers() == []
+
+
+def test_a_zombie_that_wakes_after_the_end_changes_nothing(workshop: Callable[..., Any]) -> None:
+    """The output of the run that took over stays as it is, and belongs to nobody else."""
+    shop = workshop("numbers", PACE="0.0003")
+    write_input(shop.folder, COUNT)
+    zombie = shop.start()
+    wait_for(lambda: len(manifests(shop.folder)) > 1, "two checkpoints")
+    zombie.send_signal(signal.SIGSTOP)
+    shop.complete("--take-over", PACE="0")
+    report = shop.folder / "out" / "numbers.csv"
+    inode = report.stat().st_ino
+    zombie.send_signal(signal.SIGCONT)
+    assert zombie.wait(timeout=60) == 1
+    assert report.stat().st_ino == inode
+    assert shop.outputs() == expected(COUNT)

@@ -1,0 +1,114 @@
+"""A job stopped at any moment is gone within 5 s and leaves nothing: no thread, no file, no connection."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connectors import FileSink
+from pipeline import JobConfig, JobStatus, StreamJob
+from pipeline.runtime.control import JobControl
+
+CANCELS = 100
+
+
+def build(numbers: Any, folder: Path, checkpoints: Path, count: int) -> StreamJob:
+    job = StreamJob(
+        "cancelled",
+        JobConfig(
+            checkpoint_rows=200,
+            checkpoint_min_pause=timedelta(0),
+            checkpoint_dir=checkpoints,
+            max_parallelism=8,
+        ),
+    )
+    read = job.source(numbers(count))
+    read.map(lambda n: {"n": n}).sink(FileSink(folder / "all.csv"))
+    read.flat_map(lambda n: (n, -n)).key_by(lambda n: n % 5).reduce(max, uid="max").sink(
+        FileSink(folder / "max.jsonl"), uid="max-sink"
+    )
+    return job
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_cancelled_at_random_moments(numbers: Any, tmp_path: Path, checkpoints: Path) -> None:
+    """100 times, half of them gracefully; the run after all of them completes the output."""
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    for number in range(CANCELS):
+        control = JobControl()
+        stop = control.stop if number % 2 else control.abort
+        timer = threading.Timer(rng.uniform(0, 0.05), stop)
+        timer.start()
+        try:
+            result = build(numbers, tmp_path, checkpoints, 100_000_000).execute(control=control)
+        finally:
+            timer.join()
+        asked = time.monotonic()
+        assert result.status is JobStatus.CANCELLED, f"seed {seed}"
+        assert time.monotonic() - asked < 5
+        assert result.duration < timedelta(seconds=6)
+    read = len((tmp_path / "all.csv").read_bytes()) if (tmp_path / "all.csv").exists() else 0
+    assert read == 0, "a whole file appears at the end of the input only"
+    done = build(numbers, tmp_path, checkpoints, 30_000).execute(fresh=True)
+    assert done.status is JobStatus.COMPLETED
+    lines = (tmp_path / "all.csv").read_text().splitlines()
+    assert lines == ["n", *(str(n) for n in range(30_000))]
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_cancelled_while_the_source_waits_for_input(numbers: Any, calling: Any) -> None:
+    """A blocked poll does not hold the job up, as long as `cancel` can end it."""
+    blocked, released = threading.Event(), threading.Event()
+
+    class Silent(numbers):  # type: ignore[misc]
+        def poll(self, demand: int) -> Any:
+            blocked.set()
+            released.wait()
+            return None
+
+        def cancel(self) -> None:
+            released.set()
+
+    control = JobControl()
+    job = StreamJob("silent", JobConfig(checkpoint_rows=None))
+    job.source(Silent(10)).sink(calling(lambda values: None))
+    stopper = threading.Thread(target=lambda: (blocked.wait(), control.stop()), name="stopper")
+    stopper.start()
+    assert job.execute(control=control).status is JobStatus.CANCELLED
+    stopper.join()
+
+
+def test_a_thread_that_does_not_stop_is_left_behind(numbers: Any, calling: Any) -> None:
+    """A function that never returns cannot be interrupted: after 5 s it is reported and abandoned."""
+    entered, release = threading.Event(), threading.Event()
+
+    def block(values: list[Any]) -> None:
+        entered.set()
+        release.wait()
+
+    control = JobControl()
+    job = StreamJob("stuck", JobConfig(checkpoint_rows=None))
+    job.source(numbers(10)).sink(calling(block))
+    events: list[Any] = []
+    stopper = threading.Thread(target=lambda: (entered.wait(), control.abort()), name="stopper")
+    stopper.start()
+    began = time.monotonic()
+    result = job.execute(control=control, listener=events.append)
+    assert result.status is JobStatus.CANCELLED
+    assert time.monotonic() - began < 8
+    names = [event.thread for event in events if type(event).__name__ == "ThreadAbandoned"]
+    assert names == ["stuck/numbers:10"]
+    release.set()
+    stopper.join()
+    for thread in threading.enumerate():
+        if thread.name.startswith("stuck/"):
+            thread.join()

@@ -1,0 +1,229 @@
+"""Whole jobs in this process: shapes, restarts, state, counts."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connectors import CollectionSource, CollectSink
+from pipeline import (
+    DEAD_LETTERS,
+    ErrorPolicy,
+    JobConfig,
+    JobStatus,
+    PipelineError,
+    RestartStrategy,
+    SourceError,
+    StreamJob,
+    UserFunctionError,
+)
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+
+def run(job: StreamJob, **options: Any) -> Any:
+    return job.execute(**options)
+
+
+def test_an_empty_input_completes() -> None:
+    sink = CollectSink()
+    result = (
+        StreamJob.builder().name("empty").source(CollectionSource([])).map(str).sink(sink).build().execute()
+    )
+    assert (result.status, result.processed_records, sink.values) == (JobStatus.COMPLETED, 0, [])
+
+
+@pytest.mark.parametrize("parallelism", [1, 3])
+def test_union_branches_and_keys(parallelism: int) -> None:
+    """Every record of both inputs reaches every branch once; keyed sums are right for any parallelism."""
+    doubled, sums = CollectSink(), CollectSink()
+    job = StreamJob("shapes", JobConfig(parallelism=parallelism))
+    left, right = (
+        job.source(CollectionSource(range(1000)), uid="l"),
+        job.source(CollectionSource(range(1000, 3000)), uid="r"),
+    )
+    both = left.union(right)
+    both.map(lambda n: 2 * n).sink(doubled, uid="doubled")
+    both.key_by(lambda n: n % 10).reduce(lambda a, b: a + b, uid="sum").sink(sums, uid="sums")
+    result = run(job)
+    assert sorted(doubled.values) == [2 * n for n in range(3000)]
+    assert len(sums.values) == 3000
+    assert result.processed_records == 3000
+    assert result.state["sum"] == {d: sum(n for n in range(3000) if n % 10 == d) for d in range(10)}
+
+
+def test_async_functions_are_awaited_in_order() -> None:
+    async def slowly(n: int) -> int:
+        await asyncio.sleep(0)
+        return n + 1
+
+    sink = CollectSink()
+    StreamJob.builder().name("async").source(CollectionSource(range(500))).map(slowly).filter(
+        lambda n: n % 2 == 0
+    ).sink(sink).build().execute()
+    assert sink.values == list(range(2, 501, 2))
+
+
+def test_an_endless_flat_map_is_taken_lazily(calling: Any) -> None:
+    """Behind a hand-over and before a sink: what nobody has asked for is not made."""
+    made = 0
+
+    def endless(n: int) -> Any:
+        nonlocal made
+        while True:
+            made += 1
+            yield n
+
+    from pipeline.runtime.control import JobControl
+
+    for keyed in (False, True):
+        control = JobControl()
+        seen = 0
+        made = 0
+
+        def take(values: list[int], control: JobControl = control) -> None:
+            nonlocal seen
+            seen += len(values)
+            if seen > 50_000:
+                control.abort()
+
+        job = StreamJob("endless")
+        stream = job.source(CollectionSource([1])).flat_map(endless)
+        (stream.key_by(lambda n: n).reduce(max, uid="m") if keyed else stream).sink(calling(take))
+        assert run(job, control=control).status is JobStatus.CANCELLED
+        assert made < seen + 20_000
+
+
+def test_policies_count_and_lose_nothing() -> None:
+    """in = out + skipped + dead-lettered, and the dead letters say where they came from."""
+
+    def parse(text: str) -> int:
+        return int(text)
+
+    texts = [str(n) if n % 10 else f"bad {n}" for n in range(1000)]
+    good, dead = CollectSink(), CollectSink()
+    job = StreamJob("policies")
+    parsed = job.source(CollectionSource(texts)).map(parse, on_error=ErrorPolicy.dead_letter())
+    parsed.sink(good, uid="good")
+    parsed.side_output(DEAD_LETTERS).sink(dead, uid="dead")
+    result = run(job)
+    assert good.values == [n for n in range(1000) if n % 10]
+    assert [letter.value for letter in dead.values] == [f"bad {n}" for n in range(0, 1000, 10)]
+    assert {letter.operator for letter in dead.values} == {"map:parse"}
+    assert result.failed_records == 100
+
+    skipping = CollectSink()
+    job = (
+        StreamJob.builder()
+        .name("skip")
+        .source(CollectionSource(texts))
+        .map(parse, on_error=ErrorPolicy.skip())
+        .sink(skipping)
+        .build()
+    )
+    assert job.execute().failed_records == 100
+    assert skipping.values == good.values
+
+
+def test_dead_letters_of_two_operators_go_to_their_own_readers() -> None:
+    def fail(n: int) -> int:
+        raise ValueError(n)
+
+    def odd(n: int) -> int:
+        if n % 2:
+            raise ValueError("odd")
+        return n
+
+    first, second = CollectSink(), CollectSink()
+    job = StreamJob("two")
+    a = job.source(CollectionSource(range(10))).map(odd, on_error=ErrorPolicy.dead_letter())
+    a.side_output(DEAD_LETTERS).sink(first, uid="first")
+    b = a.map(fail, on_error=ErrorPolicy.dead_letter())
+    b.side_output(DEAD_LETTERS).sink(second, uid="second")
+    b.sink(CollectSink(), uid="rest")
+    run(job)
+    assert [letter.value for letter in first.values] == [1, 3, 5, 7, 9]
+    assert [letter.value for letter in second.values] == [0, 2, 4, 6, 8]
+
+
+def test_a_failing_function_names_everything(numbers: Any) -> None:
+    def fails(n: int) -> int:
+        if n == 777:
+            raise ValueError("no such number")
+        return n
+
+    sink = CollectSink()
+    job = StreamJob("named", JobConfig(checkpoint_rows=None))
+    job.source(CollectionSource(range(1000))).map(fails).sink(sink)
+    with pytest.raises(UserFunctionError) as caught:
+        run(job)
+    error = caught.value
+    assert isinstance(error.__cause__, ValueError)
+    assert (error.job, error.operator, error.retryable) == ("named", "map:fails", False)
+    assert error.function is not None
+    assert "test_jobs.py" in error.function
+    assert error.position is not None
+    assert error.position.endswith("@777")
+    assert error.result.status is JobStatus.FAILED
+
+
+def test_restarts_from_the_last_checkpoint(numbers: Any, checkpoints: Path) -> None:
+    """A source that fails now and then: the collected output has every number once."""
+    failures = iter([1500, 4200, 4300])
+    failing_at = next(failures)
+
+    def before(position: int) -> None:
+        nonlocal failing_at
+        if position >= failing_at:
+            failing_at = next(failures, 10**9)
+            raise SourceError(f"lost the connection at {position}")
+
+    sink = CollectSink()
+    events: list[Any] = []
+    job = StreamJob(
+        "restarting",
+        JobConfig(
+            checkpoint_rows=300,
+            checkpoint_min_pause=timedelta(0),
+            checkpoint_dir=checkpoints,
+            restart=RestartStrategy.fixed_delay(3, timedelta(milliseconds=1)),
+        ),
+    )
+    job.source(numbers(6000, before)).key_by(lambda n: n % 4).reduce(lambda a, b: a + b, uid="sum").sink(sink)
+    result = run(job, listener=events.append)
+    assert result.status is JobStatus.COMPLETED
+    assert result.restarts == 3
+    assert result.processed_records == 6000
+    assert len(sink.values) == 6000
+    assert result.state["sum"] == {d: sum(range(d, 6000, 4)) for d in range(4)}
+    assert [type(event).__name__ for event in events].count("JobStarted") == 4
+
+
+def test_gives_up_when_the_restarts_are_used_up(numbers: Any, checkpoints: Path) -> None:
+    def before(position: int) -> None:
+        raise SourceError("nobody there")
+
+    job = StreamJob(
+        "giving-up",
+        JobConfig(
+            checkpoint_dir=checkpoints, restart=RestartStrategy.fixed_delay(2, timedelta(milliseconds=1))
+        ),
+    )
+    job.source(numbers(10, before)).sink(CollectSink())
+    with pytest.raises(PipelineError) as caught:
+        run(job)
+    assert caught.value.result.restarts == 2
+
+
+def test_a_job_may_run_in_another_thread() -> None:
+    sink = CollectSink()
+    job = StreamJob.builder().name("elsewhere").source(CollectionSource(range(10))).sink(sink).build()
+    thread = threading.Thread(target=job.execute, name="elsewhere")
+    thread.start()
+    thread.join()
+    assert sink.values == list(range(10))

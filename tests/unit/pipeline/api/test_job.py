@@ -1,0 +1,290 @@
+"""StreamJob: one implementation behind the chain and the handles, and what it refuses when it is built."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from pipeline import (
+    BackpressureStrategy,
+    ConfigError,
+    GraphError,
+    JobConfig,
+    JobMode,
+    StreamJob,
+    TumblingTimeWindows,
+    WatermarkStrategy,
+)
+from pipeline.graph.stream_graph import StreamGraph
+
+from .conftest import FakeSink, FakeSource
+
+
+def parse(event: dict[str, Any]) -> dict[str, Any]:
+    return event
+
+
+def merge(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    return first | second
+
+
+SETTINGS = JobConfig(checkpoint_interval=timedelta(minutes=1), backpressure=BackpressureStrategy.BUFFER)
+WATERMARKS = WatermarkStrategy.bounded_out_of_orderness(timedelta(seconds=1), timestamp=lambda e: e["ts"])
+FIVE_MINUTES = TumblingTimeWindows.of(timedelta(minutes=5))
+
+
+def is_error(event: dict[str, Any]) -> bool:
+    return event["level"] == "ERROR"
+
+
+def user(event: dict[str, Any]) -> str:
+    return event["user"]
+
+
+def as_chain() -> StreamJob:
+    return (
+        StreamJob.builder()
+        .name("realtime-alert")
+        .source(FakeSource(), watermarks=WATERMARKS)
+        .map(parse)
+        .filter(is_error)
+        .key_by(user)
+        .window(FIVE_MINUTES)
+        .reduce(merge)
+        .sink(FakeSink())
+        .config(SETTINGS)
+        .build()
+    )
+
+
+def with_handles() -> StreamJob:
+    job = StreamJob("realtime-alert", SETTINGS)
+    errors = job.source(FakeSource(), watermarks=WATERMARKS).map(parse).filter(is_error)
+    errors.key_by(user).window(FIVE_MINUTES).reduce(merge).sink(FakeSink())
+    return job
+
+
+def shape(graph: StreamGraph) -> Any:
+    nodes = [(node.uid, node.kind, node.functions, node.watermarks, node.chaining) for node in graph.nodes]
+    return graph.job, graph.mode, nodes, graph.edges
+
+
+def test_the_job_of_the_specification_is_three_vertices() -> None:
+    """SPEC 2 and 3, as it stands there."""
+    job = as_chain()
+    assert (len(job.stream_graph().nodes), len(job.stream_graph().edges)) == (7, 6)
+    assert [vertex.name for vertex in job.job_graph().vertices] == [
+        "Source+Map+Filter",
+        "KeyBy",
+        "Window+Reduce+Sink",
+    ]
+    assert len(job.job_graph().edges) == 2
+
+
+def test_chain_and_handles_build_the_same_graph() -> None:
+    assert shape(as_chain().stream_graph()) == shape(with_handles().stream_graph())
+    assert as_chain().config == with_handles().config
+
+
+def test_name_and_config_may_stand_anywhere() -> None:
+    early = StreamJob.builder().config(SETTINGS).name("j").source(FakeSource()).sink(FakeSink()).build()
+    late = StreamJob.builder().source(FakeSource()).sink(FakeSink()).config(SETTINGS).name("j").build()
+    middle = StreamJob.builder().source(FakeSource()).name("j").map(parse).config(SETTINGS)
+    between = middle.sink(FakeSink()).build()
+    assert {job.name for job in (early, late, between)} == {"j"}
+    assert early.config == late.config == between.config == SETTINGS
+
+
+def test_the_place_of_each_call_is_remembered() -> None:
+    """Where there is no function to name, the line of the job's own code is."""
+    node = as_chain().stream_graph().nodes[0]
+    assert node.written_at is not None
+    assert node.written_at.rpartition(":")[0] == __file__
+
+
+def test_the_methods_that_tune_change_the_last_operator() -> None:
+    """Title, parallelism and chaining are those of the operator the stream stands behind."""
+    chain = StreamJob.builder().name("j").source(FakeSource()).map(parse).named("Read").with_parallelism(3)
+    chain = chain.filter(bool).start_new_chain().map(merge_nothing).disable_chaining()
+    graph = chain.sink(FakeSink()).build().job_graph()
+    assert [(vertex.name, vertex.parallelism) for vertex in graph.vertices] == [
+        ("Source", 1),
+        ("Read", 3),
+        ("Filter", 1),
+        ("Map", 1),
+        ("Sink", 1),
+    ]
+
+
+def merge_nothing(event: dict[str, Any]) -> dict[str, Any]:
+    return event
+
+
+class TestMode:
+    @pytest.mark.parametrize(
+        ("modes", "mode"),
+        [
+            ([JobMode.SQL_TASK], JobMode.SQL_TASK),
+            ([JobMode.SQL_TASK, JobMode.BATCH_ROLLER], JobMode.BATCH_ROLLER),
+            ([JobMode.SQL_TASK, JobMode.STREAMING, JobMode.BATCH_ROLLER], JobMode.STREAMING),
+        ],
+    )
+    def test_it_follows_from_the_sources(self, modes: list[JobMode], mode: JobMode) -> None:
+        """One source without an end makes the whole job endless."""
+        job = StreamJob("j")
+        for number, each in enumerate(modes):
+            job.source(FakeSource(f"in-{number}", each)).sink(FakeSink(f"out-{number}"))
+        assert job.mode is mode
+        assert job.stream_graph().mode is mode
+
+    def test_it_may_be_set(self) -> None:
+        built = StreamJob.builder(mode=JobMode.BATCH_ROLLER).name("j").source(FakeSource()).sink(FakeSink())
+        assert built.build().mode is JobMode.BATCH_ROLLER
+
+    def test_checkpoints_follow_from_what_outlives_the_process(self) -> None:
+        """One source that does not is enough to make continuing pointless."""
+        job = StreamJob("j")
+        job.source(FakeSource("a", JobMode.SQL_TASK)).sink(FakeSink("a"))
+        assert job.resolve().checkpoints
+        job.source(FakeSource("b", JobMode.SQL_TASK, durable=False)).sink(FakeSink("b"))
+        assert not job.resolve().checkpoints
+        assert job.resolve({"checkpoint_rows": "5"}).checkpoints
+
+
+def build(change: Callable[[StreamJob], Any], name: str | None = "j") -> None:
+    job = StreamJob(name)
+    change(job)
+    job.stream_graph()
+
+
+class TestRefused:
+    @pytest.mark.parametrize("name", ["", "a b", "a/b", "..", ".", "x" * 201, "näme", "a\n", 5])
+    def test_a_name_that_is_no_folder(self, name: Any) -> None:
+        with pytest.raises(GraphError, match="cannot be a job's name"):
+            StreamJob(name)
+
+    @pytest.mark.parametrize("name", ["a", "A-1_b.c", "x" * 200, ".hidden"])
+    def test_but_not_one_that_is(self, name: str) -> None:
+        assert StreamJob(name).name == name
+
+    def test_a_job_without_a_name(self) -> None:
+        with pytest.raises(GraphError, match="the job has no name"):
+            StreamJob.builder().source(FakeSource()).sink(FakeSink()).build()
+
+    def test_a_second_name(self) -> None:
+        """In Flink `.name` names the operator: a habit that must not rename the job."""
+        with pytest.raises(GraphError, match="already named 'j'") as raised:
+            StreamJob.builder().name("j").source(FakeSource()).map(parse).name("Read")
+        assert raised.value.hint == "to name an operator write .named(…)"
+
+    def test_a_second_config(self) -> None:
+        with pytest.raises(ConfigError, match="settings already"):
+            StreamJob("j", SETTINGS).source(FakeSource()).config(JobConfig())
+
+    def test_a_config_that_is_none(self) -> None:
+        with pytest.raises(ConfigError, match="must be a JobConfig"):
+            StreamJob("j", {"parallelism": 2})  # pyright: ignore[reportArgumentType]
+
+    def test_no_source(self) -> None:
+        with pytest.raises(GraphError, match="no source"):
+            build(lambda job: None)
+
+    def test_no_sink(self) -> None:
+        with pytest.raises(GraphError, match=r"behind map:parse \(.*test_job.py:\d+\) has no sink"):
+            build(lambda job: job.source(FakeSource()).map(parse))
+
+    def test_a_union_of_two_jobs(self) -> None:
+        other = StreamJob("other").source(FakeSource())
+        with pytest.raises(GraphError, match=r"two jobs: StreamJob\('j'\) and StreamJob\('other'\)"):
+            build(lambda job: job.source(FakeSource()).union(other))
+
+    def test_a_union_with_nothing(self) -> None:
+        with pytest.raises(GraphError, match="needs another stream"):
+            build(lambda job: job.source(FakeSource()).union())
+
+    def test_two_operators_of_one_uid(self) -> None:
+        with pytest.raises(GraphError, match="two operators have the uid 'u'"):
+            build(lambda job: job.source(FakeSource(), uid="u").map(parse, uid="u").sink(FakeSink()))
+
+    def test_a_lambda_alone_before_state(self) -> None:
+        """A uid is asked for as soon as checkpoints are on, wherever they were switched on."""
+        job = StreamJob("j")
+        chain = job.source(FakeSource(mode=JobMode.SQL_TASK, durable=False)).key_by(user)
+        chain.reduce(lambda a, b: a | b).sink(FakeSink())
+        job.stream_graph()
+        with pytest.raises(GraphError, match="a lambda gives it no name"):
+            job.stream_graph({"checkpoint_rows": "10"})
+
+    def test_a_lambda_with_a_uid_is_fine(self) -> None:
+        chain = StreamJob.builder().name("j").source(FakeSource()).key_by(user)
+        built = chain.reduce(lambda a, b: a | b, uid="per-user").sink(FakeSink()).build()
+        assert "per-user" in {node.uid for node in built.stream_graph().nodes}
+
+    @pytest.mark.parametrize("method", ["map", "filter", "flat_map", "map_batches", "key_by"])
+    def test_what_is_no_function(self, method: str) -> None:
+        with pytest.raises(GraphError, match=f"{method} needs a function, found 'x'"):
+            build(lambda job: getattr(job.source(FakeSource()), method)("x"))
+
+    def test_an_async_function_where_a_plain_one_is_called(self) -> None:
+        async def later(*_: Any) -> str:
+            return "x"
+
+        with pytest.raises(GraphError, match=r"key_by needs a plain function, but .*later .* is async"):
+            build(lambda job: job.source(FakeSource()).key_by(later))  # pyright: ignore[reportArgumentType]
+        with pytest.raises(GraphError, match="reduce needs a plain function"):
+            build(lambda job: job.source(FakeSource()).key_by(user).reduce(later))  # pyright: ignore[reportArgumentType]
+        with pytest.raises(GraphError, match="reduce needs a plain function"):
+            build(lambda job: job.source(FakeSource()).key_by(user).window(FIVE_MINUTES).reduce(later))  # pyright: ignore[reportArgumentType]
+
+    def test_what_is_no_aggregate(self) -> None:
+        class Half:
+            def add(self, value: Any, accumulator: Any) -> Any:
+                return accumulator
+
+        for wrong, message in ((Half, "the class Half"), (Half(), "has no create_accumulator, get_result")):
+            with pytest.raises(GraphError, match=message):
+                build(lambda job, wrong=wrong: job.source(FakeSource()).key_by(user).aggregate(wrong))  # pyright: ignore[reportArgumentType]
+
+    def test_what_is_no_assigner(self) -> None:
+        with pytest.raises(GraphError, match="window needs an assigner"):
+            build(lambda job: job.source(FakeSource()).key_by(user).window(timedelta(minutes=5)))  # pyright: ignore[reportArgumentType]
+
+    def test_an_unknown_format(self) -> None:
+        with pytest.raises(ConfigError, match="unknown format 'jsn'") as raised:
+            as_chain().explain("jsn")
+        assert raised.value.hint == "did you mean 'json'?"
+
+
+def test_explain_speaks_three_formats() -> None:
+    """One set of facts, laid out for people, programs and pages."""
+    job = as_chain()
+    assert job.explain().startswith("realtime-alert · STREAMING\n  end to end: exactly-once")
+    assert job.explain("json").startswith("{")
+    assert job.explain(format="mermaid").startswith("flowchart LR\n")
+    assert "command line" in job.explain(command_line={"parallelism": "2"})
+
+
+def test_execute_hands_everything_to_the_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The job and each option, by name; the engine is imported only now."""
+    calls: list[tuple[Any, dict[str, Any]]] = []
+    runtime = ModuleType("pipeline.runtime.job")
+    runtime.run_job = lambda job, **options: calls.append((job, options))  # pyright: ignore[reportAttributeAccessIssue]
+    monkeypatch.setitem(sys.modules, "pipeline.runtime.job", runtime)
+    job = as_chain()
+    options: dict[str, Any] = {
+        "fresh": True,
+        "take_over": True,
+        "restore_from": 3,
+        "accept_duplicates": True,
+        "allow_unmatched": True,
+        "command_line": {"chains": "interpreted"},
+        "listener": print,
+        "control": object(),
+    }
+    job.execute(**options)
+    assert calls == [(job, options)]

@@ -1,0 +1,114 @@
+"""The plan: what the runtime is told of vertices and exchanges."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from pipeline.core.errors import GraphError
+from pipeline.core.policy import DEAD_LETTERS, ErrorPolicy, SideTag
+from pipeline.graph.builder import Output
+from pipeline.graph.plan import JobPlan, physical
+from pipeline.operators.key_by import KeyBy
+from pipeline.operators.map import Map
+from pipeline.operators.reduce import Reduce
+from pipeline.operators.union import Union
+from pipeline.operators.window import AssignWindows, WindowReduce
+from pipeline.windows.assigners import TumblingTimeWindows
+from pipeline.windows.watermarks import WatermarkStrategy
+
+from .conftest import FakeSink, FakeSource, Graph, merge, parse
+
+
+def carriers(plan: JobPlan) -> set[str]:
+    return {vertex.name for vertex in plan.vertices if vertex.carry_origins}
+
+
+def test_a_key_by_becomes_the_exchange_between_its_neighbours() -> None:
+    """No vertex for it: the edge carries the selector, and knows whose output it reads."""
+    graph = Graph()
+    graph.line(FakeSource(), Map(parse), KeyBy(len), Reduce(merge, len), FakeSink())
+    plan = physical(graph.job())
+    assert [vertex.name for vertex in plan.vertices] == ["Source+Map", "Reduce+Sink"]
+    (edge,) = plan.edges
+    assert (edge.source, edge.source_node, edge.target) == (0, 1, 3)
+    assert (edge.partitioning, edge.selector, edge.selector_uid) == ("hash", len, "key_by:len")
+
+
+def test_a_keyed_stream_with_two_readers_is_two_exchanges() -> None:
+    graph = Graph()
+    keyed = graph.line(FakeSource(), KeyBy(len))
+    for target in ("a", "b"):
+        graph.line(Reduce(merge, len), FakeSink(target), behind=keyed)
+    plan = physical(graph.job())
+    assert [(edge.source, edge.selector) for edge in plan.edges] == [(0, len), (0, len)]
+    assert {edge.target for edge in plan.edges} == {2, 4}
+
+
+def test_a_side_output_may_be_keyed() -> None:
+    """The tag of the edge into the key_by is the tag of the exchange."""
+    graph = Graph()
+    behind_map = graph.line(FakeSource(), Map(parse, ErrorPolicy.dead_letter()))
+    graph.line(FakeSink("out"), behind=behind_map)
+    graph.line(KeyBy(len), Reduce(merge, len), FakeSink("dead"), behind=Output(behind_map.node, DEAD_LETTERS))
+    (edge,) = physical(graph.job()).edges
+    assert (edge.side_tag, edge.source_node, edge.selector) == (DEAD_LETTERS, 1, len)
+
+
+def test_origins_travel_as_far_as_something_dead_letters() -> None:
+    """Every vertex before one that dead-letters carries origins, at any distance; no other does."""
+    graph = Graph()
+    left, right = graph.line(FakeSource("left")), graph.line(FakeSource("right"))
+    shouting = graph.add_operator(Union(), [left, graph.line(KeyBy(len), Reduce(merge, len), behind=right)])
+    rejecting = graph.line(KeyBy(str), Reduce(merge, str, ErrorPolicy.dead_letter()), behind=shouting)
+    graph.line(FakeSink("out"), behind=rejecting)
+    graph.line(FakeSink("dead"), behind=Output(rejecting.node, DEAD_LETTERS))
+    assert carriers(physical(graph.job())) == {"Source", "Source#2", "Reduce", "Union"}
+
+
+def test_no_origins_travel_for_a_dead_letter_of_the_first_vertex() -> None:
+    """Inside its own vertex the records' origins are at hand."""
+    graph = Graph()
+    behind_map = graph.line(FakeSource(), Map(parse, ErrorPolicy.retry(2, then=ErrorPolicy.dead_letter())))
+    graph.line(KeyBy(len), Reduce(merge, len), FakeSink("out"), behind=behind_map)
+    graph.line(FakeSink("dead"), behind=Output(behind_map.node, DEAD_LETTERS))
+    assert carriers(physical(graph.job())) == set()
+
+
+def test_the_names_of_vertices_are_unique() -> None:
+    """They are the labels of metrics and progress."""
+    graph = Graph()
+    source = graph.line(FakeSource())
+    for target in "abc":
+        graph.line(FakeSink(target), behind=source)
+    assert [vertex.name for vertex in physical(graph.job()).vertices] == [
+        "Source",
+        "Sink",
+        "Sink#2",
+        "Sink#3",
+    ]
+
+
+def test_a_source_vertex_knows_its_event_time() -> None:
+    graph = Graph()
+    strategy = WatermarkStrategy.monotonic(timestamp=int)
+    graph.line(FakeSink(), behind=graph.add_source(FakeSource(), watermarks=strategy))
+    assert physical(graph.job()).vertices[0].watermarks == strategy
+
+
+def test_windows_are_refused_by_name() -> None:
+    """They can be drawn but not run: that is said before anything starts."""
+    graph = Graph()
+    windows = AssignWindows(TumblingTimeWindows.of(timedelta(minutes=5)), str)
+    graph.line(FakeSource(), KeyBy(str), windows, WindowReduce(merge), FakeSink())
+    with pytest.raises(GraphError, match=r"tumbling 5 min.*does not run them"):
+        physical(graph.job())
+
+
+def test_a_plan_can_be_asked_for_a_vertex() -> None:
+    graph = Graph()
+    graph.line(FakeSource(), KeyBy(str), Reduce(merge, str), FakeSink())
+    plan = physical(graph.job())
+    assert [plan.vertex(vertex.id) for vertex in plan.vertices] == list(plan.vertices)
+    assert SideTag("x") not in {edge.side_tag for edge in plan.edges}

@@ -1,0 +1,113 @@
+"""What a graph is refused for, each with the operator's name, its place and what to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.core.errors import GraphError
+from pipeline.core.policy import DEAD_LETTERS, ErrorPolicy, SideTag
+from pipeline.graph.builder import Output
+from pipeline.graph.validate import validate
+from pipeline.operators.filter import Filter
+from pipeline.operators.key_by import KeyBy
+from pipeline.operators.map import Map
+from pipeline.operators.reduce import Reduce
+
+from .conftest import FakeSink, FakeSource, Graph, merge, parse
+
+
+def refusal(graph: Graph, *, checkpointed: bool = False) -> GraphError:
+    with pytest.raises(GraphError) as raised:
+        validate(graph.stream(), checkpointed=checkpointed)
+    assert raised.value.hint
+    assert raised.value.job == "job"
+    return raised.value
+
+
+def test_a_job_has_a_source() -> None:
+    assert "no source" in refusal(Graph()).message
+
+
+def test_every_stream_has_a_sink() -> None:
+    """Records that nobody takes are not dropped in silence."""
+    graph = Graph()
+    source = graph.line(FakeSource())
+    graph.line(FakeSink(), behind=source)
+    graph.line(Map(parse), behind=source)
+    error = refusal(graph)
+    assert "map:parse" in error.message
+    assert "conftest.py:" in error.message
+    assert "no sink" in error.message
+
+
+def test_a_side_output_is_no_reader_of_the_main_output() -> None:
+    graph = Graph()
+    behind_map = graph.line(FakeSource(), Map(parse, ErrorPolicy.dead_letter()))
+    graph.line(FakeSink(), behind=Output(behind_map.node, DEAD_LETTERS))
+    assert "no sink" in refusal(graph).message
+
+
+def test_given_uids_are_unique() -> None:
+    graph = Graph()
+    source = graph.add_source(FakeSource(), uid="mine")
+    graph.add_sink(FakeSink(), source, uid="mine")
+    assert "'mine'" in refusal(graph).message
+
+
+def test_a_dead_letter_needs_a_reader() -> None:
+    """Dead letters that go nowhere would be records lost in silence."""
+    graph = Graph()
+    graph.line(FakeSource(), Map(parse, ErrorPolicy.dead_letter()), FakeSink())
+    assert "nobody reads the dead letters of map:parse" in refusal(graph).message
+
+
+def test_a_side_output_needs_a_writer() -> None:
+    """A tag that the operator does not send to is a mistake: the stream would stay empty for ever."""
+    graph = Graph()
+    behind_map = graph.line(FakeSource(), Map(parse))
+    graph.line(FakeSink("a"), behind=behind_map)
+    graph.line(FakeSink("b"), behind=Output(behind_map.node, SideTag("late")))
+    assert "sends nothing to the side output 'late'" in refusal(graph).message
+
+
+@pytest.mark.parametrize("part", ["source", "sink"])
+def test_more_subtasks_than_a_connector_can_have_are_refused(part: str) -> None:
+    graph = Graph()
+    source = graph.line(FakeSource())
+    sink = graph.line(FakeSink(), behind=source)
+    graph.set_parallelism((source if part == "source" else sink).node, 2)
+    assert "at most 1" in refusal(graph).message
+
+
+def test_state_behind_a_lambda_needs_a_uid_where_checkpoints_are_taken() -> None:
+    """Only there: without checkpoints nothing has to be found again."""
+    graph = Graph()
+    graph.line(FakeSource(), KeyBy(str), Reduce(lambda a, b: a + b, str), FakeSink())
+    validate(graph.stream(), checkpointed=False)
+    error = refusal(graph, checkpointed=True)
+    assert "reduce:<lambda>" in error.message
+    assert "test_validate.py:" in error.message
+    assert error.hint == 'give it one: .reduce(…, uid="…")'
+
+
+@pytest.mark.parametrize("part", ["source", "reduce", "sink"])
+def test_state_under_a_default_uid_that_is_not_unique_needs_one(part: str) -> None:
+    graph = Graph()
+    for name in ("a", "b"):
+        graph.line(
+            FakeSource("same" if part == "source" else f"source-{name}"),
+            KeyBy(str),
+            Reduce(merge if part == "reduce" else {"a": min, "b": max}[name], str),
+            FakeSink("same" if part == "sink" else f"sink-{name}"),
+        )
+    validate(graph.stream(), checkpointed=False)
+    error = refusal(graph, checkpointed=True)
+    assert "not its alone" in error.message
+    assert error.hint == f'give it one: .{part}(…, uid="…")'
+
+
+def test_stateless_operators_need_no_uid() -> None:
+    """Two lambdas in a checkpointed job are fine where no state hangs on them."""
+    graph = Graph()
+    graph.line(FakeSource(), Map(lambda value: value), Map(lambda value: value), Filter(bool), FakeSink())
+    validate(graph.stream(), checkpointed=True)
