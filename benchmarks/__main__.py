@@ -34,7 +34,7 @@ def main() -> int:
     for name in names:
         benchmark = import_module(f"benchmarks.{name}")
         with _progress() as on_step, benchmark.cases(arguments.records, on_step) as cases:
-            outcomes = [measure(case, arguments.rounds or case.rounds, on_step) for case in cases]
+            outcomes = [measure(case, arguments.rounds, on_step) for case in cases]
         show(name, outcomes, console)
         if arguments.json:
             print(as_json(name, outcomes), flush=True)

@@ -49,7 +49,8 @@ class Case:
         unit: of the values: `records/s`, `s`, `ms`, `MB`.
         subjects: who does it, the reference first.
         goals: what is to be reached.
-        rounds: how often each subject runs; where a run is quick, more of them steady the median.
+        rounds: how often each subject runs unless the caller says; the quicker, the more.
+        repeats: False where one run is enough, since it is long and varies little.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Case:
     subjects: Mapping[str, Subject]
     goals: Sequence[Ratio | Limit] = ()
     rounds: int = 5
+    repeats: bool = True
 
 
 @dataclass
@@ -84,8 +86,9 @@ class Outcome:
         return self.ratio(goal.subject, goal.over) >= goal.least
 
 
-def measure(case: Case, rounds: int, on_step: OnStep) -> Outcome:
+def measure(case: Case, rounds: int | None, on_step: OnStep) -> Outcome:
     """Run every subject of `case` once per round; `on_step` hears who runs next."""
+    rounds = (rounds or case.rounds) if case.repeats else 1
     outcome = Outcome(case, {subject: [] for subject in case.subjects})
     for number in range(1, rounds + 1):
         for name, subject in case.subjects.items():

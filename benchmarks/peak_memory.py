@@ -1,12 +1,11 @@
-"""`python -m benchmarks.peak_memory WHO DSN ROWS FOLDER`: write one report, print the peak memory in MB."""
+"""`python -m benchmarks.peak_memory DSN ROWS FOLDER`: run the job, print its peak memory in MB."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-from benchmarks import orders
-from benchmarks.orders import Report
+from benchmarks.orders import Report, job_dicts
 
 
 def peak_megabytes() -> float:
@@ -20,6 +19,6 @@ def peak_megabytes() -> float:
 
 
 if __name__ == "__main__":
-    who, dsn, rows, folder = sys.argv[1:]
-    getattr(orders, who)(Report(dsn, int(rows), Path(folder)))
+    dsn, rows, folder = sys.argv[1:]
+    job_dicts(Report(dsn, int(rows), Path(folder)))
     print(peak_megabytes())

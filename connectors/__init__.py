@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from pipeline.core.exports import lazy_exports
 
 if TYPE_CHECKING:
+    from connectors.files.rolling import RollingPolicy
     from connectors.files.sink import FileSink
     from connectors.files.source import FileSource
     from connectors.memory.collect import CollectSink
@@ -22,6 +23,7 @@ __all__ = [
     "FileSink",
     "FileSource",
     "GeneratorSource",
+    "RollingPolicy",
     "SqlQuerySource",
 ]
 
@@ -32,6 +34,7 @@ _HOMES: Final = {
     "FileSink": "connectors.files.sink",
     "FileSource": "connectors.files.source",
     "GeneratorSource": "connectors.memory.generator",
+    "RollingPolicy": "connectors.files.rolling",
     "SqlQuerySource": "connectors.sql.source",
 }
 

@@ -35,7 +35,7 @@ class Emitted:
 
     Args:
         text: the source of one module.
-        steps: the index of the unguarded step that is called on a line, by 1-based line.
+        steps: the index of the step that is called on a line, by 1-based line.
         comprehensions: the lines on which a comprehension begins.
     """
 
@@ -211,8 +211,7 @@ class _Emitter:
         call = f"{awaiting}f{index}({self._variables[index]})"
         label = f"{step.stage.uid} = {function_ref(step.stage.step.function)}"
         line = self._line(f"{text.format(call)}  # {printable(label)}")
-        if not step.is_guarded:
-            self._steps[line] = index
+        self._steps[line] = index
         return line
 
     @contextmanager

@@ -91,7 +91,7 @@ def _failing(
 
 
 def _raising_step(error: Exception, file: str, emitted: Emitted) -> int | None:
-    """Return the index of the unguarded step whose call let `error` out."""
+    """Return the index of the step whose call let `error` out; None if none did."""
     entry = error.__traceback__
     assert entry is not None, "it has been raised"
     while entry.tb_next is not None and entry.tb_next.tb_frame.f_code.co_filename == file:

@@ -19,9 +19,6 @@ from pipeline.operators.map_batches import MapBatches
 MAX_FLAT_MAPS: Final = 4
 """In one loop: each takes up to three of the 20 blocks that Python lets stand inside one another."""
 
-MAX_STEPS: Final = 64
-"""In one loop, so that a chain of any length can be compiled: Python's compiler recurses into clauses."""
-
 
 class Calling(StrEnum):
     """How a function gives its result."""
@@ -122,5 +119,4 @@ def _loop_step(stage: Stage) -> PlannedStep | None:
 
 
 def _is_full(steps: Sequence[PlannedStep], following: PlannedStep) -> bool:
-    flat_maps = sum(step.expands for step in steps)
-    return len(steps) == MAX_STEPS or (following.expands and flat_maps == MAX_FLAT_MAPS)
+    return following.expands and sum(step.expands for step in steps) == MAX_FLAT_MAPS

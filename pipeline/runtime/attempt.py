@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 
 from checkpoint.barrier import CheckpointKind
 from checkpoint.coordinator import (
@@ -26,9 +26,10 @@ from checkpoint.manifest import Manifest
 from checkpoint.storage.base import StorageAttempt
 from pipeline.core.clock import Clock
 from pipeline.core.config import JobConfig
-from pipeline.core.errors import Fenced, InternalError, PipelineError, SinkError
+from pipeline.core.errors import Fenced, InternalError, PipelineError
 from pipeline.core.faults import faultpoint
-from pipeline.core.job import TRANSITIONS, JobStatus
+from pipeline.core.job import JobStatus
+from pipeline.runtime.commits import SinkCommits
 from pipeline.runtime.control import Mailbox
 from pipeline.runtime.events import (
     Acknowledged,
@@ -38,24 +39,17 @@ from pipeline.runtime.events import (
     InputEnded,
     JobEvent,
     RowsDue,
-    StatusChanged,
     StopRequested,
     SubtaskFailed,
     SubtaskLeft,
     TaskEvent,
-    ThreadAbandoned,
 )
+from pipeline.runtime.lifecycle import THREAD_GRACE, Lifecycle
 from pipeline.runtime.manifests import ManifestWriter, Restorer, handles_of
 from pipeline.runtime.result import EdgeProgress, Progress
 from pipeline.runtime.snapshot import Participant, SubtaskSnapshot
+from pipeline.runtime.status import StatusTracker
 from pipeline.runtime.wiring import Wired
-
-THREAD_GRACE: Final = timedelta(seconds=5)
-"""How long a thread may take to stop before it is reported and left behind."""
-
-COMMIT_TRIES: Final = 5
-COMMIT_PAUSE_MS: Final = 200
-"""How often a commit that met a passing fault is tried, and the first pause between, which doubles."""
 
 
 class Aborted(Exception):
@@ -72,21 +66,6 @@ class Outcome:
 
     status: JobStatus
     state: Mapping[str, Mapping[Any, Any]]
-
-
-class StatusTracker:
-    """Keeps a job's state, refuses changes that may not happen, and tells the listener."""
-
-    def __init__(self, listener: Callable[[JobEvent], None]) -> None:
-        self.status = JobStatus.REGISTERED
-        self._listener = listener
-
-    def change(self, status: JobStatus, phase: str | None = None) -> None:
-        """Go to `status`; `phase` names the part of INITIALIZING."""
-        if status is not self.status and status not in TRANSITIONS[self.status]:
-            raise InternalError(f"a job cannot go from {self.status} to {status}")
-        self.status = status
-        self._listener(StatusChanged(status, phase))
 
 
 class Attempt:
@@ -132,6 +111,8 @@ class Attempt:
         self._coordinator = CheckpointCoordinator(
             [subtask.participant for subtask in wired.subtasks], self._settings()
         )
+        self._lifecycle = Lifecycle(wired, tracker, listener, clock)
+        self._commits = SinkCommits(wired.sinks, self._pause)
         self._rows: dict[Participant, int] = {}
         self._input_ended: set[Participant] = set()
         self._left: set[Participant] = set()
@@ -212,15 +193,7 @@ class Attempt:
 
     def _initialise(self) -> None:
         faultpoint("P17")
-        self._tracker.change(JobStatus.INITIALIZING, "INIT_SOURCE")
-        for source in self._wired.sources:
-            source.open()
-        self._tracker.change(JobStatus.INITIALIZING, "INIT_OPERATOR")
-        for operator in self._wired.operators:
-            operator.open()
-        self._tracker.change(JobStatus.INITIALIZING, "INIT_SINK")
-        for sink in self._wired.sinks:
-            sink.open()
+        self._lifecycle.open()
         self._tracker.change(JobStatus.INITIALIZING, "RESTORE")
         self._restore()
 
@@ -242,7 +215,7 @@ class Attempt:
         faultpoint("P16b")
         for sink in self._wired.sinks:
             sink.recover(manifest.checkpoint_id, handles_of(manifest, sink.uid, sink.subtask))
-        self._commit_sinks(manifest.checkpoint_id)
+        self._commits.commit(manifest.checkpoint_id)
         storage.note(manifest.checkpoint_id)
 
     def recover_final(self) -> None:
@@ -256,9 +229,10 @@ class Attempt:
             for sink in self._wired.sinks:
                 sink.open()
             self._commit_decided(manifest, storage)
-        finally:
-            for sink in reversed(self._wired.sinks):
-                sink.close(self._coordinator.undecided_from)
+        except BaseException as error:
+            self._lifecycle.close(self._coordinator.undecided_from, error)
+            raise
+        self._lifecycle.close(self._coordinator.undecided_from, None)
         self._tracker.change(JobStatus.RUNNING)
 
     # --- RUNNING ----------------------------------------------------------------------------------
@@ -336,7 +310,7 @@ class Attempt:
                 faultpoint("P10")
                 if self._storage is not None:
                     self._storage.ensure_newest()
-                self._commit_sinks(checkpoint_id)
+                self._commits.commit(checkpoint_id)
                 faultpoint("P13")
                 return self._coordinator.committed(checkpoint_id, self._now())
             case Note(checkpoint_id):
@@ -359,30 +333,6 @@ class Attempt:
             except PipelineError as error:
                 return self._coordinator.persist_failed(checkpoint_id, error, self._now())
         return self._coordinator.manifest_written(checkpoint_id, self._now())
-
-    def _commit_sinks(self, checkpoint_id: int) -> None:
-        first_error: Exception | None = None
-        for index, sink in enumerate(self._wired.sinks):
-            if index:
-                faultpoint("P11")
-            try:
-                self._commit_sink(sink.commit, checkpoint_id, sink.uid)
-            except Exception as error:  # noqa: BLE001 - the others are committed all the same
-                first_error = first_error or error
-        if first_error is not None:
-            raise first_error
-
-    def _commit_sink(self, commit: Callable[[int], bool], checkpoint_id: int, uid: str) -> None:
-        pause = COMMIT_PAUSE_MS
-        for _ in range(COMMIT_TRIES):
-            if commit(checkpoint_id):
-                return
-            self._pause(pause)
-            pause *= 2
-        raise SinkError(
-            f"checkpoint {checkpoint_id} is complete but could not be committed in {COMMIT_TRIES} tries",
-            hint="it is committed when the job starts again",
-        ).located(operator=uid)
 
     def _pause(self, milliseconds: int) -> None:
         """Wait, keeping events for later, unless one asks to leave at once."""
@@ -445,56 +395,15 @@ class Attempt:
                     raise event.error
                 if isinstance(event, SubtaskLeft):
                     self._left.add(event.participant)
-        self._end_threads()
-        return self._final_state()
-
-    def _final_state(self) -> dict[str, dict[Any, Any]]:
-        state: dict[str, dict[Any, Any]] = {}
-        for operator in self._wired.operators:
-            if operator.backend is not None:
-                entries = state.setdefault(operator.uid, {})
-                for name in operator.backend.names():
-                    entries.update(operator.backend.entries(name))
-        return state
-
-    def _end_threads(self) -> None:
-        for subtask in self._wired.subtasks:
-            subtask.cancel()
-        deadline = self._now() + _ms(THREAD_GRACE)
-        for subtask in self._wired.subtasks:
-            left = timedelta(milliseconds=max(0, deadline - self._now()))
-            if not subtask.join(left):
-                self._listener(ThreadAbandoned(subtask.producer.thread_name))
+        self._lifecycle.end_threads()
+        return self._lifecycle.final_state()
 
     def _tear_down(self, cause: BaseException | None) -> None:
-        """End threads and close everything in reverse; what fails here never hides `cause`."""
-        failures = [failure for step in self._closing() if (failure := _attempt(step)) is not None]
-        if cause is None and failures:
-            raise failures[0]
-        for failure in failures:
-            assert cause is not None
-            cause.add_note(f"while closing: {failure}")
-
-    def _closing(self) -> Iterator[Callable[[], None]]:
-        yield self._end_threads
-        undecided = self._coordinator.undecided_from
-        for sink in reversed(self._wired.sinks):
-            yield lambda sink=sink: sink.close(undecided)
-        for operator in reversed(self._wired.operators):
-            yield operator.close
-        for source in reversed(self._wired.sources):
-            yield source.close
+        self._lifecycle.end_threads()
+        self._lifecycle.close(self._coordinator.undecided_from, cause)
 
     def _now(self) -> int:
         return self._clock.monotonic_ms()
-
-
-def _attempt(step: Callable[[], None]) -> Exception | None:
-    try:
-        step()
-    except Exception as error:  # noqa: BLE001 - everything must be closed, whatever failed before
-        return error
-    return None
 
 
 def _ms(duration: timedelta) -> int:

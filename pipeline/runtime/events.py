@@ -135,4 +135,12 @@ class ThreadAbandoned:
     thread: str
 
 
-JobEvent = JobStarted | StatusChanged | CheckpointCompleted | CheckpointFailed | Restarting | ThreadAbandoned
+JobEvent = (
+    JobStarted
+    | StatusChanged
+    | CheckpointCompleted
+    | CheckpointFailed
+    | CleanUpFailed
+    | Restarting
+    | ThreadAbandoned
+)

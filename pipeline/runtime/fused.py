@@ -58,6 +58,7 @@ class FusedChain:
         self._requested = 0
         self._asked = 0
         self._expansion = 1.0
+        self._most = 1
         self._run: _Running | None = None
         self._waiting: deque[Batch[Any]] = deque()
         self._deferred: deque[object] = deque()
@@ -191,14 +192,19 @@ class FusedChain:
     def _learn(self, run: _Running) -> None:
         if run.inputs:
             self._expansion = (self._expansion + run.outputs / run.inputs) / 2
+            self._most = min(MAX_BOUND, 2 * self._most)
 
     def _ask(self) -> None:
-        """Ask for about as many records as will give what is wanted; one request at a time."""
+        """Ask for about as many records as will give what is wanted; one request at a time.
+
+        It begins with one record and at most doubles, until it is known how many outputs a record
+        has: a barrier waits for all outputs of what has been fed.
+        """
         with self._lock:
             if self._asked or self._requested == 0 or self._run is not None:
                 return
             wanted = MAX_BOUND if self._requested == UNBOUNDED else self._requested
-            self._asked = max(1, min(MAX_BOUND, int(wanted / max(self._expansion, 0.01))))
+            self._asked = max(1, min(self._most, int(wanted / max(self._expansion, 0.01))))
             asked = self._asked
         self._upstream.request(asked)
 

@@ -22,12 +22,13 @@ from pipeline.core.errors import CheckpointError, ConfigError, PipelineError
 from pipeline.core.job import JobStatus
 from pipeline.core.restart import RestartDecider, RestartStrategy
 from pipeline.graph.plan import JobPlan, physical
-from pipeline.runtime.attempt import Aborted, Attempt, Outcome, StatusTracker
+from pipeline.runtime.attempt import Aborted, Attempt, Outcome
 from pipeline.runtime.contexts import Identity
 from pipeline.runtime.control import JobControl, Mailbox
 from pipeline.runtime.events import JobEvent, JobStarted, Restarting, StopRequested
 from pipeline.runtime.manifests import Execution, ManifestWriter, check_matches
 from pipeline.runtime.result import JobResult, Progress
+from pipeline.runtime.status import StatusTracker
 from pipeline.runtime.wiring import Wiring
 from state.memory import MemoryStateBackendFactory
 
@@ -146,10 +147,10 @@ class _Run:
                 try:
                     return self._result(self._try())
                 except Aborted:
-                    self._cancelled()
+                    self._tracker.cancel()
                     return self._result(Outcome(JobStatus.CANCELLED, {}))
                 except KeyboardInterrupt:
-                    self._cancelled()
+                    self._tracker.cancel()
                     raise
                 except PipelineError as error:
                     if not self._restart(error, decider, began):
@@ -217,7 +218,10 @@ class _Run:
             if storage is not None:
                 with contextlib.suppress(PipelineError):  # only the next start's choice of a name hangs on it
                     storage.finish(status.value)
-        self._end(outcome.status)
+        if outcome.status is JobStatus.CANCELLED:
+            self._tracker.cancel()
+        else:
+            self._tracker.change(outcome.status)
         return outcome
 
     def _build(
@@ -304,7 +308,7 @@ class _Run:
     def _restart(self, error: PipelineError, decider: RestartDecider, began: int) -> bool:
         """Wait for the next start; False if the job was stopped meanwhile; raise if there is none."""
         error.located(job=self._plan.stream.job)
-        self._failed()
+        self._tracker.fail()
         now = self._clock.monotonic_ms()
         delay = decider.next_delay_ms(now, now - began) if error.retryable else None
         if delay is None:
@@ -313,15 +317,11 @@ class _Run:
             raise error
         self._listener(Restarting(error, delay))
         self._restarts += 1
-        return self._wait(delay)
-
-    def _failed(self) -> None:
-        tracker = self._tracker
-        if tracker.status is JobStatus.CHECKPOINTING:
-            tracker.change(JobStatus.CHECKPOINT_FAILED)
-        if tracker.status is JobStatus.SCHEDULED:
-            tracker.change(JobStatus.INITIALIZING)
-        tracker.change(JobStatus.FAILED)
+        if self._wait(delay):
+            return True
+        self._tracker.change(JobStatus.SCHEDULED)
+        self._tracker.cancel()
+        return False
 
     def _wait(self, delay_ms: int) -> bool:
         """Wait for a restart, deaf to what the failed attempt still says; False if asked to stop."""
@@ -334,23 +334,6 @@ class _Run:
                 return True
             if isinstance(event, StopRequested):
                 return False
-
-    def _cancelled(self) -> None:
-        """Take the way to CANCELLED from wherever the job is."""
-        tracker = self._tracker
-        if tracker.status is JobStatus.CHECKPOINTING:
-            tracker.change(JobStatus.CHECKPOINT_FAILED)
-            tracker.change(JobStatus.RUNNING)
-        if tracker.status is JobStatus.SCHEDULED:
-            tracker.change(JobStatus.INITIALIZING)
-        if tracker.status is JobStatus.INITIALIZING:
-            tracker.change(JobStatus.RUNNING)
-        self._end(JobStatus.CANCELLED)
-
-    def _end(self, status: JobStatus) -> None:
-        if status is JobStatus.CANCELLED:
-            self._tracker.change(JobStatus.CANCELLING)
-        self._tracker.change(status)
 
     # --- what others see ---------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from types import TracebackType
+from datetime import timedelta
 from typing import Any
 
 from checkpoint.barrier import Barrier, CheckpointKind
@@ -14,6 +14,7 @@ from pipeline.core.faults import faultpoint
 from pipeline.core.records import Batch, Origin
 from pipeline.reactive.demand import MAX_BOUND
 from pipeline.reactive.producer import Interrupted
+from pipeline.runtime.checkpoint_lock import BarrierThread, LockScope
 from pipeline.runtime.contexts import VertexContext
 from pipeline.runtime.events import InputEnded, RowsDue
 from pipeline.runtime.snapshot import Participant
@@ -54,7 +55,7 @@ class SourceSubtask(Subtask):
         self._rows = rows
         self._batch_limit = batch_limit or MAX_BOUND
         self._lock = threading.Lock()
-        self._scope = _LockScope(self)
+        self._scope = LockScope(self)
         self.estimate: int | None = None
         self._emitted = 0
         self._emitted_at_barrier = 0
@@ -62,7 +63,7 @@ class SourceSubtask(Subtask):
         self._stopping = False
         self._finished = False
         self._is_open = False
-        self._barriers = _BarrierThread(self, f"{ctx.job_name}/{uid}/barriers")
+        self._barriers = BarrierThread(self, f"{ctx.job_name}/{uid}/barriers")
 
     # --- lifecycle: the job's thread --------------------------------------------------------------
 
@@ -101,7 +102,7 @@ class SourceSubtask(Subtask):
         self._source.cancel()
         self._barriers.stop()
 
-    def join(self, timeout: Any) -> bool:
+    def join(self, timeout: timedelta) -> bool:
         self._barriers.stop()
         return super().join(timeout) and self._barriers.join(timeout)
 
@@ -134,7 +135,7 @@ class SourceSubtask(Subtask):
         return self._batch_limit
 
     @property
-    def checkpoint_lock(self) -> _LockScope:
+    def checkpoint_lock(self) -> LockScope:
         return self._scope
 
     @property
@@ -266,86 +267,3 @@ class SourceSubtask(Subtask):
         self._stopping = True
         self.producer.wake()
         self._source.cancel()
-
-
-class _LockScope:
-    """`with ctx.checkpoint_lock:`; leaving it is where barriers pass."""
-
-    def __init__(self, subtask: SourceSubtask) -> None:
-        self._subtask = subtask
-
-    def __enter__(self) -> None:
-        self._subtask.acquire()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if error is None:
-            self._subtask.leave()
-        else:
-            self._subtask.release()
-
-
-class _BarrierThread:
-    """Performs barriers for a source that waits for demand or for input."""
-
-    def __init__(self, subtask: SourceSubtask, name: str) -> None:
-        self._subtask = subtask
-        self._condition = threading.Condition()
-        self._pending: Barrier | None = None
-        self._fresh = False
-        self._stopped = False
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def put(self, barrier: Barrier) -> None:
-        with self._condition:
-            self._pending = barrier
-            self._fresh = True
-            self._condition.notify()
-
-    def take(self) -> Barrier | None:
-        """Take the due barrier, if there is one; the caller holds the checkpoint lock."""
-        if self._pending is None:
-            return None
-        with self._condition:
-            barrier, self._pending = self._pending, None
-            return barrier
-
-    def abandon(self, checkpoint_id: int) -> None:
-        with self._condition:
-            if self._pending is not None and self._pending.checkpoint_id == checkpoint_id:
-                self._pending = None
-
-    def stop(self) -> None:
-        with self._condition:
-            self._stopped = True
-            self._condition.notify()
-
-    def join(self, timeout: Any) -> bool:
-        if self._thread.ident is None:
-            return True
-        self._thread.join(timeout.total_seconds())
-        return not self._thread.is_alive()
-
-    def _run(self) -> None:
-        while self._wait():
-            try:
-                self._subtask.perform_if_settled()
-            except Interrupted:
-                return
-            except Exception as error:  # noqa: BLE001 - reported as the subtask's own
-                self._subtask.fail(error)
-                return
-
-    def _wait(self) -> bool:
-        with self._condition:
-            while not (self._fresh or self._stopped):
-                self._condition.wait()
-            self._fresh = False
-            return not self._stopped

@@ -46,10 +46,12 @@ class Workshop:
         log = {"PIPELINE_FAULTPOINT_LOG": str(self.folder / "reached")}
         return {**os.environ, **log, **self.environment, **environment}
 
-    def start(self, *options: str, **environment: str) -> subprocess.Popen[str]:
+    def start(
+        self, *options: str, command: list[str] | None = None, **environment: str
+    ) -> subprocess.Popen[str]:
         """Start the command and go on; it is killed at the end of the test if it still runs."""
         process = subprocess.Popen(
-            self.command(*options),
+            command or self.command(*options),
             cwd=self.folder,
             env=self.variables(**environment),
             stdout=subprocess.PIPE,
@@ -60,10 +62,12 @@ class Workshop:
         self.started.append(process)
         return process
 
-    def run(self, *options: str, timeout: float = 60, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *options: str, command: list[str] | None = None, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run the command to its end, whatever that is."""
-        process = self.start(*options, **environment)
-        out, err = process.communicate(timeout=timeout)
+        process = self.start(*options, command=command, **environment)
+        out, err = process.communicate(timeout=60)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def complete(self, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:

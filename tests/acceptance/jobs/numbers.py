@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from connectors import FileSink, FileSource
+from connectors import FileSink, FileSource, RollingPolicy
 from pipeline import JobConfig, StreamJob
 
 PACE = float(os.environ.get("PACE", "0"))
@@ -27,7 +27,7 @@ job = (
     .name("numbers")
     .source(FileSource("in.csv"))
     .map(double)
-    .sink(FileSink("out/numbers.csv"))
+    .sink(FileSink("out/numbers.csv", rolling=RollingPolicy() if "ROLLING" in os.environ else None))
     .config(JobConfig(checkpoint_rows=100, checkpoint_min_pause=timedelta(milliseconds=10), source_batch_size=50))
     .build()
 )

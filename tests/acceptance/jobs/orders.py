@@ -7,9 +7,7 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from connectors.files.rolling import RollingPolicy
-
-from connectors import FileSink, SqlQuerySource
+from connectors import FileSink, RollingPolicy, SqlQuerySource
 from pipeline import DEAD_LETTERS, ErrorPolicy, JobConfig, StreamJob
 
 Row = dict[str, Any]

@@ -114,7 +114,7 @@ def _function(index: int, behaviour: Behaviour, world: World) -> Any:  # noqa: C
         if key % behaviour.modulus == behaviour.residue:
             world.failures[index, key] += 1
             if world.failures[index, key] <= behaviour.failures:
-                raise behaviour.error(f"{value!r} at {index}")
+                raise behaviour.error(f"{value!r} at {index}, time {world.failures[index, key]}")
 
     def result(value: Any) -> Any:
         match behaviour.kind:
@@ -284,13 +284,49 @@ def seen(batch: Batch[Any]) -> Any:
     return [list(batch.values), *(track if track is None else list(track) for track in tracks)]
 
 
-@given(scenario=scenarios)
-@settings(
-    max_examples=1000,
+simulated = settings(
+    max_examples=700,
     deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+
+
+@given(scenario=scenarios)
+@simulated
 def test_both_implementations_do_the_same(scenario, loop):
     assert observe(scenario, "generated", loop) == observe(scenario, "interpreted", loop)
+
+
+@given(
+    stages=st.lists(behaviours.filter(lambda behaviour: behaviour.kind != "map_batches"), max_size=5),
+    batch=inputs,
+    limits=st.lists(st.integers(1, 7), min_size=1, max_size=4),
+    mode=st.sampled_from(["generated", "interpreted"]),
+)
+@simulated
+def test_taken_in_portions_a_batch_gives_what_it_gives_at_once(stages, batch, limits, mode, loop):
+    """Only the order of the calls differs, and only where operators stand between loops."""
+
+    def totals(action: Any) -> tuple[bool, list[Any], Counter[str]]:
+        events = observe(Scenario(stages, [action], carry_origins=True, cancel_after=10_000), mode, loop)
+        *outputs, _ = [event for event in events if is_output(event)] or [None]
+        calls = [repr(event) for event in events if not is_output(event) and event[0] != "batch"]
+        return (
+            is_output(events[-1]),
+            [value for output in outputs for value in values_of(output)],
+            Counter(calls),
+        )
+
+    completed, values, calls = totals(("process", batch))
+    if completed:  # else the job has failed, and how far it got is not to be compared
+        assert totals(("iterate", batch, limits)) == (True, values, calls)
+
+
+def is_output(event: Any) -> bool:
+    return isinstance(event, list) or isinstance(event[0], list)
+
+
+def values_of(output: Any) -> list[Any]:
+    return output[0] if isinstance(output, list) else output[0][0]

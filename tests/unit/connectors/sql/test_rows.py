@@ -17,6 +17,15 @@ def test_dicts_are_by_column_name() -> None:
     ]
 
 
+def test_a_column_name_is_never_code() -> None:
+    names = ["'", '"}', "\\", "\n", "{0}", "v1", "__import__('os')"]
+    assert shaper(RowShape.DICT, names)([tuple(range(7))]) == [dict(zip(names, range(7), strict=True))]
+
+
+def test_a_result_without_columns_has_empty_records() -> None:
+    assert shaper(RowShape.DICT, [])([(), ()]) == [{}, {}]
+
+
 def test_tuples_are_handed_on_as_they_came() -> None:
     """Also where two columns have one name, as in a join of all columns."""
     assert shaper(RowShape.TUPLE, ["id", "id"])(ROWS) is ROWS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import linecache
 import traceback
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -86,6 +87,24 @@ def test_the_line_tells_the_step_wherever_it_stands(ctx, before, failing, after,
         error = failure(lambda call=call: call(batch))
         assert error.operator == f"{failing.kind}:{len(before)}"
         assert error.position == "f@3"
+
+
+def test_the_record_is_found_in_any_sequence(ctx):
+    """Not every iterator knows how much it has left."""
+
+    class Column(Sequence[int]):
+        def __len__(self) -> int:
+            return 3
+
+        def __getitem__(self, index: Any) -> Any:
+            return range(3)[index]
+
+    for values in (Column(), [0, 1, 2], (0, 1, 2), range(3), "012", b"\0\1\2"):
+        batch = Batch[Any](values, None, OriginRange("f", 10, 3))
+        chain = chain_of(ctx, Map(int), Map(lambda x: 1 // (x - 1)), FlatMap(lambda x: [x]))
+
+        assert failure(lambda batch=batch, chain=chain: chain.process(batch)).position == "f@11"
+        assert failure(lambda batch=batch, chain=chain: chain.iterate(batch).take(9)).position == "f@11"
 
 
 def test_an_error_raised_twice_is_located_where_it_was_raised_last(ctx):

@@ -167,6 +167,22 @@ def test_retry_ends_with_what_it_says(build, ctx, name, suspended):
     assert isinstance(caught.value.__cause__, ValueError)
 
 
+@pytest.mark.parametrize("kind", [Map, Filter, FlatMap, MapBatches])
+@pytest.mark.parametrize("is_async", [False, True])
+def test_the_error_told_is_that_of_the_last_attempt(build, kind, is_async):
+    attempts: list[int] = []
+
+    def fail(x: Any) -> Any:
+        attempts.append(1)
+        raise ValueError(f"time {len(attempts)}")
+
+    async def fail_async(x: Any) -> Any:
+        return fail(x)
+
+    with pytest.raises(UserFunctionError, match="raised ValueError: time 3"):
+        build(kind(fail_async if is_async else fail, ErrorPolicy.retry(2))).process(Batch([1]))
+
+
 @every_function
 @both_ways
 @pytest.mark.parametrize("with_origins", [True, False])

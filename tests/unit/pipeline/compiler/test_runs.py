@@ -43,6 +43,7 @@ SHAPES = {
     "async flat_map": [FlatMap(async_range), Map(lambda x: x + 1)],
     "map_batches": [MapBatches(lambda values: values + values)],
     "operator": [Odd()],
+    "expanding operator": [Map(lambda x: x + 1), Pairs()],
     "piped": [
         FlatMap(range),
         Pairs(),

@@ -1,0 +1,109 @@
+"""The lock under which a source emits and moves its position, and the thread that lets barriers through."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from types import TracebackType
+from typing import Protocol
+
+from checkpoint.barrier import Barrier
+from pipeline.reactive.producer import Interrupted
+
+
+class LockOwner(Protocol):
+    """Whose lock it is: a source's subtask."""
+
+    def acquire(self) -> None: ...
+    def release(self) -> None: ...
+    def leave(self) -> None: ...
+
+
+class BarrierHost(Protocol):
+    """Who performs the barriers."""
+
+    def perform_if_settled(self) -> None: ...
+    def fail(self, error: Exception) -> None: ...
+
+
+class LockScope:
+    """`with ctx.checkpoint_lock:`; leaving it is where barriers pass."""
+
+    def __init__(self, owner: LockOwner) -> None:
+        self._owner = owner
+
+    def __enter__(self) -> None:
+        self._owner.acquire()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self._owner.leave()
+        else:
+            self._owner.release()
+
+
+class BarrierThread:
+    """Performs barriers for a source that waits for demand or for input."""
+
+    def __init__(self, host: BarrierHost, name: str) -> None:
+        self._host = host
+        self._condition = threading.Condition()
+        self._pending: Barrier | None = None
+        self._fresh = False
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def put(self, barrier: Barrier) -> None:
+        with self._condition:
+            self._pending = barrier
+            self._fresh = True
+            self._condition.notify()
+
+    def take(self) -> Barrier | None:
+        """Take the due barrier, if there is one; the caller holds the checkpoint lock."""
+        if self._pending is None:
+            return None
+        with self._condition:
+            barrier, self._pending = self._pending, None
+            return barrier
+
+    def abandon(self, checkpoint_id: int) -> None:
+        with self._condition:
+            if self._pending is not None and self._pending.checkpoint_id == checkpoint_id:
+                self._pending = None
+
+    def stop(self) -> None:
+        with self._condition:
+            self._stopped = True
+            self._condition.notify()
+
+    def join(self, timeout: timedelta) -> bool:
+        if self._thread.ident is None:
+            return True
+        self._thread.join(timeout.total_seconds())
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while self._wait():
+            try:
+                self._host.perform_if_settled()
+            except Interrupted:
+                return
+            except Exception as error:  # noqa: BLE001 - reported as the subtask's own
+                self._host.fail(error)
+                return
+
+    def _wait(self) -> bool:
+        with self._condition:
+            while not (self._fresh or self._stopped):
+                self._condition.wait()
+            self._fresh = False
+            return not self._stopped

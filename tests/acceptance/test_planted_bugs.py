@@ -1,0 +1,63 @@
+"""The crash tests are able to fail: with a bug in the protocol, a kill shows in the output."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .numbers_job import expected, manifests, write_input
+
+COUNT = 2000
+PLANTED = str(Path(__file__).with_name("planted.py"))
+
+
+def rows(shop: Any) -> list[bytes]:
+    """The visible rows of all part files, in order, without their headers."""
+    visible = shop.outputs().get("numbers.csv", b"")
+    return [line for line in visible.splitlines(keepends=True) if not line.startswith(b"n")]
+
+
+def decided(shop: Any) -> int:
+    """How many rows the newest manifest has decided."""
+    stored = manifests(shop.folder)
+    if not stored:
+        return 0
+    (states,) = json.loads(stored[-1].read_text())["sink_state"].values()
+    return states[0]["rows_written"]
+
+
+def lives(shop: Any, bug: str | None, points: list[str]) -> bool:
+    """Die at each point in turn, then complete; return whether all that was ever visible is right."""
+    right = True
+    for point in points:
+        command = shop.command()
+        if bug is not None:
+            command = [sys.executable, PLANTED, bug, *command[1:]]
+        assert shop.run(command=command, PIPELINE_FAULTPOINT=point).returncode == -signal.SIGKILL, point
+        right = right and len(rows(shop)) <= decided(shop)
+    shop.complete(PACE="0")
+    return right and b"n,doubled\n" + b"".join(rows(shop)) == expected(COUNT)["numbers.csv"]
+
+
+@pytest.mark.parametrize(
+    ("bug", "points"),
+    [
+        ("commit_before_the_manifest", ["P6:3", "P6:2"]),
+        ("position_too_early", ["P10:3", "P10:2"]),
+        ("position_too_late", ["P10:3", "P10:2"]),
+    ],
+)
+def test_a_planted_bug_is_caught(bug: str, points: list[str], workshop: Callable[..., Any]) -> None:
+    """With the bug the records are not each there once; without it, killed in the same places, they are."""
+    right = workshop("numbers", PACE="0.0003", ROLLING="yes")
+    write_input(right.folder, COUNT)
+    assert lives(right, None, points)
+    wrong = workshop("numbers", PACE="0.0003", ROLLING="yes")
+    write_input(wrong.folder, COUNT)
+    assert not lives(wrong, bug, points)
