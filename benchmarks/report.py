@@ -35,6 +35,7 @@ def show(benchmark: str, outcomes: Sequence[Outcome], console: Console) -> None:
         f"[bold]{benchmark}[/bold] · " + ", ".join(f"{k} {v}" for k, v in versions().items()), soft_wrap=True
     )
     for outcome in outcomes:
+        console.print(f"\n{outcome.case.name}")
         console.print(_table(outcome))
         for goal in outcome.case.goals:
             mark = "[green]reached[/green]" if outcome.reached(goal) else "[red]missed[/red]"
@@ -45,7 +46,7 @@ def _table(outcome: Outcome) -> Table:
     case = outcome.case
     reference = next(iter(case.subjects))
     compared = case.unit == "records/s"
-    table = Table(box=SIMPLE_HEAD, title=case.name, title_justify="left")
+    table = Table(box=SIMPLE_HEAD)
     table.add_column("subject")
     for heading in (case.unit, "lowest", "highest", *([f"× {reference}"] if compared else [])):
         table.add_column(heading, justify="right")
@@ -97,4 +98,6 @@ def as_json(benchmark: str, outcomes: Iterable[Outcome]) -> str:
             for goal in case.goals
             if isinstance(goal, Ratio)
         ]
-    return json.dumps({"benchmark": benchmark, "results": results, "versions": versions()})
+    return json.dumps(
+        {"benchmark": benchmark, "results": results, "versions": versions()}, ensure_ascii=False
+    )

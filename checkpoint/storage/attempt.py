@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from checkpoint.barrier import CheckpointKind
 from checkpoint.manifest import Manifest, Part
 from checkpoint.retention import Deletions, Stored, plan_deletions
 from checkpoint.sealed import seal
-from checkpoint.storage.base import History
+from checkpoint.storage.base import DISCARDED, History
 from checkpoint.storage.files import naming, publish, sync_folder, write_new
 from checkpoint.storage.layout import JobFolder
 from pipeline.core.clock import Clock
@@ -115,6 +116,14 @@ class LocalAttempt:
         for checkpoint_id in deletions.checkpoints:
             self._stored.pop(checkpoint_id, None)
         return deletions
+
+    def discard(self) -> None:
+        self.finish(DISCARDED)
+        stored = [self._read_stored(checkpoint_id) for checkpoint_id in self._folder.checkpoints()]
+        kept = [one for one in stored if one.kind is CheckpointKind.SAVEPOINT]
+        _delete([self._folder.manifest(one.checkpoint_id) for one in stored if one not in kept])
+        needed = frozenset[str]().union(*(one.parts for one in kept))
+        _delete([self._folder.part(name) for name in self._folder.part_names() if name not in needed])
 
     def ensure_newest(self) -> None:
         if not self._staging.is_dir():

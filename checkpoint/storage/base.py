@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from checkpoint.manifest import Manifest, Part
 from checkpoint.retention import Deletions
+
+DISCARDED: Final = "DISCARDED"
+"""The outcome of an attempt that was cancelled and whose checkpoints were not to be kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,8 @@ class History:
         newest = max((self.noted, *self.checkpoints))
         if self.last is None:
             return newest or None
+        if self.last.status == DISCARDED:
+            return None
         return newest if newest >= self.last.first_checkpoint_id else self.last.restored
 
     def is_noted(self, checkpoint_id: int) -> bool:
@@ -114,6 +119,10 @@ class StorageAttempt(Protocol):
 
     def finish(self, status: str) -> None:
         """Leave word of how this attempt ended."""
+        ...
+
+    def discard(self) -> None:
+        """Leave word that nothing goes on from here, then delete all checkpoints but savepoints."""
         ...
 
     def ensure_newest(self) -> None:

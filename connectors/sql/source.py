@@ -133,6 +133,10 @@ class SqlQuerySource(PollingSource[T]):
         self._shaper: Shaper = shaper(self._shape, [column.name for column in columns])
         self._identity = self._identify(columns, session.time_zone)
 
+    def restore_state(self, state: JsonLike) -> None:
+        super().restore_state(state)
+        self.seek(state)  # refuses a position of another query while nothing is running yet
+
     def seek(self, position: JsonLike) -> None:
         if position is None:
             self._reader.start(Position())

@@ -216,13 +216,17 @@ class _Run:
         finally:
             self._checkpoints += attempt.checkpoints
             if storage is not None:
-                with contextlib.suppress(PipelineError):  # only the next start's choice of a name hangs on it
-                    storage.finish(status.value)
+                self._leave_word(storage, status)
         if outcome.status is JobStatus.CANCELLED:
             self._tracker.cancel()
         else:
             self._tracker.change(outcome.status)
         return outcome
+
+    def _leave_word(self, storage: StorageAttempt, status: JobStatus) -> None:
+        discard = status is JobStatus.CANCELLED and not self._config.retain_on_cancel
+        with contextlib.suppress(PipelineError):  # only the next start's choice of a name hangs on it
+            storage.discard() if discard else storage.finish(status.value)
 
     def _build(
         self, execution: Execution, storage: StorageAttempt | None, manifest: Manifest | None

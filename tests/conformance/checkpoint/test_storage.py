@@ -462,3 +462,20 @@ def test_the_note_outlives_the_cleaning(storage, attempt, take):
     assert history.noted == 5
     assert history.checkpoints == (5,)
     assert history.next_checkpoint_id == 6
+
+
+def test_a_discarded_job_starts_over_and_its_numbers_go_on(harness, storage, attempt, take):
+    """Nothing of it is left but savepoints; the next start is fresh and uses no number twice."""
+    take(attempt, 1, b"one")
+    attempt.note(1)
+    take(attempt, 2, b"two", kind=CheckpointKind.SAVEPOINT)
+    take(attempt, 3, b"three")
+    attempt.note(3)
+
+    attempt.discard()
+
+    after = storage.claim()
+    assert after.history.checkpoints == (2,)
+    assert after.history.resume_from is None
+    assert after.history.next_checkpoint_id == 4
+    assert [after.read_part(part) for part in after.load(2).parts] == [b"two"]

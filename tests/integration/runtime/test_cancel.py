@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from connectors import FileSink
+from connectors import CollectSink, FileSink
 from pipeline import JobConfig, JobStatus, StreamJob
 from pipeline.runtime.control import JobControl
 
@@ -112,3 +112,26 @@ def test_a_thread_that_does_not_stop_is_left_behind(numbers: Any, calling: Any) 
     for thread in threading.enumerate():
         if thread.name.startswith("stuck/"):
             thread.join()
+
+
+def test_a_cancelled_job_may_be_told_to_keep_nothing(numbers: Any, checkpoints: Path) -> None:
+    """`retain_on_cancel=False`: the next run starts over."""
+    config = JobConfig(
+        checkpoint_interval=timedelta(milliseconds=20),
+        checkpoint_min_pause=timedelta(0),
+        checkpoint_dir=checkpoints,
+        retain_on_cancel=False,
+    )
+    control = JobControl()
+    job = StreamJob("forgetful", config)
+    job.source(numbers(10**9)).sink(CollectSink())
+
+    def stop_after_the_first(event: Any) -> None:
+        if type(event).__name__ == "CheckpointCompleted":
+            control.stop()
+
+    assert job.execute(control=control, listener=stop_after_the_first).checkpoints >= 2
+    assert list((checkpoints / "forgetful" / "manifests").iterdir()) == []
+    again = StreamJob("forgetful", config)
+    again.source(numbers(1000)).sink(CollectSink())
+    assert again.execute().restored_from is None

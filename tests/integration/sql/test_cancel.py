@@ -122,12 +122,14 @@ def test_a_stream_that_nobody_takes_is_interrupted(
 ) -> None:
     """The sink is slow, the server waits to send: closing ends both."""
     sql = "SELECT i AS id, repeat('x', 1000) AS x FROM generate_series(1, 10000000) AS i"
-    hold = Event()
+    stalled, hold = Event(), Event()
 
     def stall(_: Reading) -> None:
+        stalled.set()
         hold.wait(20)
 
     running = Running(SqlQuerySource(sql, dsn=database.dsn), reading(batch=10, on_emit=stall))
+    assert stalled.wait(10)
     active("Client")
     release = Thread(target=hold.set, name="release")
     release.start()

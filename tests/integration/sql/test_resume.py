@@ -122,3 +122,17 @@ def test_more_rows_than_a_position_can_tell_apart_are_refused(
     sql = "SELECT 1 AS id, i FROM generate_series(1, 100001) AS i"
     with pytest.raises(SourceError, match="more than 100,000 rows share the key 1"):
         reading().run(SqlQuerySource(sql, key="id", dsn=database.dsn, rows="tuple"))
+
+
+def test_another_query_is_refused_before_anything_runs(database: Database, reading: type[Reading]) -> None:
+    """On restore, while no record has moved: a sink has nothing to undo."""
+    state = json.loads(
+        reading(limit=1).run(SqlQuerySource("SELECT 1 AS id", key="id", dsn=database.dsn)).state
+    )
+    source = SqlQuerySource("SELECT 2 AS id", key="id", dsn=database.dsn)
+    try:
+        source.open(reading())
+        with pytest.raises(SourceError, match="the text of the query changed since the checkpoint"):
+            source.restore_state(state)
+    finally:
+        source.close()

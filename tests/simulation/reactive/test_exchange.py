@@ -119,7 +119,9 @@ def test_an_exchange_loses_nothing_and_never_stops(seed: int, expands: bool) -> 
     aside = Draining("aside", sizes[-1], random.Random(seed), aside=True)
     fanout = Fanout(
         [
-            Output([c.channel for c in consumers], ByKey(subtasks, GROUPS, lambda pair: pair[0] % KEYS, "key_by")),
+            Output(
+                [c.channel for c in consumers], ByKey(subtasks, GROUPS, lambda pair: pair[0] % KEYS, "key_by")
+            ),
             Output([aside.channel], Forward(), REJECTED),
         ]
     )
@@ -149,9 +151,7 @@ def test_an_exchange_loses_nothing_and_never_stops(seed: int, expands: bool) -> 
 
 
 def function_of(expands: bool) -> Any:
-    return lambda value: (
-        [(value, part) for part in range(value % 4 if expands else 1)] if value % 5 else []
-    )
+    return lambda value: [(value, part) for part in range(value % 4 if expands else 1)] if value % 5 else []
 
 
 def in_epochs(function: Any, last: Sequence[Any] = ()) -> list[Any]:

@@ -142,7 +142,7 @@ def actions() -> st.SearchStrategy[list[tuple[str, int]]]:
 def test_records_come_once_in_order_and_only_as_asked(
     kind: str, schedule: list[tuple[str, int]], run_at_once: bool, refill: int
 ) -> None:
-    """The consumer itself refuses what it did not ask for; `check` looks for losses, stalls and overtaking."""
+    """The consumer itself refuses what it did not ask for; `check` looks for all else."""
     simulation = Simulation(KINDS[kind], refill)
     for action, n in (*schedule, ("end", 0), ("control", 0), ("run", 0)):
         if action == "request":

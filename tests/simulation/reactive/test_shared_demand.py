@@ -49,7 +49,9 @@ class Stream:
 
 
 @given(st.data(), st.integers(1, 4))
-def test_what_is_asked_for_is_exactly_what_the_neediest_still_takes(data: st.DataObject, consumers: int) -> None:
+def test_what_is_asked_for_is_exactly_what_the_neediest_still_takes(
+    data: st.DataObject, consumers: int
+) -> None:
     """Never more, or someone would get too much; never less, or the stream would stop."""
     stream = Stream(consumers)
     amounts = st.one_of(st.integers(1, 40), st.sampled_from([2**62, UNBOUNDED, 2**70]))
@@ -106,6 +108,14 @@ def test_threads_that_ask_while_records_are_handed_out_never_get_too_much(seed: 
             outstanding += n
             condition.notify_all()
 
+    def take() -> int:
+        nonlocal outstanding
+        with condition:
+            assert condition.wait_for(lambda: outstanding > 0, timeout=10), "the stream stopped"
+            count = min(outstanding, chance.randint(1, 10))
+            outstanding -= count
+        return count
+
     demand = SharedDemand(consumers, ask)
     steps = [[chance.randint(1, 5) for _ in range(rounds)] for _ in range(consumers)]
 
@@ -123,10 +133,7 @@ def test_threads_that_ask_while_records_are_handed_out_never_get_too_much(seed: 
     least = min(map(sum, steps))
     arrived = 0
     while arrived < least:  # broadcast, so that exactly the least demand can be satisfied
-        with condition:
-            assert condition.wait_for(lambda: outstanding > 0, timeout=10), "the stream stopped"
-            count = min(outstanding, chance.randint(1, 10))
-            outstanding -= count
+        count = take()
         for consumer in range(consumers):
             delivered[consumer] += count
             assert delivered[consumer] <= requested[consumer], "more than it asked for"

@@ -101,5 +101,5 @@ def produce() -> Iterator[Produce]:
     yield make
     for producer in made:
         producer.cancel()
-    assert all([producer.join(LONG) for producer in made])
+    assert all(producer.join(LONG) for producer in made)
     assert set(threading.enumerate()) <= before

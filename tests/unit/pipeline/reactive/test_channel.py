@@ -6,6 +6,7 @@ import random
 import sys
 import threading
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -139,6 +140,33 @@ class TestOrder:
         assert channel.ended
 
 
+@pytest.mark.parametrize(
+    "signal",
+    [
+        lambda channel: channel.on_next_batch([1]),
+        lambda channel: channel.on_control("barrier"),
+        lambda channel: channel.on_completed(),
+        lambda channel: channel.on_error(ValueError()),
+    ],
+    ids=["records", "control", "completion", "error"],
+)
+def test_whatever_arrives_wakes_the_consumer(produce: Produce, upstream: Upstream, signal: Any) -> None:
+    waiting = threading.Event()
+
+    def something_came() -> bool:
+        waiting.set()  # holding the condition: the signal below comes once the consumer waits
+        return channel.has_records or channel.has_control or channel.ended
+
+    consumer = produce(lambda producer: producer.wait_until(something_came))
+    consumer.flux.subscribe(lambda _: None)
+    channel = Channel[Any](consumer.condition, 10)
+    channel.on_subscribe(upstream)
+    consumer.start()
+    assert waiting.wait(LONG.total_seconds())
+    signal(channel)
+    assert consumer.join(LONG)
+
+
 class TestAdaptation:
     def feed(self, channel: Channel[Any], upstream: Upstream, record: Any = 0) -> None:
         """Deliver everything that has been asked for."""
@@ -156,7 +184,7 @@ class TestAdaptation:
             capacities.append(channel.capacity)
         assert capacities[0] == FIRST_BOUND
         assert capacities[-1] == MAX_BOUND
-        assert all(later <= 2 * earlier for earlier, later in zip(capacities, capacities[1:], strict=False))
+        assert all(later <= 2 * earlier for earlier, later in pairwise(capacities))
 
     def test_a_slow_consumer_has_about_a_second_in_front_of_it(self, upstream: Upstream, time: Time) -> None:
         channel = open_channel(upstream, now=time)
@@ -253,7 +281,9 @@ def test_two_threads_racing_lose_nothing(produce: Produce, size: int | None) -> 
     def emit(producer: ThreadProducer[int]) -> None:
         position = 0
         while position < count and (demand := producer.wait_demand()):
-            end = min(position + min(demand, chance.randint(1, 700)), count, position - position % every + every)
+            end = min(
+                position + min(demand, chance.randint(1, 700)), count, position - position % every + every
+            )
             producer.next_batch(list(range(position, end)))
             position = end
             if position % every == 0:

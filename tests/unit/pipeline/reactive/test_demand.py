@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,8 +81,8 @@ class TestPrefetch:
         consumed all of it has asked again."""
         prefetch = Prefetch()
         outstanding = prefetch.first(first)
-        for records, bound in steps:
-            records = min(records, outstanding)
+        for arrived, bound in steps:
+            records = min(arrived, outstanding)
             more = prefetch.consumed(records, bound)
             outstanding += more - records
             assert more == 0 or outstanding == bound
@@ -107,7 +109,7 @@ class TestAdaptiveBound:
             bound.observe(1_000, 0.0001)
             values.append(bound.value)
         assert values[0] == FIRST_BOUND
-        assert all(later <= 2 * earlier for earlier, later in zip(values, values[1:], strict=False))
+        assert all(later <= 2 * earlier for earlier, later in pairwise(values))
         assert values[-1] == MAX_BOUND
 
     @pytest.mark.parametrize("rate", [1, 7, 100, 5_000])
@@ -125,7 +127,7 @@ class TestAdaptiveBound:
         assert bound.value == 1
 
     def test_a_buffering_consumer_is_as_slow_as_its_writes(self) -> None:
-        """Nine batches into a buffer at once, the tenth writes for ten seconds: 100 a second, not a million."""
+        """Nine batches into a buffer at once, the tenth writes for ten seconds: 100 a second."""
         bound = AdaptiveBound()
         seen: list[int] = []
         for batch in range(200):

@@ -231,9 +231,7 @@ class TestCancel:
         for emit in (lambda producer: producer.next_batch([1]), lambda producer: producer.control("barrier")):
             reached: list[str] = []
 
-            def run(
-                producer: ThreadProducer[int], emit: Any = emit, reached: list[str] = reached
-            ) -> None:
+            def run(producer: ThreadProducer[int], emit: Any = emit, reached: list[str] = reached) -> None:
                 producer.cancel()
                 try:
                     emit(producer)

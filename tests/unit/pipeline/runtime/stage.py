@@ -1,4 +1,4 @@
-"""What stands around a FusedChain in its tests: a head without a thread, chains to order, a strict consumer."""
+"""What stands around a FusedChain in its tests: a head without a thread, chains, a strict consumer."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+from pipeline.compiler import Run
 from pipeline.core.records import Batch
 from pipeline.reactive.demand import add_cap, produced
 from pipeline.runtime.fused import FusedChain
@@ -38,18 +39,13 @@ class EagerRun:
 
     def __init__(self, chain: FakeChain, batch: Batch[Any]) -> None:
         self._outputs = deque(chain.outputs(batch))
+        self.exhausted = not self._outputs
         self.closed = False
 
-    @property
-    def exhausted(self) -> bool:
-        return not self._outputs
-
-    @exhausted.setter
-    def exhausted(self, value: bool) -> None:
-        raise AssertionError("the chain's user does not decide that")
-
     def take(self, limit: int) -> Batch[Any]:
-        return Batch([self._outputs.popleft() for _ in range(min(limit, len(self._outputs)))])
+        values = [self._outputs.popleft() for _ in range(min(limit, len(self._outputs)))]
+        self.exhausted = not self._outputs
+        return Batch(values)
 
     def close(self) -> None:
         self.closed = True
@@ -65,7 +61,7 @@ class FakeChain:
         held_back: what it gives at the end of the input.
     """
 
-    source = None
+    source: str | None = None
 
     def __init__(
         self,
@@ -92,9 +88,10 @@ class FakeChain:
     def process(self, batch: Batch[Any]) -> Batch[Any]:
         return Batch(list(self.outputs(batch)))
 
-    def iterate(self, batch: Batch[Any]) -> LazyRun | EagerRun:
-        self.runs.append(self.run(self, batch))
-        return self.runs[-1]
+    def iterate(self, batch: Batch[Any]) -> Run:
+        run = self.run(self, batch)
+        self.runs.append(run)
+        return run
 
     def watermark(self, timestamp: int) -> Batch[Any]:
         raise AssertionError("no watermarks in these tests")

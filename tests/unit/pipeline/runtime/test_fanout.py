@@ -63,7 +63,9 @@ class TestPartitioners:
         for size in sizes:
             parts = list(rebalance.split(Batch(range(position, position + size), range(size))))
             position += size
-            assert sorted(value for _, part in parts for value in part) == list(range(position - size, position))
+            assert sorted(value for _, part in parts for value in part) == list(
+                range(position - size, position)
+            )
             for consumer, part in parts:
                 assert len(part) > 0
                 assert len(part.timestamps or ()) == len(part)
@@ -207,7 +209,9 @@ class TestSideOutputs:
         """Two operators of a chain may write to tags of one name."""
         main = Consumer()
         sides = {
-            (writer, tag.name): SideConsumer() for writer in ("map:a", "map:b") for tag in (self.REJECTED, self.LATE)
+            (writer, tag.name): SideConsumer()
+            for writer in ("map:a", "map:b")
+            for tag in (self.REJECTED, self.LATE)
         }
         fanout, _ = subscribe(
             Output([main], Forward()),
