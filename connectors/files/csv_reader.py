@@ -46,15 +46,16 @@ class CsvReader(RecordReader):
 
     def read(self, limit: int) -> list[dict[str, str]] | None:
         fields = self._fields
+        width = len(fields)
         records: list[dict[str, str]] = []
         append = records.append
         row: list[str] | None = None
         try:
             for row in islice(self._rows, limit):
-                if row:
-                    append(dict(zip(fields, row, strict=True)))
-        except ValueError as error:
-            self._fail(f"expected {len(fields)} fields, found {len(row or ())}", error)
+                if len(row) == width:
+                    append(dict(zip(fields, row)))  # noqa: B905 -- equally long
+                elif row:
+                    self._fail(f"expected {width} fields, found {len(row)}")
         except csv.Error as error:
             self._fail(str(error), error)
         if row is None:
@@ -102,7 +103,7 @@ class CsvReader(RecordReader):
             self.close()
             self._open(FilePosition())
         try:
-            fields: list[str] = next((row for row in self._rows if row), [])
+            fields = next((row for row in self._rows if row), list[str]())
         except csv.Error as error:
             self._fail(str(error), error)
         self._advance(0)
@@ -118,6 +119,6 @@ class CsvReader(RecordReader):
             self._open(at)
         return fields
 
-    def _fail(self, reason: str, error: Exception) -> NoReturn:
+    def _fail(self, reason: str, error: Exception | None = None) -> NoReturn:
         line = self._first_line + self._rows.line_num
         raise SourceError(f"{self._path}:{line}: {reason}", retryable=False) from error

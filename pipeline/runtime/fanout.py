@@ -164,6 +164,9 @@ class Fanout:
         self._subscription: Subscription | None = None
         self._demand = SharedDemand(_consumers(self._main), self._request)
         self.sides = SideDemand(_consumers(self._aside))
+        self._pending: dict[SideOutput, list[Any]] = {
+            output.side: [] for output in self._aside if output.side is not None
+        }
 
     def on_subscribe(self, subscription: Subscription) -> None:
         self._subscription = subscription
@@ -178,16 +181,25 @@ class Fanout:
         self._demand.arrived(len(values))
 
     def send_side(self, side: SideOutput, values: Sequence[Any]) -> None:
-        """Hand records to those who read a side output.
+        """Take records for a side output; they go on, together, with the next `flush_aside`.
 
         Raises:
-            InternalError: nobody does, so they would be lost; such a graph is refused.
+            InternalError: nobody reads it, so they would be lost; such a graph is refused.
         """
-        readers = [(first, output) for first, output in _numbered(self._aside) if output.side == side]
-        if not readers:
+        pending = self._pending.get(side)
+        if pending is None:
             raise InternalError(f"side output {side.tag.name!r} of {side.writer} has no reader")
-        for first, output in readers:
-            _send(self.sides, first, output, Batch(values))
+        pending.extend(values)
+
+    def flush_aside(self) -> None:
+        """Hand on what was sent aside while a batch was processed: dead letters come one at a time."""
+        for side, pending in self._pending.items():
+            if not pending:
+                continue
+            self._pending[side] = []
+            for first, output in _numbered(self._aside):
+                if output.side == side:
+                    _send(self.sides, first, output, Batch(pending))
 
     def on_control(self, element: object) -> None:
         for consumer in self._all():

@@ -51,7 +51,7 @@ class FusedChain:
         self._process = chain.process
         self._direct = not chain.expands
         self._downstream = downstream
-        self._sides = downstream.sides if isinstance(downstream, Fanout) else None
+        self._fanout = downstream if isinstance(downstream, Fanout) else None
         self._before_control = before_control
         self._head: Head | None = None
         self._lock = threading.Lock()
@@ -95,12 +95,12 @@ class FusedChain:
 
     @property
     def _side_is_full(self) -> bool:
-        return self._sides is not None and self._sides.exhausted
+        return self._fanout is not None and self._fanout.sides.exhausted
 
     def on_subscribe(self, subscription: Any) -> None:
         self._head = subscription
-        if self._sides is not None:
-            self._sides.on_refilled = self._upstream.wake
+        if self._fanout is not None:
+            self._fanout.sides.on_refilled = self._upstream.wake
         self._downstream.on_subscribe(self)
 
     def on_next_batch(self, values: Any) -> None:
@@ -119,6 +119,7 @@ class FusedChain:
             raise InternalError(f"{element!r} overtook records that wait for demand")
         if isinstance(element, EndOfInput):
             self._run = _Running(CutRun(_unchanged, self._chain.finish()), 0)
+            self._flush_aside()
             self._deferred.append(element)
             self.resume()
         else:
@@ -155,6 +156,7 @@ class FusedChain:
         if self._run is not None:
             raise InternalError("records behind the end of the input")
         out = self._process(batch)
+        self._flush_aside()
         count = len(out)
         missing = len(batch) - count
         if missing < 0:
@@ -180,14 +182,21 @@ class FusedChain:
         while True:
             room = 0 if self._side_is_full else min(self._requested, MAX_BOUND)
             if room == 0:
-                return run.is_over()
+                is_over = run.is_over()
+                self._flush_aside()
+                return is_over
             out = run.take(room)
+            self._flush_aside()
             if count := len(out):
                 with self._lock:
                     self._requested = produced(self._requested, count)
                 self._downstream.on_next_batch(out)
             if run.exhausted:
                 return True
+
+    def _flush_aside(self) -> None:
+        if self._fanout is not None:
+            self._fanout.flush_aside()
 
     def _learn(self, run: _Running) -> None:
         if run.inputs:

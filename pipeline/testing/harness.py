@@ -35,7 +35,9 @@ class OperatorSnapshot:
 class HarnessContext:
     """The `OperatorContext` of a harness; pauses are noted and not waited for."""
 
-    def __init__(self, uid: str, subtask: int, parallelism: int, clock: Clock, keyed: KeyedStateBackend) -> None:
+    def __init__(
+        self, uid: str, subtask: int, parallelism: int, clock: Clock, keyed: KeyedStateBackend
+    ) -> None:
         self.job_name = "harness"
         self.uid = uid
         self.subtask = subtask

@@ -18,9 +18,9 @@ from connectors.sql import SqlQuerySource
 from pipeline.core.errors import SourceError
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Database
+    from tests.conftest import Database
     from tests.integration.sql.conftest import Reading
-    from tests.integration.tcp_proxy import TcpProxy
+    from tests.tcp_proxy import TcpProxy
 
 SOON = 2.0  # seconds
 

@@ -12,9 +12,9 @@ from connectors.sql import SqlQuerySource
 from pipeline.core.errors import SourceError
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import CrashablePostgres, Database
+    from tests.conftest import CrashablePostgres, Database
     from tests.integration.sql.conftest import Reading
-    from tests.integration.tcp_proxy import TcpProxy
+    from tests.tcp_proxy import TcpProxy
 
 ROWS = 20_000
 TIES = "SELECT i / 7 AS k, 'row ' || i AS text FROM generate_series(1, 20000) AS i"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from connectors.sql import SqlQuerySource
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Database
+    from tests.conftest import Database
     from tests.integration.sql.conftest import Reading
 
 SQL = "SELECT i AS id, 'row ' || i AS text FROM generate_series(1, %s) AS i"

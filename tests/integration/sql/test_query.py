@@ -11,7 +11,7 @@ from pipeline.core.errors import ConfigError, SourceError
 from pipeline.core.records import Origin
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Database
+    from tests.conftest import Database
     from tests.integration.sql.conftest import Reading
 
 NUMBERS = "SELECT i AS id, 'n' || i AS name FROM generate_series(1, %s) AS i"

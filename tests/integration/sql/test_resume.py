@@ -12,7 +12,7 @@ from connectors.sql import SqlQuerySource
 from pipeline.core.errors import SourceError
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Database
+    from tests.conftest import Database
     from tests.integration.sql.conftest import Reading
 
 

@@ -8,7 +8,7 @@ from connectors.sql.session import Session
 from connectors.sql.statement import Statement
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Database
+    from tests.conftest import Database
 
 
 def test_all_queries_of_a_session_see_one_moment(database: Database) -> None:

@@ -19,7 +19,7 @@ from pipeline.core.errors import SourceError
 from state.encoding import from_json, to_json
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Database
+    from tests.conftest import Database
     from tests.integration.sql.conftest import Reading
 
 DAY = datetime(2013, 1, 1, 10, 30, 0, 5)  # noqa: DTZ001 - as a `timestamp` has none

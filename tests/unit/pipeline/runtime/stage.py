@@ -141,6 +141,14 @@ class Consumer:
         self.ends.append(None)
 
 
+class SideConsumer(Consumer):
+    """A consumer of a side output, which must take what comes on top of its demand."""
+
+    def on_next_batch(self, values: Any) -> None:
+        self.batches.append(len(values))
+        self.heard.extend(values)
+
+
 class Head:
     """Feeds a chain as the heads of the runtime do, but only when told to `run`.
 

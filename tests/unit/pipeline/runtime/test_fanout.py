@@ -12,7 +12,7 @@ from pipeline.core.policy import SideTag
 from pipeline.core.records import Batch, Origin, OriginRange
 from pipeline.runtime.fanout import Broadcast, ByKey, Fanout, Forward, Output, Rebalance, SideOutput
 from state.keys import key_group, subtask_of
-from tests.unit.pipeline.runtime.stage import Consumer
+from tests.unit.pipeline.runtime.stage import Consumer, SideConsumer
 
 GROUPS = 128
 
@@ -27,13 +27,6 @@ class Upstream:
 
     def cancel(self) -> None:
         self.cancels += 1
-
-
-class SideConsumer(Consumer):
-    """A consumer of a side output, which must take what comes on top of its demand."""
-
-    def on_next_batch(self, values: Any) -> None:
-        self.heard.extend(values)
 
 
 def subscribe(*outputs: Output) -> tuple[Fanout, Upstream]:
@@ -223,6 +216,7 @@ class TestSideOutputs:
         fanout.send_side(SideOutput("map:a", self.REJECTED), [1])
         fanout.send_side(SideOutput("map:b", self.REJECTED), [2])
         fanout.send_side(SideOutput("map:b", self.LATE), [3])
+        fanout.flush_aside()
         assert {key: consumer.heard for key, consumer in sides.items()} == {
             ("map:a", "rejected"): [1],
             ("map:a", "late"): [],
@@ -230,6 +224,17 @@ class TestSideOutputs:
             ("map:b", "late"): [3],
         }
         assert main.heard == []
+
+    def test_go_on_together(self) -> None:
+        """Dead letters come one at a time; as batches of one they would cost more than the records."""
+        side, reader = SideOutput("map", self.REJECTED), SideConsumer()
+        fanout, _ = subscribe(Output([Consumer()], Forward()), Output([reader], Forward(), side))
+        for value in range(5):
+            fanout.send_side(side, [value])
+        assert reader.heard == []
+        fanout.flush_aside()
+        fanout.flush_aside()
+        assert (reader.heard, reader.batches) == ([0, 1, 2, 3, 4], [5])
 
     def test_may_have_several_readers(self) -> None:
         side = SideOutput("map", self.REJECTED)
@@ -240,6 +245,7 @@ class TestSideOutputs:
             Output(readers[1:], Rebalance(2), side),
         )
         fanout.send_side(side, [1, 2])
+        fanout.flush_aside()
         assert [reader.heard for reader in readers] == [[1, 2], [1], [2]]
 
     def test_that_nobody_reads_lose_nothing_in_silence(self) -> None:
@@ -267,6 +273,7 @@ class TestSideOutputs:
         other.request(3)
         assert not fanout.sides.exhausted
         fanout.send_side(side, [1, 2])
+        fanout.flush_aside()
         assert fanout.sides.exhausted
         one.request(1)
         assert not fanout.sides.exhausted

@@ -18,7 +18,7 @@ from pipeline.operators.flat_map import FlatMap
 from pipeline.operators.map import Map
 from pipeline.reactive.demand import MAX_BOUND, UNBOUNDED
 from pipeline.runtime.fanout import Fanout, Forward, Output, SideOutput
-from tests.unit.pipeline.runtime.stage import Consumer, EagerRun, FakeChain, Head, LazyRun
+from tests.unit.pipeline.runtime.stage import Consumer, EagerRun, FakeChain, Head, LazyRun, SideConsumer
 
 Built = tuple[Head, Consumer, FakeChain]
 
@@ -317,13 +317,11 @@ class TestSideOutputs:
 
         def function(value: int) -> Sequence[int]:
             if value % 2:
-                aside.wanted += 1  # it may get more than it asked for: the strictness is for the main output
                 fanout.send_side(self.SIDE, [value])
-                aside.wanted = max(0, aside.wanted - 1)
                 return ()
             return (value,)
 
-        main, aside = Consumer(), Consumer()
+        main, aside = Consumer(), SideConsumer()
         fanout = Fanout([Output([main], Forward()), Output([aside], Forward(), self.SIDE)])
         return Head(FakeChain(function, expands=expands), fanout), main, aside
 
@@ -356,6 +354,23 @@ class TestSideOutputs:
                 main.request(10)
         assert main.heard == [*range(0, 1_000, 2), "barrier"]
         assert aside.heard == [*range(1, 1_000, 2), "barrier"]
+
+    @pytest.mark.parametrize("expands", [False, True])
+    @pytest.mark.parametrize("last", ["barrier", END_OF_INPUT])
+    def test_what_went_aside_is_before_the_control_element_behind_it(
+        self, expands: bool, last: object
+    ) -> None:
+        """It belongs to the same epoch, also if nothing of the batch is left for the main output, or
+        demand ended within it."""
+        head, main, aside = self.build(expands=expands)
+        aside.subscription.request(100)
+        main.request(2)
+        head.feed([1, 0, 3, 0, 5, 7], last)
+        head.run()
+        main.request(1)
+        head.run()
+        assert main.heard == [0, 0, last]
+        assert aside.heard == [1, 3, 5, 7, last]
 
     def test_a_side_output_without_records_does_not_make_batches_small(self) -> None:
         head, main, aside = self.build(expands=False)

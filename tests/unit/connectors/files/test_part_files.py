@@ -1,0 +1,219 @@
+"""FileSink with rolling: parts of whole epochs, numbered once and for all."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+
+from connectors import FileSink, RollingPolicy
+from connectors.files import commit, sink, staging
+from pipeline.core.errors import ConfigError
+from pipeline.spi.sink import CommitOutcome
+from pipeline.testing.drivers import VerificationSinkContext
+
+
+def row(n: int) -> dict[str, int]:
+    return {"n": n}
+
+
+def parts(out: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(out.glob("*.csv"))}
+
+
+@pytest.fixture
+def rolling(out: Path) -> FileSink:
+    return FileSink(out / "report.csv", rolling=RollingPolicy())
+
+
+def committed(attempt) -> object:
+    state, handle = attempt.barrier()
+    if handle is not None:
+        attempt.sink.commit(handle)
+    return state
+
+
+def test_each_epoch_with_data_is_a_part_with_a_header(rolling, out, start) -> None:
+    """An epoch without data makes no part and uses up no number."""
+    attempt = start(rolling)
+    for values in ([row(1), row(2)], [], [row(3)]):
+        attempt.write(*values)
+        committed(attempt)
+    assert parts(out) == {"report-0-000000.csv": b"n\n1\n2\n", "report-0-000001.csv": b"n\n3\n"}
+
+
+def test_a_part_holds_exactly_as_many_rows_as_allowed(out, start) -> None:
+    """However the records were batched."""
+    attempt = start(FileSink(out / "report.csv", rolling=RollingPolicy(max_rows=2)))
+    attempt.write(row(1))
+    attempt.write(*map(row, range(2, 6)))
+    committed(attempt)
+    assert list(parts(out).values()) == [b"n\n1\n2\n", b"n\n3\n4\n", b"n\n5\n"]
+
+
+def test_a_part_ends_with_the_batch_that_fills_it(out, start) -> None:
+    attempt = start(FileSink(out / "report.csv", rolling=RollingPolicy(max_bytes=6)))
+    for n in range(1, 6):
+        attempt.write(row(n))
+    committed(attempt)
+    assert list(parts(out).values()) == [b"n\n1\n2\n", b"n\n3\n4\n", b"n\n5\n"]
+
+
+def test_a_restored_attempt_goes_on_with_the_next_number(rolling, out, start, names) -> None:
+    """What was staged and not decided is cleaned away, and its number is used for the same rows."""
+    first = start(rolling)
+    first.write(row(1))
+    state = committed(first)
+    first.write(row(2))
+    first.barrier()  # decided by no manifest
+    second = start(rolling, 2, state)
+    assert names() == ["report-0-000000.csv"]
+    second.write(row(2))
+    committed(second)
+    assert parts(out) == {"report-0-000000.csv": b"n\n1\n", "report-0-000001.csv": b"n\n2\n"}
+
+
+def test_a_number_is_not_given_again_though_its_part_has_been_taken_away(rolling, out, start) -> None:
+    """Somebody may move parts elsewhere as they appear: two of one name would meet there."""
+    first = start(rolling)
+    first.write(row(1))
+    state = committed(first)
+    (out / "report-0-000000.csv").unlink()
+    second = start(rolling, 2, state)
+    second.write(row(2))
+    committed(second)
+    assert list(parts(out)) == ["report-0-000001.csv"]
+
+
+def test_an_aborted_epoch_leaves_nothing_behind(rolling, start, names) -> None:
+    """Whether it was pre-committed or not."""
+    attempt = start(rolling)
+    attempt.write(row(1))
+    _, handle = attempt.barrier()
+    attempt.write(row(2))
+    attempt.sink.abort(handle)
+    attempt.sink.abort(attempt.txn)
+    attempt.sink.close()
+    assert names() == []
+
+
+def test_a_job_that_starts_over_never_replaces_a_part(rolling, out, start) -> None:
+    """It continues behind the highest number there is; names that only look alike do not count."""
+    for name in ("report-0-000007.csv", "report-0-x.csv", "report-0-9.txt", "report-1-000050.csv"):
+        out.mkdir(exist_ok=True)
+        (out / name).write_bytes(b"before")
+    attempt = start(rolling)
+    attempt.write(row(1))
+    committed(attempt)
+    assert parts(out)["report-0-000008.csv"] == b"n\n1\n"
+    assert parts(out)["report-0-000007.csv"] == b"before"
+
+
+def test_the_number_counts_before_the_epoch_is_pre_committed_too(rolling, start) -> None:
+    """A snapshot taken while a part is open already covers its number."""
+    attempt = start(rolling)
+    attempt.write(row(1))
+    assert attempt.sink.snapshot_state()["next_part"] == 1
+
+
+def test_subtasks_have_parts_of_their_own(rolling, out) -> None:
+    for subtask in (0, 1):
+        ctx = VerificationSinkContext(subtask=subtask, parallelism=2)
+        one = copy.copy(rolling)
+        one.open(ctx)
+        one.recover_and_abort([])
+        txn = one.begin_transaction()
+        one.invoke(txn, row(subtask), ctx)
+        assert one.commit(one.pre_commit(txn)) is CommitOutcome.COMMITTED
+        one.close()
+    assert list(parts(out)) == ["report-0-000000.csv", "report-1-000000.csv"]
+
+
+def test_an_epoch_with_a_lost_part_is_not_committed_by_halves(out, start) -> None:
+    """If one part can never become visible, none does."""
+    attempt = start(FileSink(out / "report.csv", rolling=RollingPolicy(max_rows=1)))
+    attempt.write(row(1), row(2))
+    _, handle = attempt.barrier()
+    Path(handle["files"][1]["staged"]).unlink()
+    assert attempt.sink.commit(handle) is CommitOutcome.FAILED
+    assert parts(out) == {}
+
+
+def test_a_crash_between_two_renames_is_continued(out, start, monkeypatch) -> None:
+    """P12: the first part has its name, the process dies; the next one commits the rest."""
+    attempt = start(FileSink(out / "report.csv", rolling=RollingPolicy(max_rows=1)))
+    attempt.write(row(1), row(2))
+    _, handle = attempt.barrier()
+
+    def crash(name: str) -> None:
+        assert name == "P12"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commit, "faultpoint", crash)
+    with pytest.raises(KeyboardInterrupt):
+        attempt.sink.commit(handle)
+    assert len(parts(out)) == 1
+    monkeypatch.undo()
+    rolling = FileSink(out / "report.csv", rolling=RollingPolicy(max_rows=1))
+    assert start(rolling, 2, decided=[handle]).recovered == [CommitOutcome.COMMITTED]
+    assert start(rolling, 3, decided=[handle]).recovered == [CommitOutcome.ALREADY_COMMITTED]
+    assert list(parts(out).values()) == [b"n\n1\n", b"n\n2\n"]
+
+
+def test_a_crash_while_cleaning_up_is_continued(rolling, start, names, monkeypatch) -> None:
+    """P16c: some of what was left behind is gone, the next attempt removes the rest."""
+    first = start(rolling)
+    for n in range(3):
+        first.write(row(n))
+        first.barrier()
+    passed: list[str] = []
+
+    def crash(name: str) -> None:
+        passed.append(name)
+        if len(passed) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(staging, "faultpoint", crash)
+    with pytest.raises(KeyboardInterrupt):
+        start(rolling, 2)
+    assert passed == ["P16c", "P16c"]
+    assert names() == ["staged", "staged"]
+    monkeypatch.undo()
+    start(rolling, 3)
+    assert names() == []
+
+
+def test_what_cannot_be_cleaned_away_is_logged(rolling, start, names, monkeypatch, caplog) -> None:
+    """It costs space and nothing else: the job goes on."""
+    first = start(rolling)
+    first.write(row(1))
+    first.barrier()
+
+    def fail(self: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", fail)
+    start(rolling, 2)
+    monkeypatch.undo()
+    assert names() == ["staged"]
+    assert "cannot remove" in caplog.text
+
+
+def test_a_later_attempts_files_are_not_touched(rolling, start, names) -> None:
+    """An attempt that was stopped in its recovery and goes on cleans up after earlier ones only."""
+    later = start(rolling, 5)
+    later.write(row(1))
+    start(rolling, 4)
+    assert names() == ["staged"]
+
+
+@pytest.mark.parametrize("limits", [{"max_rows": 0}, {"max_bytes": -1}])
+def test_limits_out_of_range_are_refused(limits) -> None:
+    with pytest.raises(ConfigError, match=r"RollingPolicy: max_(rows|bytes) must be at least 1"):
+        RollingPolicy(**limits)
+
+
+def test_a_whole_file_runs_as_one_subtask_and_parts_as_any_number(rolling, out) -> None:
+    assert sink.FileSink(out / "report.csv").info.max_parallelism == 1
+    assert rolling.info.max_parallelism > 100

@@ -1,0 +1,381 @@
+"""FileSink, one file: it appears whole at the end, and goes on after a crash where its checkpoint stands."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from connectors import FileSink, RollingPolicy
+from connectors.files import staging
+from pipeline.core.errors import SinkError
+from pipeline.spi.sink import CommitOutcome
+
+
+def row(n: int) -> dict[str, int]:
+    return {"n": n}
+
+
+@pytest.fixture
+def report(out: Path) -> FileSink:
+    return FileSink(out / "report.csv")
+
+
+def test_the_file_appears_only_at_the_end(report, out, start, names) -> None:
+    """Until the commit of the last epoch there is a hidden file beside it; missing folders are made."""
+    attempt = start(report)
+    for n in range(3):
+        attempt.write(row(n))
+        assert attempt.barrier()[1] is None
+        assert names() == ["staged"]
+    attempt.complete(row(3))
+    assert names() == ["report.csv"]
+    assert (out / "report.csv").read_bytes() == b"n\n0\n1\n2\n3\n"
+
+
+def test_a_report_without_rows_is_an_empty_file(out, start) -> None:
+    """With its header, if the fields are known."""
+    start(FileSink(out / "none.csv")).complete()
+    start(FileSink(out / "named.csv", fields=["a", "b"])).complete()
+    start(FileSink(out / "none.jsonl")).complete()
+    assert (out / "none.csv").read_bytes() == b""
+    assert (out / "named.csv").read_bytes() == b"a,b\n"
+    assert (out / "none.jsonl").read_bytes() == b""
+
+
+def test_the_snapshot_says_what_is_written(report, out, start) -> None:
+    """The names of the metadata tables, and what a restore needs."""
+    attempt = start(report)
+    attempt.write(row(1), row(2))
+    state = json.loads(attempt.barrier()[0])
+    assert {key: state[key] for key in ("type", "file_path", "bytes_written", "rows_written")} == {
+        "type": "file",
+        "file_path": str(out / "report.csv"),
+        "bytes_written": 6,
+        "rows_written": 2,
+    }
+    assert Path(state["staged"]).read_bytes() == b"n\n1\n2\n"
+
+
+def test_what_is_behind_the_checkpoint_is_written_again(report, out, start) -> None:
+    """The restored attempt continues with the bytes the checkpoint covers, in a new inode."""
+    first = start(report)
+    first.write(row(1))
+    state, _ = first.barrier()
+    first.write(row(2), row(3))
+    first.sink.flush()
+    second = start(report, 2, state)
+    second.complete(row(2))
+    assert (out / "report.csv").read_bytes() == b"n\n1\n2\n"
+
+
+def test_what_a_stopped_process_writes_later_does_not_show(report, out, start, names) -> None:
+    """A zombie has the old inode; what it does to it, or to its own staged name, changes nothing."""
+    zombie = start(report)
+    zombie.write(row(1))
+    state, _ = zombie.barrier()
+    heir = start(report, 2, state)
+    heir.write(row(2))
+    zombie.write(row(666))
+    zombie.sink.flush()
+    zombie.sink.abort(zombie.txn)
+    zombie.sink.close()
+    heir.complete()
+    assert (out / "report.csv").read_bytes() == b"n\n1\n2\n"
+    assert names() == ["report.csv"]
+
+
+def test_the_file_restored_from_stays_until_the_next_attempt(report, out, start, names) -> None:
+    """Until the restored attempt has a checkpoint of its own, the newest one names the old file."""
+    first = start(report)
+    first.write(row(1))
+    state, _ = first.barrier()
+    for attempt in (2, 3):  # each dies before its first checkpoint
+        start(report, attempt, state).write(row(2))
+    assert names().count("staged") == 2  # the first and the third
+    start(report, 4, state).complete(row(2))
+    assert (out / "report.csv").read_bytes() == b"n\n1\n2\n"
+    assert names() == ["report.csv"]
+
+
+def test_an_older_checkpoint_finds_its_bytes_in_a_younger_file(report, out, start) -> None:
+    """Going back further than the newest checkpoint works although its own file is cleaned away."""
+    first = start(report)
+    first.write(row(1))
+    old, _ = first.barrier()
+    second = start(report, 2, old)
+    second.write(row(2))
+    young, _ = second.barrier()
+    third = start(report, 3, young)
+    assert not Path(json.loads(old)["staged"]).exists()
+    third.write(row(3))
+    start(report, 4, old).complete(row(9))
+    assert (out / "report.csv").read_bytes() == b"n\n1\n9\n"
+
+
+@pytest.mark.parametrize("damage", ["flipped", "truncated", "removed"])
+def test_a_damaged_staged_file_is_found_before_anything_is_written(damage, report, out, start) -> None:
+    """Nothing else takes its place: not even yesterday's report under the final name."""
+    (out).mkdir()
+    (out / "report.csv").write_bytes(b"n\n9\n9\n")
+    first = start(report)
+    first.write(row(1), row(2))
+    state, _ = first.barrier()
+    first.sink.close()
+    staged = Path(json.loads(state)["staged"])
+    if damage == "removed":
+        staged.unlink()
+    else:
+        staged.write_bytes(b"n\n1\n3\n" if damage == "flipped" else b"n\n1\n")
+    with pytest.raises(SinkError, match="no longer holds the 6 bytes") as caught:
+        start(report, 2, state)
+    assert not caught.value.retryable
+    assert str(staged) in str(caught.value)
+
+
+def test_yesterdays_report_is_never_taken_for_todays(report, out, start, caplog) -> None:
+    """With the staged file gone, a file of the final name proves nothing; the log says what is wrong."""
+    out.mkdir()
+    (out / "report.csv").write_bytes(b"yesterday")
+    attempt = start(report)
+    attempt.write(row(1))
+    attempt.sink.finish()
+    _, handle = attempt.barrier()
+    Path(handle["files"][0]["staged"]).unlink()
+    assert attempt.sink.commit(handle) is CommitOutcome.FAILED
+    assert attempt.sink.recover_and_commit(handle) is CommitOutcome.FAILED
+    assert (out / "report.csv").read_bytes() == b"yesterday"
+    assert "is gone and" in caplog.text
+
+
+def test_a_recovered_commit_checks_every_byte(report, out, start) -> None:
+    """A staged file that rotted while nobody looked is not published."""
+    attempt = start(report)
+    attempt.write(row(1))
+    attempt.sink.finish()
+    _, handle = attempt.barrier()
+    Path(handle["files"][0]["staged"]).write_bytes(b"n\n2\n")
+    assert start(report, 2, decided=[handle]).recovered == [CommitOutcome.FAILED]
+    assert not (out / "report.csv").exists()
+
+
+def test_a_finished_file_is_handed_over_once(report, start) -> None:
+    """Later barriers, for other parts of the job, have nothing of it to commit."""
+    attempt = start(report)
+    attempt.write(row(1))
+    attempt.sink.finish()
+    assert attempt.barrier()[1] is not None
+    assert attempt.barrier()[1] is None
+
+
+def test_a_finished_file_stays_finished(report, out, start, names) -> None:
+    """Restored from a checkpoint behind its end, it writes and commits nothing more."""
+    first = start(report)
+    first.write(row(1))
+    first.sink.finish()
+    state, handle = first.barrier()
+    second = start(report, 2, state, [handle])
+    third = start(report, 3, state, [handle])
+    assert second.recovered == [CommitOutcome.COMMITTED]
+    assert third.recovered == [CommitOutcome.ALREADY_COMMITTED]
+    third.sink.finish()
+    again, nothing = third.barrier()
+    assert nothing is None
+    assert again == state
+    with pytest.raises(SinkError, match="is complete"):
+        third.write(row(2))
+    for attempt in (second, third):
+        attempt.sink.close()
+    assert names() == ["report.csv"]
+
+
+def test_what_no_checkpoint_can_name_is_removed_at_once(report, start, names) -> None:
+    """A job without checkpoints that fails leaves nothing behind."""
+    attempt = start(report)
+    attempt.write(row(1))
+    attempt.sink.abort(attempt.txn)
+    attempt.sink.close()
+    assert names() == []
+
+
+def test_each_epoch_is_durable_before_its_pre_commit_returns(report, start, monkeypatch) -> None:
+    """One fsync of the file for an epoch with data, none for one without; the folder's once."""
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def record(fd: int) -> None:
+        synced.append("folder" if Path(f"/proc/self/fd/{fd}").resolve().is_dir() else "file")
+        fsync(fd)
+
+    attempt = start(report)
+    monkeypatch.setattr(os, "fsync", record)
+    attempt.write(row(1))
+    attempt.sink.flush()
+    assert synced == []
+    attempt.barrier()
+    assert synced == ["file", "folder"]
+    attempt.barrier()
+    assert synced == ["file", "folder"]
+    attempt.write(row(2))
+    attempt.barrier()
+    assert synced == ["file", "folder", "file"]
+    attempt.complete()
+    assert synced[3:] == ["folder"]
+
+
+def test_the_bytes_are_written_before_they_are_made_durable(report, start, monkeypatch) -> None:
+    """P3 lies between the two: a crash there has the bytes in the file and no fsync behind them."""
+    attempt = start(report)
+    attempt.write(row(1))
+    at_p3: list[bytes] = []
+
+    def crash(name: str) -> None:
+        assert name == "P3"
+        at_p3.append(attempt.sink._output._file.path.read_bytes())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(staging, "faultpoint", crash)
+    monkeypatch.setattr(os, "fsync", lambda fd: pytest.fail("fsync before P3"))
+    with pytest.raises(KeyboardInterrupt):
+        attempt.barrier()
+    assert at_p3 == [b"n\n1\n"]
+
+
+@pytest.mark.parametrize(
+    ("call", "code", "retryable", "word"),
+    [
+        ("write", errno.ENOSPC, True, "free some space"),
+        ("write", errno.EDQUOT, True, "free some space"),
+        ("write", errno.EFBIG, True, "ulimit"),
+        ("fsync", errno.EIO, True, "make durable"),
+        ("write", errno.EACCES, False, "right"),
+    ],
+)
+def test_a_failed_write_or_fsync_ends_the_attempt(
+    call, code, retryable, word, report, start, monkeypatch
+) -> None:
+    """It is not tried again: the next fsync would report success for bytes that are lost."""
+    attempt = start(report)
+    attempt.write(row(1))
+
+    def fail(*arguments: object) -> int:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, call, fail)
+    with pytest.raises(SinkError, match=r"report\.csv") as caught:
+        attempt.barrier()
+    assert caught.value.retryable is retryable
+    assert word in str(caught.value)
+    assert isinstance(caught.value.__cause__, OSError)
+    monkeypatch.undo()
+    with pytest.raises(SinkError):
+        attempt.barrier()
+
+
+def test_a_write_may_take_several_calls(report, out, start, monkeypatch) -> None:
+    """The operating system may take fewer bytes than it is given."""
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:3]))
+    start(report).complete(*map(row, range(10)))
+    assert (out / "report.csv").read_bytes() == b"n\n" + b"".join(b"%d\n" % n for n in range(10))
+
+
+def test_a_passing_fault_of_a_commit_asks_for_another_try(report, out, start, monkeypatch) -> None:
+    attempt = start(report)
+    attempt.write(row(1))
+    attempt.sink.finish()
+    _, handle = attempt.barrier()
+    for code in (errno.ENOSPC, errno.EACCES):
+
+        def fail(self: Path, target: str, code: int = code) -> None:
+            raise OSError(code, os.strerror(code), str(self))
+
+        monkeypatch.setattr(Path, "replace", fail)
+        if code == errno.ENOSPC:
+            assert attempt.sink.commit(handle) is CommitOutcome.RETRY
+        else:
+            with pytest.raises(SinkError, match="cannot commit"):
+                attempt.sink.commit(handle)
+    monkeypatch.undo()
+    assert attempt.sink.commit(handle) is CommitOutcome.COMMITTED
+
+
+class TestChangedSettings:
+    """A checkpoint is continued with the settings it was taken with, or not at all."""
+
+    @pytest.fixture
+    def state(self, report, start):
+        attempt = start(report)
+        attempt.write(row(1))
+        return attempt.barrier()[0]
+
+    def test_rolling(self, state, out, start) -> None:
+        with pytest.raises(SinkError, match="without rolling="):
+            start(FileSink(out / "report.csv", rolling=RollingPolicy()), 2, state)
+
+    def test_not_rolling(self, report, out, start) -> None:
+        parts = start(FileSink(out / "report.csv", rolling=RollingPolicy()))
+        parts.write(row(1))
+        with pytest.raises(SinkError, match="with rolling="):
+            start(report, 2, parts.barrier()[0])
+
+    def test_format(self, state, out, start) -> None:
+        with pytest.raises(SinkError, match="taken as csv, the sink now writes jsonl"):
+            start(FileSink(out / "report.jsonl"), 2, state)
+
+    def test_fields(self, state, out, start) -> None:
+        with pytest.raises(SinkError, match="has the fields n, the sink now has n, m"):
+            start(FileSink(out / "report.csv", fields=["n", "m"]), 2, state)
+
+    def test_another_path_is_fine(self, state, out, start) -> None:
+        """The file moves there; the fields stay those of the checkpoint."""
+        moved = start(FileSink(out / "elsewhere" / "new.csv"), 2, state)
+        with pytest.raises(SinkError, match="lacks n and also has m"):
+            moved.write({"m": 1})
+        moved.complete(row(2))
+        assert (out / "elsewhere" / "new.csv").read_bytes() == b"n\n1\n2\n"
+
+
+class TestOpen:
+    """What cannot be written is refused before anything is read, with path, reason and advice."""
+
+    def test_a_folder_of_that_name(self, out, start) -> None:
+        (out / "report.csv").mkdir(parents=True)
+        with pytest.raises(SinkError, match=r"report\.csv: it is a folder") as caught:
+            start(FileSink(out / "report.csv"))
+        assert not caught.value.retryable
+
+    def test_a_file_in_the_place_of_a_folder(self, out, start) -> None:
+        out.touch()
+        with pytest.raises(SinkError, match="cannot create the folder") as caught:
+            start(FileSink(out / "deep" / "report.csv"))
+        assert not caught.value.retryable
+        assert caught.value.hint
+
+    def test_a_folder_without_permission(self, out, start, monkeypatch) -> None:
+        monkeypatch.setattr(os, "access", lambda path, mode: False)
+        with pytest.raises(SinkError, match=r"cannot write to the folder .*: Permission denied") as caught:
+            start(FileSink(out / "report.csv"))
+        assert not caught.value.retryable
+        assert caught.value.hint
+
+    def test_a_device(self, start) -> None:
+        with pytest.raises(SinkError, match="not a regular file"):
+            start(FileSink("/dev/null", "csv"))
+
+    def test_a_link_is_followed(self, out, start) -> None:
+        """As `open` does: the link stays a link."""
+        (out / "real").mkdir(parents=True)
+        (out / "latest.csv").symlink_to(out / "real" / "report.csv")
+        start(FileSink(out / "latest.csv")).complete(row(1))
+        assert (out / "latest.csv").is_symlink()
+        assert (out / "real" / "report.csv").read_bytes() == b"n\n1\n"
+
+    def test_names_of_any_length_and_kind(self, out, start, names) -> None:
+        """A staged name never gets too long for the file system."""
+        name = "ü" * 120 + ".csv"
+        start(FileSink(out / name)).complete(row(1))
+        assert names() == [name]
