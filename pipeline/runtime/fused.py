@@ -13,7 +13,7 @@ from pipeline.compiler.tracks import joined
 from pipeline.core.elements import EndOfInput
 from pipeline.core.errors import InternalError
 from pipeline.core.records import Batch
-from pipeline.reactive.demand import MAX_BOUND, UNBOUNDED, add_cap, produced
+from pipeline.reactive.demand import MAX_BATCH, MAX_BOUND, UNBOUNDED, add_cap, produced
 from pipeline.reactive.subscriber import Subscriber
 from pipeline.runtime.fanout import Fanout
 
@@ -180,7 +180,7 @@ class FusedChain:
     def _advance(self, run: _Running) -> bool:
         """Give out the run's records; False if demand ended first."""
         while True:
-            room = 0 if self._side_is_full else min(self._requested, MAX_BOUND)
+            room = 0 if self._side_is_full else min(self._requested, MAX_BATCH)
             if room == 0:
                 is_over = run.is_over()
                 self._flush_aside()

@@ -12,7 +12,7 @@ from pipeline.core.elements import END_OF_INPUT
 from pipeline.core.errors import InternalError, PipelineError, SourceError
 from pipeline.core.faults import faultpoint
 from pipeline.core.records import Batch, Origin
-from pipeline.reactive.demand import MAX_BOUND
+from pipeline.reactive.demand import MAX_BATCH
 from pipeline.reactive.producer import Interrupted
 from pipeline.runtime.checkpoint_lock import BarrierThread, LockScope
 from pipeline.runtime.contexts import VertexContext
@@ -53,7 +53,7 @@ class SourceSubtask(Subtask):
         self._uid = uid
         self._source = source
         self._rows = rows
-        self._batch_limit = batch_limit or MAX_BOUND
+        self._batch_limit = batch_limit or MAX_BATCH
         self._lock = threading.Lock()
         self._scope = LockScope(self)
         self.estimate: int | None = None

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,12 +23,14 @@ class Workshop:
     Args:
         folder: where the command runs; what the job writes goes to `out`.
         job: name of the file in `jobs`, without its suffix.
+        program: what is run; the command unless a test plants a bug in it.
         environment: added to the process's own.
     """
 
     folder: Path
     job: str
     environment: dict[str, str] = field(default_factory=dict)
+    program: tuple[str, ...] = (str(COMMAND),)
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
@@ -39,19 +41,17 @@ class Workshop:
 
     def command(self, *options: str) -> list[str]:
         """The command line that runs the job."""
-        return [str(COMMAND), "run", str(JOBS / f"{self.job}.py"), *options]
+        return [*self.program, "run", str(JOBS / f"{self.job}.py"), *options]
 
     def variables(self, **environment: str) -> dict[str, str]:
         """The environment of a run."""
         log = {"PIPELINE_FAULTPOINT_LOG": str(self.folder / "reached")}
         return {**os.environ, **log, **self.environment, **environment}
 
-    def start(
-        self, *options: str, command: list[str] | None = None, **environment: str
-    ) -> subprocess.Popen[str]:
+    def start(self, *options: str, **environment: str) -> subprocess.Popen[str]:
         """Start the command and go on; it is killed at the end of the test if it still runs."""
         process = subprocess.Popen(
-            command or self.command(*options),
+            self.command(*options),
             cwd=self.folder,
             env=self.variables(**environment),
             stdout=subprocess.PIPE,
@@ -62,11 +62,9 @@ class Workshop:
         self.started.append(process)
         return process
 
-    def run(
-        self, *options: str, command: list[str] | None = None, **environment: str
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run the command to its end, whatever that is."""
-        process = self.start(*options, command=command, **environment)
+        process = self.start(*options, **environment)
         out, err = process.communicate(timeout=60)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
@@ -111,17 +109,16 @@ class Workshop:
 
 
 @pytest.fixture
-def workshop(tmp_path: Path) -> Iterator[type[Workshop]]:
+def workshop(tmp_path: Path) -> Iterator[Callable[..., Workshop]]:
     """Makes workshops below the test's folder."""
     made: list[Workshop] = []
 
-    class Here(Workshop):
-        def __init__(self, job: str, **environment: str) -> None:
-            folder = tmp_path / f"{job}-{len(made)}"
-            folder.mkdir()
-            super().__init__(folder, job, environment)
-            made.append(self)
+    def make(job: str, **environment: str) -> Workshop:
+        folder = tmp_path / f"{job}-{len(made)}"
+        folder.mkdir()
+        made.append(Workshop(folder, job, environment))
+        return made[-1]
 
-    yield Here
+    yield make
     for one in made:
         one.stop_all()

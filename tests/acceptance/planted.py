@@ -14,7 +14,7 @@ def commit_before_the_manifest() -> None:
     persist = Attempt._persist
 
     def bugged(self: Any, checkpoint_id: int, kind: Any, snapshots: Any) -> Any:
-        self._commit_sinks(checkpoint_id)
+        self._commits.commit(checkpoint_id)
         return persist(self, checkpoint_id, kind, snapshots)
 
     Attempt._persist = bugged  # type: ignore[method-assign]
@@ -52,9 +52,7 @@ def position_too_late() -> None:
     PollingSource.run = run  # type: ignore[method-assign]
 
 
-BUGS = {
-    bug.__name__: bug for bug in (commit_before_the_manifest, position_too_early, position_too_late)
-}
+BUGS = {bug.__name__: bug for bug in (commit_before_the_manifest, position_too_early, position_too_late)}
 
 if __name__ == "__main__":
     BUGS[sys.argv.pop(1)]()

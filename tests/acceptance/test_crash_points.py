@@ -9,6 +9,8 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from pipeline.core.faults import FAULTPOINTS
 
@@ -16,8 +18,20 @@ ROWS = 3000
 RECOVERY = ("P16a", "P16b", "P16c")
 RUNNING = [point for point in FAULTPOINTS if point not in RECOVERY]
 
-MIDWAY = {"P0": "P0:5", "P1": "P1:3", "P3": "P3:4", "P4": "P4:5", "P5": "P5:3", "P6": "P6:3", "P7": "P7:3",
-          "P10": "P10:3", "P11": "P11:2", "P12": "P12:2", "P13": "P13:2", "P14": "P14:2"}
+MIDWAY = {
+    "P0": "P0:5",
+    "P1": "P1:3",
+    "P3": "P3:4",
+    "P4": "P4:5",
+    "P5": "P5:3",
+    "P6": "P6:3",
+    "P7": "P7:3",
+    "P10": "P10:3",
+    "P11": "P11:2",
+    "P12": "P12:2",
+    "P13": "P13:2",
+    "P14": "P14:2",
+}
 """The passage at which to die, so that something has been committed before."""
 
 
@@ -36,12 +50,14 @@ def orders(postgres: str) -> Iterator[str]:
         connection.execute("DROP SCHEMA IF EXISTS crash_points CASCADE")
         connection.execute("CREATE SCHEMA crash_points")
         connection.execute(
-            "CREATE TABLE crash_points.orders AS SELECT n::bigint AS id, 'c' || n % 37 AS customer,"
-            f" (n % 1000)::numeric / 8 AS amount FROM generate_series(1, {ROWS}) AS n"
+            sql.SQL(
+                "CREATE TABLE crash_points.orders AS SELECT n::bigint AS id, 'c' || n % 37 AS customer,"
+                " (n % 1000)::numeric / 8 AS amount FROM generate_series(1, {}) AS n"
+            ).format(ROWS)
         )
         connection.execute("ALTER TABLE crash_points.orders ADD PRIMARY KEY (id)")
         try:
-            yield psycopg.conninfo.make_conninfo(postgres, options="-c search_path=crash_points")
+            yield make_conninfo(postgres, options="-c search_path=crash_points")
         finally:
             connection.execute("DROP SCHEMA crash_points CASCADE")
 
@@ -93,7 +109,22 @@ def test_recovery_dies_as_well(second: str, undisturbed: Scene, workshop: Callab
 def test_killed_at_every_point_in_one_life(undisturbed: Scene, workshop: Callable[..., Any]) -> None:
     """One execution that dies at all points, one after the other, still writes each record once."""
     shop = workshop("orders", PIPELINE_DSN=undisturbed.dsn, PACE="0.0002")
-    for point in ("P17", "P0:2", "P1", "P3", "P4", "P5", "P6", "P7", "P16a", "P10", "P16b", "P11", "P13", "P14"):
+    for point in [
+        "P17",
+        "P0:2",
+        "P1",
+        "P3",
+        "P4",
+        "P5",
+        "P6",
+        "P7",
+        "P16a",
+        "P10",
+        "P16b",
+        "P11",
+        "P13",
+        "P14",
+    ]:
         shop.die_at(point)
     shop.complete()
     assert shop.outputs() == undisturbed.expected

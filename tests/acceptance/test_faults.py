@@ -12,6 +12,8 @@ import pytest
 from .waiting import wait_for
 
 QUERY = "SELECT n AS id, n % 7 AS kind, 'row ' || n AS name FROM generate_series(1, 4000) AS n"
+WIDE_QUERY = QUERY.replace("AS name", "AS name, repeat(md5(n::text), 400) AS padding")
+"""50 MB, more than buffers on the way hold: the server is still sending when a test disturbs it."""
 
 
 @pytest.fixture
@@ -29,7 +31,8 @@ def test_the_server_restarts_in_mid_query(
     workshop: Callable[..., Any], crashable_postgres: Any, expected: dict[str, bytes]
 ) -> None:
     """`pg_ctl -m immediate`: the job restarts by itself from its last checkpoint."""
-    shop = workshop("query", PIPELINE_DSN=crashable_postgres.database.dsn, QUERY=QUERY, KEY="id", PACE="0.0005")
+    dsn = crashable_postgres.database.dsn
+    shop = workshop("query", PIPELINE_DSN=dsn, QUERY=WIDE_QUERY, KEY="id", PACE="0.0005")
     running = shop.start()
     wait_for(lambda: has_a_checkpoint(shop), "the first checkpoint")
     crashable_postgres.restart_immediate()
@@ -43,7 +46,7 @@ def test_the_server_restarts_in_mid_query(
 def test_a_connection_is_cut(
     workshop: Callable[..., Any], proxy: Any, database: Any, through_proxy: Any, expected: dict[str, bytes]
 ) -> None:
-    shop = workshop("query", PIPELINE_DSN=through_proxy(database), QUERY=QUERY, KEY="id", PACE="0.0005")
+    shop = workshop("query", PIPELINE_DSN=through_proxy(database), QUERY=WIDE_QUERY, KEY="id", PACE="0.0005")
     running = shop.start()
     wait_for(lambda: has_a_checkpoint(shop), "the first checkpoint")
     proxy.reset()

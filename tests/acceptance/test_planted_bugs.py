@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 from .numbers_job import expected, manifests, write_input
 
 COUNT = 2000
-PLANTED = str(Path(__file__).with_name("planted.py"))
+PLANTED = Path(__file__).with_name("planted.py")
 
 
 def rows(shop: Any) -> list[bytes]:
@@ -32,14 +31,11 @@ def decided(shop: Any) -> int:
     return states[0]["rows_written"]
 
 
-def lives(shop: Any, bug: str | None, points: list[str]) -> bool:
+def survives(shop: Any, points: list[str]) -> bool:
     """Die at each point in turn, then complete; return whether all that was ever visible is right."""
     right = True
     for point in points:
-        command = shop.command()
-        if bug is not None:
-            command = [sys.executable, PLANTED, bug, *command[1:]]
-        assert shop.run(command=command, PIPELINE_FAULTPOINT=point).returncode == -signal.SIGKILL, point
+        shop.die_at(point)
         right = right and len(rows(shop)) <= decided(shop)
     shop.complete(PACE="0")
     return right and b"n,doubled\n" + b"".join(rows(shop)) == expected(COUNT)["numbers.csv"]
@@ -57,7 +53,8 @@ def test_a_planted_bug_is_caught(bug: str, points: list[str], workshop: Callable
     """With the bug the records are not each there once; without it, killed in the same places, they are."""
     right = workshop("numbers", PACE="0.0003", ROLLING="yes")
     write_input(right.folder, COUNT)
-    assert lives(right, None, points)
+    assert survives(right, points)
     wrong = workshop("numbers", PACE="0.0003", ROLLING="yes")
+    wrong.program = (sys.executable, str(PLANTED), bug)
     write_input(wrong.folder, COUNT)
-    assert not lives(wrong, bug, points)
+    assert not survives(wrong, points)

@@ -52,8 +52,10 @@ def test_killed_while_it_commits(workshop: Callable[..., Any]) -> None:
         process = shop.start()
         newest = max((path.name for path in folder.glob("*")), default="") if folder.exists() else ""
         wait_for(
-            lambda newest=newest, process=process: process.poll() is not None
-            or (folder.exists() and max((path.name for path in folder.glob("*")), default="") > newest),
+            lambda newest=newest, process=process: (
+                process.poll() is not None
+                or (folder.exists() and max((path.name for path in folder.glob("*")), default="") > newest)
+            ),
             "a new manifest",
         )
         process.kill()

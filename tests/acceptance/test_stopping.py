@@ -41,7 +41,7 @@ def test_the_second_signal_leaves_at_once(workshop: Callable[..., Any]) -> None:
     shop = workshop("numbers", PACE="2")
     write_input(shop.folder, COUNT)
     running = shop.start()
-    wait_for(lambda: (shop.folder / "entered").exists(), "the first record")
+    wait_for((shop.folder / "entered").exists, "the first record")
     running.send_signal(signal.SIGINT)
     time.sleep(0.2)  # a signal that comes while the first is being handled is one signal
     began = time.monotonic()

@@ -37,7 +37,7 @@ def test_a_zombie_commits_nothing_and_leaves(workshop: Callable[..., Any]) -> No
     zombie.send_signal(signal.SIGSTOP)
     heir = shop.start("--take-over")
     attempts = shop.folder / ".pipeline" / "checkpoints" / "numbers" / "attempts"
-    wait_for(lambda: (attempts / "2").exists(), "the claim of the second attempt")
+    wait_for((attempts / "2").exists, "the claim of the second attempt")
     zombie.send_signal(signal.SIGCONT)
     _, err = zombie.communicate(timeout=60)
     assert zombie.returncode == 1

@@ -28,6 +28,8 @@ job = (
     .source(FileSource("in.csv"))
     .map(double)
     .sink(FileSink("out/numbers.csv", rolling=RollingPolicy() if "ROLLING" in os.environ else None))
-    .config(JobConfig(checkpoint_rows=100, checkpoint_min_pause=timedelta(milliseconds=10), source_batch_size=50))
+    .config(
+        JobConfig(checkpoint_rows=100, checkpoint_min_pause=timedelta(milliseconds=10), source_batch_size=50)
+    )
     .build()
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -58,9 +57,9 @@ class Calling(Sink[Any]):
 def open_files() -> set[str]:
     """The files and sockets this process holds open."""
     found: set[str] = set()
-    for name in os.listdir("/proc/self/fd"):
+    for entry in Path("/proc/self/fd").iterdir():
         try:
-            found.add(f"{name} {os.readlink(f'/proc/self/fd/{name}')}")
+            found.add(f"{entry.name} {entry.readlink()}")
         except OSError:
             continue  # the descriptor that listed the folder
     return {entry for entry in found if not entry.endswith("/fd")}

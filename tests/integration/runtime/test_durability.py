@@ -32,7 +32,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[Step]:
     def recorded_fsync(fd: Any) -> None:
         number = fd if isinstance(fd, int) else fd.fileno()
         fsync(number)
-        seen.append(Step("fsync", os.readlink(f"/proc/self/fd/{number}"), os.fstat(number).st_size))
+        seen.append(Step("fsync", str(Path(f"/proc/self/fd/{number}").readlink()), os.fstat(number).st_size))
 
     monkeypatch.setattr(os, "fsync", recorded_fsync)
     for kind in ("link", "rename", "replace"):
@@ -86,7 +86,7 @@ def problems(folder: Path, steps: list[Step]) -> list[str]:
                 s.path for s in before[:named] if s.kind == "fsync"
             }:
                 found.append(f"{manifest.name}: {path} is not synced")
-            elif not any(s.kind == "fsync" and s.path == os.path.dirname(path) for s in before[named:]):
+            elif not any(s.kind == "fsync" and s.path == str(Path(path).parent) for s in before[named:]):
                 found.append(f"{manifest.name}: the folder of {path} is not synced")
         source = after[1].path
         if source not in synced:
