@@ -1,4 +1,4 @@
-"""The input and the expected output of `jobs/numbers.py`."""
+"""The input of the jobs that read numbers, and what `jobs/numbers.py` makes of it."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ def expected(count: int) -> dict[str, bytes]:
     return {"numbers.csv": f"n,doubled\n{lines}".encode()}
 
 
-def manifests(folder: Path) -> list[Path]:
-    return sorted((folder / ".pipeline" / "checkpoints" / "numbers" / "manifests").glob("*.json"))
+def manifests(folder: Path, job: str = "numbers") -> list[Path]:
+    return sorted((folder / ".pipeline" / "checkpoints" / job / "manifests").glob("*.json"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,17 +11,6 @@ import pytest
 from .numbers_job import expected, manifests, write_input
 
 COUNT = 2000
-
-
-def checkpoints(folder: Path) -> Path:
-    return folder / ".pipeline" / "checkpoints" / "numbers"
-
-
-def die_at_the_end(shop: Any) -> None:
-    """Crash between the final manifest and the commit."""
-    shop.complete()
-    kinds = [json.loads(path.read_text())["kind"] for path in manifests(shop.folder)]
-    assert kinds[-1] == "FINAL"
 
 
 def test_crash_after_the_last_manifest_reads_nothing(workshop: Callable[..., Any]) -> None:
@@ -88,6 +76,40 @@ def test_a_damaged_manifest_is_refused(damage: str, workshop: Callable[..., Any]
     assert shop.leftovers() == before
     shop.complete("--restore", str(int(older.stem)), "--accept-duplicates", PACE="0")
     assert shop.outputs() == expected(COUNT)
+
+
+@pytest.mark.parametrize("damage", ["flipped bit", "cut short", "gone"])
+def test_a_damaged_part_is_refused(damage: str, workshop: Callable[..., Any]) -> None:
+    """State that a checkpoint names: found before any output, named, and the older checkpoint serves."""
+    undisturbed = workshop("sums")
+    write_input(undisturbed.folder, COUNT)
+    undisturbed.complete()
+    shop = workshop("sums", PACE="0.0002")
+    write_input(shop.folder, COUNT)
+    shop.die_at("P10:4")
+    older, newest = manifests(shop.folder, "sums")[-2:]
+    named = [{part["name"] for part in json.loads(path.read_text())["parts"]} for path in (older, newest)]
+    (name,) = named[1] - named[0]
+    part = newest.parent.parent / "parts" / name
+    content = bytearray(part.read_bytes())
+    if damage == "gone":
+        part.unlink()
+    elif damage == "cut short":
+        part.write_bytes(content[:-1])
+    else:
+        content[len(content) // 2] ^= 1
+        part.write_bytes(content)
+    before = shop.leftovers()
+
+    refused = shop.run()
+
+    assert refused.returncode == 1
+    assert part.name in refused.stderr
+    assert f"--restore {int(older.stem)}" in refused.stderr
+    assert shop.leftovers() == before
+    assert shop.outputs() == {}
+    shop.complete("--restore", str(int(older.stem)), "--accept-duplicates", PACE="0")
+    assert shop.outputs() == undisturbed.outputs()
 
 
 def test_an_older_checkpoint_needs_consent(workshop: Callable[..., Any]) -> None:

@@ -130,6 +130,30 @@ def test_policies_count_and_lose_nothing() -> None:
     assert skipping.values == good.values
 
 
+def test_one_record_in_a_thousand_is_tried_again() -> None:
+    """A fault that passes costs nothing; one that stays goes where the policy says after the last try."""
+    calls: dict[int, int] = {}
+
+    def flaky(n: int) -> int:
+        calls[n] = calls.get(n, 0) + 1
+        if n % 1000 == 7 and (calls[n] < 3 or n > 5000):
+            raise ConnectionError(f"no answer for {n}")
+        return n
+
+    good, dead = CollectSink(), CollectSink()
+    job = StreamJob("flaky")
+    policy = ErrorPolicy.retry(2, timedelta(microseconds=1), then=ErrorPolicy.dead_letter())
+    checked = job.source(CollectionSource(range(10_000))).map(flaky, on_error=policy)
+    checked.sink(good, uid="good")
+    checked.side_output(DEAD_LETTERS).sink(dead, uid="dead")
+    result = run(job)
+    lost = [5007, 6007, 7007, 8007, 9007]
+    assert good.values == [n for n in range(10_000) if n not in lost]
+    assert [letter.value for letter in dead.values] == lost
+    assert result.failed_records == len(lost)
+    assert {n for n, count in calls.items() if count == 3} == set(range(7, 10_000, 1000))
+
+
 def test_dead_letters_of_two_operators_go_to_their_own_readers() -> None:
     def fail(n: int) -> int:
         raise ValueError(n)
