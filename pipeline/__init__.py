@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pipeline.core.policy import DEAD_LETTERS, ErrorPolicy, SideTag
     from pipeline.core.records import DeadLetter
     from pipeline.core.restart import RestartStrategy
+    from pipeline.runtime.control import JobControl
     from pipeline.runtime.result import JobResult
     from pipeline.windows.assigners import SlidingTimeWindows, TumblingTimeWindows
     from pipeline.windows.watermarks import WatermarkStrategy
@@ -59,6 +60,7 @@ __all__ = [
     "InternalError",
     "JobAlreadyRunning",
     "JobConfig",
+    "JobControl",
     "JobMode",
     "JobResult",
     "JobStatus",
@@ -107,6 +109,7 @@ _NAMES_BY_HOME: Final = {
     "pipeline.core.policy": ("DEAD_LETTERS", "ErrorPolicy", "SideTag"),
     "pipeline.core.records": ("DeadLetter",),
     "pipeline.core.restart": ("RestartStrategy",),
+    "pipeline.runtime.control": ("JobControl",),
     "pipeline.runtime.result": ("JobResult",),
     "pipeline.windows.assigners": ("SlidingTimeWindows", "TumblingTimeWindows"),
     "pipeline.windows.watermarks": ("WatermarkStrategy",),

@@ -37,7 +37,7 @@ def load_job(target: str) -> StreamJob:
     jobs = {key: value for key, value in vars(module).items() if isinstance(value, StreamJob)}
     if "job" in jobs:
         return jobs["job"]
-    if len(jobs) != 1:
+    if len(set(jobs.values())) != 1:
         names = ", ".join(sorted(jobs)) or "none"
         raise ConfigError(
             f"{path}: expected one job, found {names}",

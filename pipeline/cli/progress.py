@@ -72,10 +72,13 @@ class ProgressReport:
     def listen(self, event: JobEvent) -> None:
         """Print what people want to know at once; called on the job's thread."""
         if isinstance(event, JobStarted):
-            self._base = event.processed
+            if event.restart == 0:
+                self._base = event.processed
             how = "starts afresh"
             if event.restored_from is not None:
-                how = f"continues from checkpoint {event.restored_from} ({self._base:,} records before it)"
+                how = (
+                    f"continues from checkpoint {event.restored_from} ({event.processed:,} records before it)"
+                )
             self._say(f"{event.job} {how}, execution {event.execution_id}, attempt {event.attempt}")
         elif isinstance(event, StatusChanged):
             phase = f" ({event.phase})" if event.phase else ""
@@ -121,7 +124,7 @@ class ProgressReport:
 
     def _say(self, text: str) -> None:
         if not self._quiet:
-            self._console.print(Text(text))
+            self._console.print(Text(text), soft_wrap=True)  # a log's lines stay whole, however long
 
     # --- the thread -----------------------------------------------------------------------------
 
@@ -139,7 +142,7 @@ class ProgressReport:
     def _draw_plain(self) -> None:
         pause = PLAIN_FIRST_S
         while not self._done.wait(pause):
-            self._console.print(Text(f"{self._job}: {self._line()}"))
+            self._say(f"{self._job}: {self._line()}")
             pause = min(pause * 2, PLAIN_MAX_S)
 
     def _line(self) -> str:

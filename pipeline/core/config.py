@@ -95,11 +95,17 @@ class JobConfig:
             value = getattr(self, name)
             if value is not None and value is not UNSET:
                 _at_least(name, value, 1)
-        if isinstance(self.checkpoint_interval, timedelta):
+        if self.checkpoint_interval is not None and self.checkpoint_interval is not UNSET:
             _at_least_duration("checkpoint_interval", self.checkpoint_interval, _MINIMAL_INTERVAL)
         _at_least_duration("checkpoint_timeout", self.checkpoint_timeout, _MINIMAL_INTERVAL)
         _at_least_duration("checkpoint_min_pause", self.checkpoint_min_pause, timedelta())
         _at_least_duration("cancel_timeout", self.cancel_timeout, timedelta())
+        if self.checkpoint_dir is not None:
+            _of_type("checkpoint_dir", self.checkpoint_dir, str, Path)
+        _of_type("retain_on_cancel", self.retain_on_cancel, bool)
+        _of_type("backpressure", self.backpressure, BackpressureStrategy)
+        if self.restart is not UNSET:
+            _of_type("restart", self.restart, RestartStrategy)
         _one_of("state_backend", self.state_backend, ("memory",))
         _one_of("chains", self.chains, ("generated", "interpreted"))
         if self.parallelism > self.max_parallelism:
@@ -124,12 +130,17 @@ def _at_least(name: str, value: int, least: int) -> None:
 
 
 def _at_least_duration(name: str, value: timedelta, least: timedelta) -> None:
-    if not isinstance(value, timedelta):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigError(f"{name} must be a timedelta, not {value!r}")
+    _of_type(name, value, timedelta)
     if value < least:
         raise ConfigError(
             f"{name} must be at least {least.total_seconds():g} s, not {value.total_seconds():g} s"
         )
+
+
+def _of_type(name: str, value: object, *types: type) -> None:
+    if not isinstance(value, types):
+        expected = " or ".join(kind.__name__ for kind in types)
+        raise ConfigError(f"{name} must be a {expected}, not {value!r}")
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -192,11 +203,13 @@ def resolve(
         ("environment", _from_environment(os.environ if environment is None else environment)),
         ("command line", command_line or {}),
     )
+    overrides: dict[str, Any] = {}
     for layer, texts in layers:
         for name, text in texts.items():
-            config = replace(config, **{name: parse_setting(name, text)})
+            overrides[name] = parse_setting(name, text)
             provenance[name] = layer
-    config = _fill_in(config, mode, durable=durable)
+    # all at once: what holds between settings need not hold while only some are set
+    config = _fill_in(replace(config, **overrides), mode, durable=durable)
     if mode is JobMode.STREAMING and config.checkpoint_interval is None:
         raise ConfigError(
             "a STREAMING job needs a checkpoint interval, found none",
@@ -246,7 +259,7 @@ def parse_setting(name: str, text: str) -> Any:
         raise unknown_name("setting", name, _PARSERS)
     try:
         return parser(text.strip())
-    except (ValueError, KeyError) as error:
+    except (ValueError, OverflowError) as error:
         raise ConfigError(f"{name}: cannot read {text!r}: {error}") from error
 
 
@@ -268,8 +281,29 @@ def parse_duration(text: str) -> timedelta:
     return timedelta(milliseconds=float(match[1]) * _UNITS[match[2] or "ms"])
 
 
+def _whole_number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("expected a whole number") from None
+
+
 def _optional(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    return lambda text: None if text.lower() in ("off", "none") else parse(text)
+    def parse_unless_off(text: str) -> Any:
+        if text.lower() in ("off", "none"):
+            return None
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise ValueError(f"{error}, or off") from None
+
+    return parse_unless_off
+
+
+def _folder(text: str) -> Path:
+    if not text:
+        raise ValueError("expected the path of a folder")
+    return Path(text)
 
 
 def _boolean(text: str) -> bool:
@@ -279,28 +313,36 @@ def _boolean(text: str) -> bool:
     return values[text.lower()]
 
 
+def _backpressure(text: str) -> BackpressureStrategy:
+    try:
+        return BackpressureStrategy(text.upper())
+    except ValueError:
+        raise ValueError(f"expected one of {', '.join(BackpressureStrategy)}") from None
+
+
 def _restart(text: str) -> RestartStrategy:
-    if text.lower() in ("none", "off", "0"):
-        return RestartStrategy.none()
-    return RestartStrategy.fixed_delay(attempts=int(text))
+    if text.lower() not in ("none", "off") and not text.isdecimal():
+        raise ValueError("expected a number of attempts, or off")
+    attempts = int(text) if text.isdecimal() else 0
+    return RestartStrategy.fixed_delay(attempts) if attempts else RestartStrategy.none()
 
 
 _PARSERS: Final[dict[str, Callable[[str], Any]]] = {
     "checkpoint_interval": _optional(parse_duration),
-    "checkpoint_rows": _optional(int),
-    "checkpoint_dir": Path,
+    "checkpoint_rows": _optional(_whole_number),
+    "checkpoint_dir": _folder,
     "checkpoint_timeout": parse_duration,
     "checkpoint_min_pause": parse_duration,
-    "checkpoint_retention": int,
-    "tolerable_checkpoint_failures": int,
+    "checkpoint_retention": _whole_number,
+    "tolerable_checkpoint_failures": _whole_number,
     "retain_on_cancel": _boolean,
     "state_backend": str,
-    "parallelism": int,
-    "max_parallelism": int,
-    "backpressure": lambda text: BackpressureStrategy(text.upper()),
-    "buffer_size": _optional(int),
-    "source_batch_size": _optional(int),
-    "sink_batch_size": _optional(int),
+    "parallelism": _whole_number,
+    "max_parallelism": _whole_number,
+    "backpressure": _backpressure,
+    "buffer_size": _optional(_whole_number),
+    "source_batch_size": _optional(_whole_number),
+    "sink_batch_size": _optional(_whole_number),
     "restart": _restart,
     "cancel_timeout": parse_duration,
     "chains": str,

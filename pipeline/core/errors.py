@@ -17,7 +17,8 @@
     ├── BackpressureOverflow     an ERROR edge was full
     └── InternalError            a broken invariant; please report it
 
-Every error can be pickled, keeps its `__cause__`, and says in `fault` who can mend it.
+Every error says in `fault` who can mend it, and can be copied and pickled with all it knows but its
+`__cause__`: that may be anything, and what it said stands in the message.
 """
 
 from __future__ import annotations

@@ -41,6 +41,10 @@ def _armed() -> dict[str, int]:
         name, _, passage = item.partition(":")
         if name not in FAULTPOINTS:
             raise ValueError(f"PIPELINE_FAULTPOINT names {name!r}; known are {', '.join(FAULTPOINTS)}")
+        if passage and not (passage.isdecimal() and int(passage)):
+            raise ValueError(
+                f"PIPELINE_FAULTPOINT counts passages from 1, found {item!r}: expected P7 or P7:3"
+            )
         points[name] = int(passage or 1)
     return points
 

@@ -51,7 +51,7 @@ def function_ref(fn: Callable[..., Any]) -> FunctionRef:
     if not hasattr(inner, "__code__") and hasattr(inner, "__func__"):
         inner = inner.__func__
     subject: Any = inner
-    if not hasattr(inner, "__code__") and not inspect.isbuiltin(inner) and not inspect.isclass(inner):
+    if not hasattr(inner, "__code__") and not inspect.isroutine(inner) and not inspect.isclass(inner):
         subject = cast("Any", type(inner))
         inner = subject.__call__
     code: Any = getattr(inner, "__code__", None)

@@ -30,17 +30,13 @@ class JobStatus(StrEnum):
     CANCELLED = "CANCELLED"
     DEAD = "DEAD"
 
-    @property
-    def is_final(self) -> bool:
-        return self in (JobStatus.COMPLETED, JobStatus.CANCELLED, JobStatus.DEAD)
-
 
 _S = JobStatus
 
 TRANSITIONS: Final[Mapping[JobStatus, frozenset[JobStatus]]] = {
     _S.REGISTERED: frozenset({_S.SCHEDULED}),
     _S.SCHEDULED: frozenset({_S.INITIALIZING}),
-    _S.INITIALIZING: frozenset({_S.RUNNING, _S.FAILED}),
+    _S.INITIALIZING: frozenset({_S.INITIALIZING, _S.RUNNING, _S.FAILED}),  # from one phase to the next
     _S.RUNNING: frozenset({_S.CHECKPOINTING, _S.COMPLETED, _S.FAILED, _S.CANCELLING}),
     _S.CHECKPOINTING: frozenset({_S.RUNNING, _S.CHECKPOINT_FAILED}),
     _S.CHECKPOINT_FAILED: frozenset({_S.RUNNING, _S.FAILED}),

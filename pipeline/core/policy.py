@@ -77,7 +77,15 @@ class ErrorPolicy:
         """
         if attempts < 1:
             raise ConfigError(f"ErrorPolicy.retry: attempts must be at least 1, not {attempts}")
+        if delay < timedelta():
+            raise ConfigError(
+                f"ErrorPolicy.retry: delay must be at least 0 s, not {delay.total_seconds():g} s"
+            )
         last = then or cls()
+        if last.attempts:
+            raise ConfigError(
+                f"ErrorPolicy.retry: then must be fail, skip or dead_letter, not {last.describe()}"
+            )
         return cls(last.kind, attempts=attempts, delay=delay, tag=last.tag)
 
     def describe(self) -> str:

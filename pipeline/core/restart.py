@@ -54,7 +54,7 @@ class RestartStrategy:
     def fixed_delay(cls, attempts: int = 3, delay: timedelta = timedelta(seconds=5)) -> RestartStrategy:
         """Restart up to `attempts` times, each after `delay`."""
         _require(attempts > 0, f"fixed_delay: attempts must be at least 1, not {attempts}")
-        return cls("fixed_delay", attempts=attempts, delay_ms=_ms(delay))
+        return cls("fixed_delay", attempts=attempts, delay_ms=_ms("fixed_delay: delay", delay))
 
     @classmethod
     def exponential(
@@ -69,19 +69,20 @@ class RestartStrategy:
         """Restart after a delay that grows by `multiplier`, and falls back after a healthy `reset_after`.
 
         Args:
-            jitter: share of the delay, 0 to 1, by which it is varied at random.
+            jitter: share of the delay, 0 to 1, by which it is varied at random, never above `maximum`.
             attempts: the most restarts without a healthy time between; 0 means no limit.
         """
+        _require(attempts >= 0, f"exponential: attempts must be at least 0, not {attempts}")
         _require(multiplier >= 1, f"exponential: multiplier must be at least 1, not {multiplier}")
         _require(0 <= jitter <= 1, f"exponential: jitter must be between 0 and 1, not {jitter}")
         return cls(
             "exponential",
             attempts=attempts,
-            delay_ms=_ms(initial),
-            max_delay_ms=_ms(maximum),
+            delay_ms=_ms("exponential: initial", initial, least=1),
+            max_delay_ms=_ms("exponential: maximum", maximum, least=1),
             multiplier=multiplier,
             jitter=jitter,
-            reset_after_ms=_ms(reset_after),
+            reset_after_ms=_ms("exponential: reset_after", reset_after),
         )
 
     @classmethod
@@ -93,7 +94,12 @@ class RestartStrategy:
     ) -> RestartStrategy:
         """Restart after `delay` unless more than `failures` came within `per`."""
         _require(failures > 0, f"failure_rate: failures must be at least 1, not {failures}")
-        return cls("failure_rate", attempts=failures, delay_ms=_ms(delay), window_ms=_ms(per))
+        return cls(
+            "failure_rate",
+            attempts=failures,
+            delay_ms=_ms("failure_rate: delay", delay),
+            window_ms=_ms("failure_rate: per", per, least=1),
+        )
 
     def decider(self, rng: random.Random | None = None) -> RestartDecider:
         """Start counting for one run."""
@@ -117,8 +123,12 @@ class RestartStrategy:
         return "none"
 
 
-def _ms(duration: timedelta) -> int:
-    return round(duration.total_seconds() * 1000)
+def _ms(name: str, duration: timedelta, *, least: int = 0) -> int:
+    if not isinstance(duration, timedelta):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigError(f"{name} must be a timedelta, not {duration!r}")
+    milliseconds = round(duration.total_seconds() * 1000)
+    _require(milliseconds >= least, f"{name} must be at least {least} ms, not {milliseconds} ms")
+    return milliseconds
 
 
 def _require(holds: bool, message: str) -> None:
@@ -146,16 +156,19 @@ class _Exponential:
     strategy: RestartStrategy
     rng: random.Random
     failures: int = 0
+    delay_ms: float = 0.0
 
     def next_delay_ms(self, failed_at_ms: int, healthy_ms: int) -> int | None:
-        if healthy_ms >= self.strategy.reset_after_ms:
+        strategy = self.strategy
+        if healthy_ms >= strategy.reset_after_ms:
             self.failures = 0
         self.failures += 1
-        if self.strategy.attempts and self.failures > self.strategy.attempts:
+        if strategy.attempts and self.failures > strategy.attempts:
             return None
-        grown = self.strategy.delay_ms * self.strategy.multiplier ** min(self.failures - 1, 64)
-        delay = min(grown, self.strategy.max_delay_ms)
-        return round(delay * (1 + self.rng.uniform(-self.strategy.jitter, self.strategy.jitter)))
+        grown = strategy.delay_ms if self.failures == 1 else self.delay_ms * strategy.multiplier
+        self.delay_ms = min(grown, strategy.max_delay_ms)
+        varied = self.delay_ms * (1 + self.rng.uniform(-strategy.jitter, strategy.jitter))
+        return min(round(varied), strategy.max_delay_ms)
 
 
 @dataclass

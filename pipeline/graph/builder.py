@@ -52,10 +52,9 @@ class _Draft:
             info = self.definition.info
             return UidRequest(self.uid, f"{info.kind}:{info.target}", nameless=False)
         spec = self.definition
-        ref = function_ref(spec.functions[0]) if spec.functions else None
-        label = spec.describe() if ref is None else ref.name
-        default = f"{spec.kind}:{label}" if label else spec.kind
-        return UidRequest(self.uid, default, ref is not None and ref.is_lambda)
+        default = f"{spec.kind}:{spec.label}" if spec.label else spec.kind
+        nameless = bool(spec.functions) and function_ref(spec.functions[0]).is_lambda
+        return UidRequest(self.uid, default, nameless)
 
     def finish(self, node: int, uid: Uid) -> StreamNode:
         spec = self.definition if isinstance(self.definition, OperatorSpec) else None

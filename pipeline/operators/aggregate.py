@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Final
 
+from pipeline.core.functions import function_ref
 from pipeline.core.policy import ErrorPolicy
 from pipeline.operators.base import Function, OperatorFactory
 from pipeline.operators.failure import DROPPED, Failures, Survivors
@@ -41,11 +42,12 @@ class Aggregate(OperatorFactory):
         return (self.aggregate.add,)
 
     @property
+    def label(self) -> str:
+        return function_ref(type(self.aggregate)).name
+
+    @property
     def keeps_state(self) -> bool:
         return True
-
-    def describe(self) -> str:
-        return "" if self.on_error == ErrorPolicy() else f"on error: {self.on_error.describe()}"
 
     def create_operator(self) -> AggregateOperator:
         return AggregateOperator(self)
@@ -75,7 +77,7 @@ class AggregateOperator(KeyedFold):
         survivors: Survivors,
     ) -> None:
         add, create = self._aggregate.add, self._aggregate.create_accumulator
-        get_result, append = self._aggregate.get_result, results.append
+        get_result = self._aggregate.get_result
         for key, value in zip(keys, values, strict=True):
             known = state.get(key, _ABSENT)
             try:
@@ -87,12 +89,12 @@ class AggregateOperator(KeyedFold):
                     continue
             state[key] = accumulator
             try:
-                append(get_result(accumulator))
+                results.append(get_result(accumulator))
             except Exception as error:  # noqa: BLE001 - whatever the user's function raises
                 again = partial(get_result, accumulator)
                 result = survivors.recover(self._concluding, error, again, results)
                 if result is not DROPPED:
-                    append(result)
+                    results.append(result)
 
     def _add(self, value: Any, known: Any) -> Any:
         accumulator = self._aggregate.create_accumulator() if known is _ABSENT else known

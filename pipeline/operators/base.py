@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from pipeline.core.functions import function_ref
 from pipeline.core.policy import ErrorPolicy
 from pipeline.spi.operator import StreamOperator
 
@@ -36,7 +37,12 @@ class OperatorSpec(ABC):
     @property
     @abstractmethod
     def functions(self) -> Sequence[Function]:
-        """The user's functions, the one that names the operator first."""
+        """The user's functions, the one that errors and `explain` name first."""
+
+    @property
+    def label(self) -> str:
+        """What its default uid says beside the kind; empty for nothing."""
+        return function_ref(self.functions[0]).name if self.functions else self.describe()
 
     @property
     def keeps_state(self) -> bool:
@@ -63,9 +69,6 @@ class Step(OperatorSpec):
     @property
     def functions(self) -> Sequence[Function]:
         return (self.function,)
-
-    def describe(self) -> str:
-        return "" if self.on_error == ErrorPolicy() else f"on error: {self.on_error.describe()}"
 
 
 class OperatorFactory(OperatorSpec):

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from pipeline.core.errors import StateError
+from pipeline.core.functions import function_ref
 from pipeline.core.policy import ErrorPolicy
 from pipeline.core.records import Batch
 from pipeline.operators.base import Function
@@ -40,7 +41,7 @@ class KeyedFold(StreamOperator[Any, Any]):
         batch, keys = self._select(batch)
         survivors = Survivors(batch)
         results: list[Any] = []
-        state = self._table.batch(keys)
+        state = self._state_of(keys)
         try:
             self._fold(state, keys, batch.values, results, survivors)
         except StateError as error:  # a result that cannot be stored
@@ -60,16 +61,22 @@ class KeyedFold(StreamOperator[Any, Any]):
     ) -> None:
         """Take each value into the state of its key and append the result so far to `results`."""
 
+    def _state_of(self, keys: Sequence[Any]) -> MutableMapping[Any, Any]:
+        try:
+            return self._table.batch(keys)
+        except StateError as error:  # what the selector returned cannot be a key
+            error.located(operator=self._uid, function=str(function_ref(self._selector)))
+            raise
+
     def _select(self, batch: Batch[Any]) -> tuple[Batch[Any], list[Any]]:
         """Return the keys, and the records for which there is one."""
         selector, survivors = self._selector, Survivors(batch)
         keys: list[Any] = []
-        append = keys.append
         for value in batch.values:
             try:
-                append(selector(value))
+                keys.append(selector(value))  # Python has an instruction for this form
             except Exception as error:  # noqa: BLE001 - whatever the user's function raises
                 key = survivors.recover(self._selecting, error, partial(selector, value), keys)
                 if key is not DROPPED:
-                    append(key)
+                    keys.append(key)
         return survivors.records(), keys

@@ -43,9 +43,6 @@ class Reduce(OperatorFactory):
     def keeps_state(self) -> bool:
         return True
 
-    def describe(self) -> str:
-        return "" if self.on_error == ErrorPolicy() else f"on error: {self.on_error.describe()}"
-
     def create_operator(self) -> ReduceOperator:
         return ReduceOperator(self)
 
@@ -70,7 +67,7 @@ class ReduceOperator(KeyedFold):
         results: list[Any],
         survivors: Survivors,
     ) -> None:
-        reduce, append = self._function, results.append
+        reduce = self._function
         for key, value in zip(keys, values, strict=True):
             if key in state:
                 known = state[key]
@@ -84,4 +81,4 @@ class ReduceOperator(KeyedFold):
             else:
                 result = value
             state[key] = result
-            append(result)
+            results.append(result)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from pipeline.core.functions import function_ref
 from pipeline.core.policy import ErrorPolicy
 from pipeline.operators.base import Function, OperatorSpec
 from pipeline.windows.assigners import WindowAssigner
@@ -64,6 +65,10 @@ class WindowAggregate(OperatorSpec):
     @property
     def functions(self) -> Sequence[Function]:
         return (self.aggregate.add,)
+
+    @property
+    def label(self) -> str:
+        return function_ref(type(self.aggregate)).name
 
     @property
     def keeps_state(self) -> bool:

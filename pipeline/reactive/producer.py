@@ -45,7 +45,9 @@ class ThreadProducer(Generic[T]):
 
     def __init__(self, run: Callable[[ThreadProducer[T]], None], thread_name: str) -> None:
         self._run = run
-        self.condition = threading.Condition()
+        self._lock = threading.RLock()
+        self.condition = threading.Condition(self._lock)
+        self._waits = False
         self._subscriber: Subscriber[T] | None = None
         self._has_had_subscriber = False
         self._requested = 0
@@ -75,14 +77,15 @@ class ThreadProducer(Generic[T]):
 
     def request(self, n: int) -> None:
         """Add demand; rule 3.9's violation ends the stream with an error."""
-        with self.condition:
+        with self._lock:
             if self._cancelled:
                 return
             try:
                 self._requested = add_cap(self._requested, validate_request(n))
             except ValueError as error:
                 self._violation = error
-            self.condition.notify_all()
+            if self._waits:  # mostly it is this very thread that asks, in the midst of an emission
+                self.condition.notify_all()
 
     def cancel(self) -> None:
         """Ask the function to return; whatever it waits for here ends now."""
@@ -144,7 +147,7 @@ class ThreadProducer(Generic[T]):
         """
         with self.condition:
             while not (ready() or self._cancelled or self._violation is not None):
-                self.condition.wait()
+                self._wait()
         if self._cancelled:
             return False
         if self._violation is not None:
@@ -160,7 +163,7 @@ class ThreadProducer(Generic[T]):
         until = time.monotonic() + delay.total_seconds()
         with self.condition:
             while not self._cancelled and (left := until - time.monotonic()) > 0:
-                self.condition.wait(left)
+                self._wait(left)
         if self._cancelled:
             raise Interrupted
 
@@ -172,7 +175,7 @@ class ThreadProducer(Generic[T]):
             Interrupted: the stream was cancelled.
         """
         count = len(values)
-        with self.condition:
+        with self._lock:
             downstream = self._downstream
             if count > self._requested:
                 raise InternalError(f"rule 1.1: {count} records emitted, {self._requested} requested")
@@ -186,6 +189,13 @@ class ThreadProducer(Generic[T]):
             Interrupted: the stream was cancelled.
         """
         self._downstream.on_control(element)
+
+    def _wait(self, seconds: float | None = None) -> None:
+        self._waits = True
+        try:
+            self.condition.wait(seconds)
+        finally:
+            self._waits = False
 
     @property
     def _downstream(self) -> Subscriber[T]:

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from types import TracebackType
 from typing import Protocol
 
 from checkpoint.barrier import Barrier
 from pipeline.reactive.producer import Interrupted
-
-
-class LockOwner(Protocol):
-    """Whose lock it is: a source's subtask."""
-
-    def acquire(self) -> None: ...
-    def release(self) -> None: ...
-    def leave(self) -> None: ...
 
 
 class BarrierHost(Protocol):
@@ -27,13 +20,19 @@ class BarrierHost(Protocol):
 
 
 class LockScope:
-    """`with ctx.checkpoint_lock:`; leaving it is where barriers pass."""
+    """`with ctx.checkpoint_lock:`; leaving it is where barriers pass.
 
-    def __init__(self, owner: LockOwner) -> None:
-        self._owner = owner
+    Args:
+        lock: what is held inside.
+        settle: called at the end, still holding it, unless what was done inside has failed.
+    """
+
+    def __init__(self, lock: threading.Lock, settle: Callable[[], None]) -> None:
+        self._lock = lock
+        self._settle = settle
 
     def __enter__(self) -> None:
-        self._owner.acquire()
+        self._lock.acquire()
 
     def __exit__(
         self,
@@ -41,10 +40,11 @@ class LockScope:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if error is None:
-            self._owner.leave()
-        else:
-            self._owner.release()
+        try:
+            if error is None:
+                self._settle()
+        finally:
+            self._lock.release()
 
 
 class BarrierThread:
@@ -69,7 +69,7 @@ class BarrierThread:
 
     def take(self) -> Barrier | None:
         """Take the due barrier, if there is one; the caller holds the checkpoint lock."""
-        if self._pending is None:
+        if self._pending is None:  # as nearly always: it is looked at after each batch
             return None
         with self._condition:
             barrier, self._pending = self._pending, None

@@ -44,12 +44,11 @@ class SinkCommits:
             raise first_error
 
     def _commit_one(self, sink: SinkTail, checkpoint_id: int) -> None:
-        pause = COMMIT_PAUSE_MS
-        for _ in range(COMMIT_TRIES):
+        for tried in range(COMMIT_TRIES):
+            if tried:
+                self._pause(COMMIT_PAUSE_MS * 2 ** (tried - 1))
             if sink.commit(checkpoint_id):
                 return
-            self._pause(pause)
-            pause *= 2
         raise SinkError(
             f"checkpoint {checkpoint_id} is complete but could not be committed in {COMMIT_TRIES} tries",
             hint="it is committed when the job starts again",

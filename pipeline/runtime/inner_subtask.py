@@ -43,6 +43,8 @@ class InnerSubtask(Subtask):
         self._aligner = Aligner(channels)
         self._inputs_ended: set[int] = set()
         self._next = 0
+        self._ready: int | None = None
+        self._resuming = False
 
     def abandon(self, checkpoint_id: int) -> None:
         with self.producer.condition:
@@ -51,22 +53,22 @@ class InnerSubtask(Subtask):
 
     def run(self) -> None:
         while self.producer.wait_until(self._something_to_do):
-            if self.fused.suspended:
+            index = self._ready
+            if self._resuming:
                 self.fused.resume()
-                continue
-            index = self._ready_channel()
-            if index is None:
+            elif index is None:
                 return  # every channel has ended
-            channel = self.channels[index]
-            if channel.has_records:
-                self._pass_records(channel)
+            elif self.channels[index].has_records:
+                self._pass_records(self.channels[index])
             else:
-                self._handle(index, self._take_control(channel))
+                self._handle(index, self._take_control(self.channels[index]))
 
     def _something_to_do(self) -> bool:
-        if self.fused.suspended:
+        self._resuming = self.fused.suspended
+        if self._resuming:
             return self.fused.resumable
-        return self._ready_channel() is not None or all(channel.ended for channel in self.channels)
+        self._ready = self._ready_channel()
+        return self._ready is not None or all(channel.ended for channel in self.channels)
 
     def _ready_channel(self) -> int | None:
         """Find the next channel, in turn, that may be read now."""

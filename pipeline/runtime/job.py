@@ -17,7 +17,7 @@ from checkpoint.manifest import Manifest
 from checkpoint.storage.base import StorageAttempt
 from checkpoint.storage.local import LocalCheckpointStorage
 from pipeline.core.clock import Clock, SystemClock
-from pipeline.core.config import JobConfig, ResolvedConfig
+from pipeline.core.config import BackpressureStrategy, JobConfig, ResolvedConfig
 from pipeline.core.errors import CheckpointError, ConfigError, PipelineError
 from pipeline.core.job import JobStatus
 from pipeline.core.restart import RestartDecider, RestartStrategy
@@ -87,10 +87,19 @@ def run_job(
         PipelineError: the job failed and no restart was left; `error.result` is the `JobResult`.
     """
     resolved = job.resolve(command_line)
+    _can_run(resolved.values)
     plan = physical(job.job_graph(command_line))
     start = Start(fresh, take_over, restore_from, accept_duplicates, allow_unmatched)
     run = _Run(plan, resolved, start, listener or _ignore, control or JobControl(), clock or SystemClock())
     return run.run()
+
+
+def _can_run(config: JobConfig) -> None:
+    if config.backpressure is not BackpressureStrategy.BUFFER:
+        raise ConfigError(
+            f"backpressure {config.backpressure} can be planned, but this version does not run it",
+            hint="use BUFFER, the default: a slow sink holds the source back and nothing is lost",
+        )
 
 
 def _ignore(event: JobEvent) -> None:
@@ -177,21 +186,39 @@ class _Run:
         storage = None if self._storage is None else self._storage.claim()
         manifest = None if storage is None else self._choose(storage)
         execution = self._execution(storage, manifest)
-        final = manifest is not None and manifest.kind is CheckpointKind.FINAL
-        if manifest is not None and storage is not None:
+        if storage is not None:
+            self._begin(storage, execution, manifest)
+        attempt = self._attempt = self._build(execution, storage, manifest)
+        self._announce(execution, storage, manifest)
+        outcome = self._carry_out(attempt, storage, manifest)
+        if outcome.status is JobStatus.CANCELLED:
+            self._tracker.cancel()
+        else:
+            self._tracker.change(outcome.status)
+        return outcome
+
+    def _begin(self, storage: StorageAttempt, execution: Execution, manifest: Manifest | None) -> None:
+        """Make sure that the job can go on from the manifest, and note what this attempt works on."""
+        if manifest is not None:
             check_matches(
                 manifest,
                 execution,
                 noted=storage.history.is_noted(manifest.checkpoint_id),
                 allow_unmatched=self._start.allow_unmatched,
             )
+        storage.begin(
+            execution_id=execution.execution_id,
+            lineage=execution.lineage,
+            restored=None if manifest is None else manifest.checkpoint_id,
+        )
+        self._begun = True
+
+    def _announce(
+        self, execution: Execution, storage: StorageAttempt | None, manifest: Manifest | None
+    ) -> None:
         restored = None if manifest is None else manifest.checkpoint_id
-        if storage is not None:
-            storage.begin(execution_id=execution.execution_id, lineage=execution.lineage, restored=restored)
-            self._begun = True
         if self._restarts == 0:
             self._first_restored = restored
-        attempt = self._attempt = self._build(execution, storage, manifest)
         self._listener(
             JobStarted(
                 self._plan.stream.job,
@@ -202,9 +229,14 @@ class _Run:
                 self._restarts,
             )
         )
+
+    def _carry_out(
+        self, attempt: Attempt, storage: StorageAttempt | None, manifest: Manifest | None
+    ) -> Outcome:
+        """Run what has been built, and note how it ended."""
         status = JobStatus.FAILED
         try:
-            if final:
+            if manifest is not None and manifest.kind is CheckpointKind.FINAL:
                 attempt.recover_final()
                 outcome = Outcome(JobStatus.COMPLETED, {})
             else:
@@ -217,10 +249,6 @@ class _Run:
             self._checkpoints += attempt.checkpoints
             if storage is not None:
                 self._leave_word(storage, status)
-        if outcome.status is JobStatus.CANCELLED:
-            self._tracker.cancel()
-        else:
-            self._tracker.change(outcome.status)
         return outcome
 
     def _leave_word(self, storage: StorageAttempt, status: JobStatus) -> None:

@@ -164,6 +164,7 @@ def check_matches(manifest: Manifest, execution: Execution, *, noted: bool, allo
         CheckpointError: a uid is gone, is of another kind, or its key groups cannot be mapped.
     """
     present = execution.describe_graph()
+    keyed = {part.uid for part in manifest.parts}
     for uid, stored in manifest.graph.items():
         here = present.get(uid)
         undecided = not noted and any(manifest.committables.get(uid, ()))
@@ -185,7 +186,7 @@ def check_matches(manifest: Manifest, execution: Execution, *, noted: bool, allo
                 retryable=False,
                 hint="give the new operator a uid of its own",
             )
-        if here is not None and here["max_parallelism"] != stored["max_parallelism"]:
+        if here is not None and uid in keyed and here["max_parallelism"] != stored["max_parallelism"]:
             raise CheckpointError(
                 f"the state of {uid!r} is kept in {stored['max_parallelism']} key groups, "
                 f"max_parallelism is {here['max_parallelism']}",

@@ -38,12 +38,6 @@ class JobResult:
     restored_from: int | None = None
     checkpoint_path: str | None = None
 
-    @property
-    def throughput(self) -> float:
-        """Records a second of this run's time."""
-        seconds = self.duration.total_seconds()
-        return self.processed_records / seconds if seconds > 0 else 0.0
-
 
 @dataclass(frozen=True, slots=True)
 class EdgeProgress:

@@ -55,7 +55,7 @@ class SourceSubtask(Subtask):
         self._rows = rows
         self._batch_limit = batch_limit or MAX_BATCH
         self._lock = threading.Lock()
-        self._scope = LockScope(self)
+        self._scope = LockScope(self._lock, self._settle)
         self.estimate: int | None = None
         self._emitted = 0
         self._emitted_at_barrier = 0
@@ -143,10 +143,10 @@ class SourceSubtask(Subtask):
         return self.producer.cancelled or self._stopping
 
     def wait_demand(self) -> int:
-        if self._stopping:
-            return 0
-        self.producer.wait_until(lambda: self.producer.requested > 0 or self._stopping)
-        return 0 if self.cancelled else self.producer.requested
+        producer = self.producer
+        if not (producer.requested > 0 or self._stopping):
+            producer.wait_until(lambda: producer.requested > 0 or self._stopping)
+        return 0 if self.cancelled else producer.requested
 
     def emit(
         self,
@@ -213,37 +213,25 @@ class SourceSubtask(Subtask):
 
     # --- barriers -------------------------------------------------------------------------------------
 
-    def acquire(self) -> None:
-        """Enter the checkpoint lock."""
-        self._lock.acquire()
-
-    def release(self) -> None:
-        """Leave the checkpoint lock after an error, with nothing settled."""
-        self._lock.release()
-
-    def leave(self) -> None:
-        """Settle what was emitted, perform a barrier that is due, leave the checkpoint lock.
+    def _settle(self) -> None:
+        """See to it that all that was emitted is out, then let a barrier pass; holds the checkpoint lock.
 
         Held records are waited for without the lock: the position is behind them already, so no
         barrier may pass before they are out.
         """
-        try:
-            while True:
-                if self.fused.suspended:
-                    self._lock.release()
-                    try:
-                        alive = self.producer.wait_until(lambda: self.fused.resumable)
-                    finally:
-                        self._lock.acquire()
-                    if not alive:
-                        raise Interrupted
-                    self.fused.resume()
-                elif (barrier := self._barriers.take()) is not None:
-                    self._perform(barrier)
-                else:
-                    return
-        finally:
+        fused = self.fused
+        while fused.suspended:
             self._lock.release()
+            try:
+                alive = self.producer.wait_until(lambda: fused.resumable)
+            finally:
+                self._lock.acquire()
+            if not alive:
+                raise Interrupted
+            fused.resume()
+        barrier = self._barriers.take()
+        if barrier is not None:
+            self._perform(barrier)
 
     def perform_if_settled(self) -> None:
         """Perform a due barrier from the barrier thread, unless the source's own thread must."""

@@ -18,7 +18,7 @@ class StatusTracker:
 
     def change(self, status: JobStatus, phase: str | None = None) -> None:
         """Go to `status`; `phase` names the part of INITIALIZING."""
-        if status is not self.status and status not in TRANSITIONS[self.status]:
+        if status not in TRANSITIONS[self.status]:
             raise InternalError(f"a job cannot go from {self.status} to {status}")
         self.status = status
         self._listener(StatusChanged(status, phase))

@@ -23,7 +23,7 @@ class ManualClock:
         self._start_ms = start_ms
         self._elapsed_us = 0
         self._changed = threading.Condition()
-        self._timed: list[threading.Condition] = []
+        self._timed: dict[object, threading.Condition] = {}
 
     def now_ms(self) -> int:
         return self._start_ms + self.monotonic_ms()
@@ -36,14 +36,17 @@ class ManualClock:
         if timeout_ms is None:
             condition.wait()
             return
+        if timeout_ms <= 0:
+            return
+        waiter = object()
         with self._changed:
-            self._timed.append(condition)
+            self._timed[waiter] = condition
             self._changed.notify_all()
         try:
             condition.wait()
         finally:
             with self._changed:
-                self._timed.remove(condition)
+                self._timed.pop(waiter, None)
 
     def advance(self, by: timedelta) -> None:
         """Move both clocks and wake whoever waits with a limit, to look whether it has passed.
@@ -52,8 +55,8 @@ class ManualClock:
         """
         with self._changed:
             self._elapsed_us += by // timedelta(microseconds=1)
-            timed = list(self._timed)
-        for condition in timed:
+            timed, self._timed = self._timed, {}  # who is woken waits no longer until it waits again
+        for condition in timed.values():
             with condition:
                 condition.notify_all()
 

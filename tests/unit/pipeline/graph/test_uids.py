@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.graph.uids import Uid, UidRequest, assign_uids
+from pipeline.operators.aggregate import Aggregate
 from pipeline.operators.filter import Filter
 from pipeline.operators.key_by import KeyBy
 from pipeline.operators.map import Map
@@ -35,6 +36,29 @@ def test_the_default_is_the_kind_and_the_name_of_function_or_target() -> None:
         "union",
         "kafka:alerts",
     ]
+
+
+class Count:
+    def create_accumulator(self) -> int:
+        return 0
+
+    def add(self, value: object, accumulator: int) -> int:
+        return accumulator + 1
+
+    def get_result(self, accumulator: int) -> int:
+        return accumulator
+
+    def merge(self, first: int, second: int) -> int:
+        return first + second
+
+
+def test_an_aggregate_goes_by_its_class() -> None:
+    """Not by one of its methods; errors and `explain` name that, with file and line."""
+    graph = Graph()
+    graph.line(FakeSource(), KeyBy(str), Aggregate(Count(), str), FakeSink())
+    node = graph.stream().nodes[2]
+    assert (node.uid, node.stable) == ("aggregate:Count", True)
+    assert node.functions[0].name == "Count.add"
 
 
 def test_inserting_an_operator_changes_no_other_uid() -> None:

@@ -1,0 +1,233 @@
+"""ProgressReport: the lines people read while a job runs, and the numbers in them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pipeline.cli import progress as module
+from pipeline.cli.progress import ProgressReport
+from pipeline.core.errors import SourceError
+from pipeline.core.job import JobStatus
+from pipeline.runtime.control import JobControl
+from pipeline.runtime.events import (
+    CheckpointCompleted,
+    CheckpointFailed,
+    CleanUpFailed,
+    JobEvent,
+    JobStarted,
+    Restarting,
+    StatusChanged,
+    ThreadAbandoned,
+)
+from pipeline.runtime.result import EdgeProgress, JobResult, Progress
+
+
+class Reported:
+    """A report to a narrow log, on a clock moved by hand; its thread's waits take no time."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, quiet: bool = False) -> None:
+        self.now = 100.0
+        self.pauses: list[float] = []
+        self.looks: list[Progress] = []
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.now))
+        monkeypatch.setenv("COLUMNS", "30")
+        for forcing in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+            monkeypatch.delenv(forcing, raising=False)
+        control = JobControl()
+        control.watch(lambda: self.looks.pop(0))
+        self.report = ProgressReport("totals", control, quiet=quiet)
+        monkeypatch.setattr(self.report, "_done", SimpleNamespace(wait=self._wait, set=lambda: None))
+
+    def _wait(self, seconds: float) -> bool:
+        self.pauses.append(seconds)
+        self.now += seconds
+        return not self.looks
+
+    def draw(self, *looks: Progress) -> None:
+        """Let the report look at the job as often as there are pictures."""
+        self.looks = list(looks)
+        with self.report:
+            pass
+
+
+@pytest.fixture
+def reported(monkeypatch: pytest.MonkeyPatch) -> Reported:
+    return Reported(monkeypatch)
+
+
+def running(**numbers: Any) -> Progress:
+    return Progress(JobStatus.RUNNING, **numbers)
+
+
+def started(processed: int = 0, restored_from: int | None = None, restart: int = 0) -> JobStarted:
+    return JobStarted("totals", "e1", 1 + restart, restored_from, processed, restart)
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What was printed, all of it on stderr."""
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    return printed.err.splitlines()
+
+
+class TestPlainLines:
+    def test_they_come_ever_more_seldom(self, reported: Reported, capsys: pytest.CaptureFixture[str]) -> None:
+        """After one second, then each pause twice as long, up to ten seconds: a log does not fill up."""
+        reported.draw(*[running()] * 6)
+        assert reported.pauses == [1, 2, 4, 8, 10, 10, 10]
+        assert len(lines(capsys)) == 6
+
+    def test_records_rate_and_checkpoints(
+        self, reported: Reported, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        reported.report.listen(StatusChanged(JobStatus.RUNNING))
+        reported.draw(running(processed=1_500, checkpoints=2), running(processed=9_000, checkpoints=4))
+        assert lines(capsys) == [
+            "totals: running · 1,500 records · 1,500/s · 2 checkpoints",
+            "totals: running · 9,000 records · 3,000/s · 4 checkpoints",
+        ]
+
+    def test_a_phase_is_named(self, reported: Reported, capsys: pytest.CaptureFixture[str]) -> None:
+        reported.report.listen(StatusChanged(JobStatus.INITIALIZING, "RESTORE"))
+        reported.draw(running())
+        assert lines(capsys)[0].startswith("totals: initializing (RESTORE) · 0 records · 0/s")
+
+    def test_what_is_left_where_the_size_is_known(
+        self, reported: Reported, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Share and time left go by the rate of this run; an estimate that was too low is not denied."""
+        reported.draw(
+            running(processed=1_000, estimated=5_000),
+            running(processed=0, estimated=5_000),
+            running(processed=6_000, estimated=5_000),
+            running(processed=3, estimated=0),
+        )
+        assert [line.split(" · ")[3] for line in lines(capsys)] == [
+            "20% of about 5,000, about 4 s left",
+            "0% of about 5,000",
+            "nearly done",
+            "0 checkpoints",
+        ]
+
+    def test_failed_records_and_buffers_where_there_are_any(
+        self, reported: Reported, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        edges = (EdgeProgress("→Reduce", 12, 256), EdgeProgress("→Sink", 0, 8_192))
+        reported.draw(running(processed=10, failed=1_234, edges=edges))
+        assert lines(capsys)[0].endswith("1,234 failed · 0 checkpoints · →Reduce 12/256 · →Sink 0/8192")
+
+
+class TestContinuing:
+    def test_only_this_runs_records_make_its_rate(
+        self, reported: Reported, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """300,000 records of an earlier run were not read in this second."""
+        reported.report.listen(started(processed=300_000, restored_from=12))
+        reported.draw(running(processed=301_000, estimated=304_000))
+        left = "99% of about 304,000, about 3 s left"
+        assert lines(capsys) == [
+            "totals continues from checkpoint 12 (300,000 records before it), execution e1, attempt 1",
+            f"totals: starting · 301,000 records · 1,000/s · {left} · 0 checkpoints",
+        ]
+
+    def test_a_restart_within_the_run_takes_nothing_off(
+        self, reported: Reported, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """What the run had read before its restart was read in this run."""
+        reported.report.listen(started())
+        reported.report.listen(started(processed=900, restored_from=3, restart=1))
+        reported.draw(running(processed=1_000))
+        reported.report.summarise(result(processed_records=1_000, restarts=1))
+        said = lines(capsys)
+        assert "attempt 2" in said[1]
+        assert "(900 records before it)" in said[1]
+        assert "1,000/s" in said[2]
+        assert "  records      1,000, 500/s" in said
+
+
+def result(status: JobStatus = JobStatus.COMPLETED, **numbers: Any) -> JobResult:
+    settings: dict[str, Any] = {"processed_records": 10_000, "failed_records": 0, **numbers}
+    return JobResult(status, duration=timedelta(seconds=2), state={}, execution_id="e1", **settings)
+
+
+class TestSummary:
+    def test_of_a_fresh_run(self, reported: Reported, capsys: pytest.CaptureFixture[str]) -> None:
+        reported.report.listen(started())
+        reported.report.summarise(result(failed_records=1_200))
+        assert lines(capsys) == [
+            "totals starts afresh, execution e1, attempt 1",
+            "totals: COMPLETED in 2.0 s",
+            "  records      10,000, 5,000/s",
+            "  failed       1,200",
+            "  checkpoints  0",
+        ]
+
+    def test_of_one_that_continued(self, reported: Reported, capsys: pytest.CaptureFixture[str]) -> None:
+        """The whole and its own part of it; where the checkpoints are; how to go on."""
+        reported.report.listen(started(processed=4_000, restored_from=2))
+        stopped = result(JobStatus.CANCELLED, checkpoints=5, checkpoint_path="/data/totals", restarts=1)
+        reported.report.summarise(stopped)
+        assert lines(capsys)[1:] == [
+            "totals: CANCELLED in 2.0 s",
+            "  records      10,000 (6,000 in this run), 3,000/s",
+            "  failed       0",
+            "  checkpoints  5 in /data/totals",
+            "  restarts     1",
+            "  run it again to continue from its last checkpoint",
+        ]
+
+    def test_of_one_that_took_no_time(self, reported: Reported, capsys: pytest.CaptureFixture[str]) -> None:
+        reported.report.summarise(JobResult(JobStatus.COMPLETED, 0, 0, timedelta(), {}, "e1"))
+        assert lines(capsys)[1] == "  records      0, 0/s"
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        (CheckpointFailed(7, "timed out"), ["checkpoint 7 failed: timed out"]),
+        (CleanUpFailed(OSError("disk full")), ["old checkpoints could not be deleted: disk full"]),
+        (Restarting(SourceError("cut off"), 1_500), ["failed: cut off; restarting in 1.5 s"]),
+        (
+            ThreadAbandoned("totals/in"),
+            ["thread totals/in did not stop in time and was left behind"],
+        ),
+        (CheckpointCompleted(7, "PERIODIC", 12, 100), []),
+        (StatusChanged(JobStatus.RUNNING), []),
+    ],
+)
+def test_what_people_want_to_know_is_told_at_once(
+    reported: Reported, capsys: pytest.CaptureFixture[str], event: JobEvent, said: list[str]
+) -> None:
+    reported.report.listen(event)
+    assert lines(capsys) == said
+
+
+def test_what_stands_in_a_message_is_not_read_as_markup(
+    reported: Reported, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`[job totals]` in an error is text, also in brackets."""
+    reported.report.listen(CheckpointFailed(7, "[red] [job totals] :boom:"))
+    assert lines(capsys) == ["checkpoint 7 failed: [red] [job totals] :boom:"]
+
+
+def test_quiet_says_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    reported = Reported(monkeypatch, quiet=True)
+    reported.draw(running(processed=5))
+    reported.report.listen(started())
+    reported.report.note_signal("SIGINT", 1)
+    reported.report.summarise(result())
+    assert lines(capsys) == []
+    assert reported.pauses == []
+
+
+def test_a_signal_is_answered(reported: Reported, capfd: pytest.CaptureFixture[str]) -> None:
+    """The first with what it does and what a second would do."""
+    reported.report.note_signal("SIGTERM", 1)
+    reported.report.note_signal("SIGINT", 2)
+    assert capfd.readouterr().err == (
+        "\nSIGTERM: taking a last checkpoint; again to leave at once\n\nSIGINT: leaving at once\n"
+    )

@@ -1,0 +1,299 @@
+"""Manifests: what the subtasks said at a barrier, written so that all of it can be put back."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from checkpoint.barrier import CheckpointKind
+from checkpoint.manifest import Manifest, Part
+from checkpoint.storage.base import StorageAttempt
+from connectors import CollectionSource, CollectSink
+from pipeline.api.job import StreamJob
+from pipeline.core.errors import CheckpointError
+from pipeline.core.job import JobMode
+from pipeline.graph.stream_graph import StreamGraph
+from pipeline.runtime.manifests import Execution, ManifestWriter, Restorer, check_matches, handles_of
+from pipeline.runtime.snapshot import OperatorSnapshot, Participant, SinkSnapshot, SubtaskSnapshot
+from pipeline.runtime.wiring import Wired
+from pipeline.testing.clock import ManualClock
+
+POSITION = ("orders.csv", timedelta(seconds=3))
+"""A position that JSON alone would not give back: a tuple, a duration."""
+
+
+@dataclass
+class FakeStorage:
+    """Keeps what is written, and in which order."""
+
+    number: int = 4
+    parts: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    written: list[str] = field(default_factory=list[str])
+
+    def write_part(self, checkpoint_id: int, uid: str, subtask: int, data: bytes) -> Part:
+        name = f"{checkpoint_id:012}-{uid}-{subtask}"
+        self.parts[name] = data
+        self.written.append(name)
+        return Part(name, uid, subtask, hashlib.sha256(data).hexdigest(), len(data))
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        self.written.append(f"manifest {manifest.checkpoint_id}")
+
+    def read_part(self, part: Part) -> bytes:
+        return self.parts[part.name]
+
+
+def graph() -> StreamGraph:
+    job = StreamJob("totals", mode=JobMode.SQL_TASK)
+    stream = (
+        job.source(CollectionSource([1]), uid="in").key_by(str).reduce(max, uid="sum").map(str, uid="text")
+    )
+    stream.sink(CollectSink(), uid="out")
+    return job.stream_graph()
+
+
+def execution(parallelism: int = 2) -> Execution:
+    return Execution(graph(), "e1", "l1", 128, {"in": 1, "sum": parallelism, "out": parallelism})
+
+
+SOURCE = SubtaskSnapshot(Participant("Source", 0), sources={"in": POSITION}, processed=100)
+
+
+def inner(subtask: int) -> SubtaskSnapshot:
+    return SubtaskSnapshot(
+        Participant("Reduce+Sink", subtask),
+        operators=[OperatorSnapshot("sum", subtask, b"keyed %d" % subtask, {subtask})],
+        sinks=[SinkSnapshot("out", subtask, (subtask,), [("txn", subtask), ("txn", subtask, "new")])],
+        failed=subtask + 1,
+    )
+
+
+def write(
+    storage: FakeStorage,
+    *checkpoint_ids: int,
+    snapshots: Sequence[SubtaskSnapshot] = (inner(1), SOURCE, inner(0)),
+    restored: Manifest | None = None,
+) -> list[Manifest]:
+    """Write manifests and give them back as a later process reads them."""
+    clock = ManualClock(start_ms=1_000)
+    writer = ManifestWriter(cast("StorageAttempt", storage), execution(), restored, clock)
+    manifests: list[Manifest] = []
+    for checkpoint_id in checkpoint_ids:
+        written = writer.write(checkpoint_id, CheckpointKind.PERIODIC, snapshots)
+        manifests.append(Manifest.from_bytes(written.to_bytes(), "path"))
+        clock.advance(timedelta(seconds=1))
+    return manifests
+
+
+class TestWriting:
+    def test_the_manifest_comes_last(self) -> None:
+        """It decides the epoch, so all it names must be there."""
+        storage = FakeStorage()
+        (manifest,) = write(storage, 7)
+        assert storage.written == ["000000000007-sum-0", "000000000007-sum-1", "manifest 7"]
+        assert [part.name for part in manifest.parts] == storage.written[:2]
+
+    def test_it_says_what_and_who(self) -> None:
+        (manifest,) = write(FakeStorage(), 7)
+        assert (manifest.job, manifest.mode, manifest.kind) == ("totals", "SQL_TASK", CheckpointKind.PERIODIC)
+        assert (manifest.execution_id, manifest.lineage, manifest.attempt) == ("e1", "l1", 4)
+        assert manifest.created_ms == 1_000
+
+    def test_stateful_operators_are_listed_with_kind_and_parallelism(self) -> None:
+        """Steps keep nothing and are free to come and go."""
+        (manifest,) = write(FakeStorage(), 7)
+        assert manifest.graph == {
+            "in": {"kind": "collection", "parallelism": 1, "max_parallelism": 128},
+            "sum": {"kind": "reduce", "parallelism": 2, "max_parallelism": 128},
+            "out": {"kind": "collect", "parallelism": 2, "max_parallelism": 128},
+        }
+
+    def test_subtasks_stand_in_their_order_whoever_answered_first(self) -> None:
+        """The place in the list is the subtask; eleven of them, since text would sort 10 before 2."""
+        snapshots = [inner(subtask) for subtask in (10, 0, 9, 2, 1, 3, 8, 4, 7, 5, 6)]
+        (manifest,) = write(FakeStorage(), 7, snapshots=snapshots)
+        assert [handles_of(manifest, "out", subtask)[0] for subtask in range(11)] == [
+            ("txn", subtask) for subtask in range(11)
+        ]
+        assert [part.subtask for part in manifest.parts] == list(range(11))
+
+    def test_each_names_the_one_before_it(self) -> None:
+        """The one restored from, at first."""
+        first, second = write(FakeStorage(), 7, 9)
+        assert (first.parent, second.parent) == (None, 7)
+        (third,) = write(FakeStorage(), 12, restored=second)
+        assert third.parent == 9
+
+    def test_records_are_counted_on_from_what_was_restored(self) -> None:
+        """Subtasks count what they did in this attempt; a later checkpoint of it does not count twice."""
+        first, second = write(FakeStorage(), 7, 9)
+        assert (first.processed, first.failed) == (second.processed, second.failed) == (100, 3)
+        (third,) = write(FakeStorage(), 12, restored=second)
+        assert (third.processed, third.failed) == (200, 6)
+
+    def test_an_operator_without_keyed_state_has_no_part(self) -> None:
+        snapshot = SubtaskSnapshot(Participant("Process", 0), operators=[OperatorSnapshot("p", 0, None, [1])])
+        (manifest,) = write(FakeStorage(), 7, snapshots=[snapshot])
+        assert (manifest.parts, manifest.operator_state["p"]) == ((), [[1]])
+
+
+class Restored(SimpleNamespace):
+    """A source, operator or sink that notes what it is given."""
+
+    calls: list[Any]
+
+    def restore(self, *state: Any) -> None:
+        self.calls.append((self.uid, self.subtask, *state))
+
+
+def wired(calls: list[Any], subtasks: int, **uids: str) -> Wired:
+    """The parts of an attempt, by the uids of source, operator and sink."""
+
+    def part(uid: str, subtask: int) -> Restored:
+        return Restored(uid=uid, subtask=subtask, ctx=SimpleNamespace(subtask=subtask), calls=calls)
+
+    return cast(
+        "Wired",
+        SimpleNamespace(
+            sources=[part(uids.get("source", "in"), 0)],
+            operators=[part(uids.get("operator", "sum"), subtask) for subtask in range(subtasks)],
+            sinks=[part(uids.get("sink", "out"), subtask) for subtask in range(subtasks)],
+        ),
+    )
+
+
+class TestRestoring:
+    def restore(self, subtasks: int, **uids: str) -> list[Any]:
+        storage, calls = FakeStorage(), list[Any]()
+        (manifest,) = write(storage, 7)
+        restorer = Restorer(manifest, cast("StorageAttempt", storage), wired(calls, subtasks, **uids))
+        restorer.restore_sources_and_operators()
+        calls.append("commit")
+        restorer.restore_sinks()
+        return calls
+
+    def test_everything_comes_back_as_it_was(self) -> None:
+        """Positions, keyed state of all subtasks, each subtask's own state; sinks after the commit."""
+        keyed = [b"keyed 0", b"keyed 1"]
+        assert self.restore(subtasks=2) == [
+            ("in", 0, POSITION),
+            ("sum", 0, keyed, {0}),
+            ("sum", 1, keyed, {1}),
+            "commit",
+            ("out", 0, (0,)),
+            ("out", 1, (1,)),
+        ]
+
+    def test_a_subtask_that_is_new_gets_keyed_state_only(self) -> None:
+        keyed = [b"keyed 0", b"keyed 1"]
+        assert self.restore(subtasks=3)[3:] == [
+            ("sum", 2, keyed, None),
+            "commit",
+            ("out", 0, (0,)),
+            ("out", 1, (1,)),
+        ]
+
+    def test_what_the_manifest_does_not_know_begins_anew(self) -> None:
+        assert self.restore(1, source="new", operator="newer", sink="newest") == [
+            ("newer", 0, [], None),
+            "commit",
+        ]
+
+    def test_a_sink_that_stored_nothing_is_not_restored(self) -> None:
+        storage, calls = FakeStorage(), list[Any]()
+        empty = SubtaskSnapshot(Participant("Sink", 0), sinks=[SinkSnapshot("out", 0, None, [])])
+        (manifest,) = write(storage, 7, snapshots=[empty])
+        Restorer(manifest, cast("StorageAttempt", storage), wired(calls, 1)).restore_sinks()
+        assert calls == []
+
+
+def test_handles_come_back_oldest_first() -> None:
+    (manifest,) = write(FakeStorage(), 7)
+    assert handles_of(manifest, "out", 1) == [("txn", 1), ("txn", 1, "new")]
+    assert handles_of(manifest, "out", 2) == handles_of(manifest, "other", 0) == []
+
+
+def matches(
+    change: dict[str, dict[str, Any] | None] | None = None,
+    *,
+    noted: bool = True,
+    allow_unmatched: bool = False,
+    committables: dict[str, Any] | None = None,
+    **settings: Any,
+) -> None:
+    """Check a manifest, with `change` made to its graph, against the job; both agree but for that."""
+    (manifest,) = write(FakeStorage(), 7)
+    listed = {uid: {**facts} for uid, facts in manifest.graph.items()}
+    for uid, facts in (change or {}).items():
+        listed[uid] = {**listed.get(uid, {"kind": "reduce", "parallelism": 1, "max_parallelism": 128})}
+        listed[uid].update(facts or {})
+    manifest = replace(
+        manifest,
+        graph=listed,
+        committables=committables if committables is not None else manifest.committables,
+    )
+    check_matches(manifest, replace(execution(), **settings), noted=noted, allow_unmatched=allow_unmatched)
+
+
+class TestMatching:
+    @pytest.mark.parametrize("noted", [True, False])
+    def test_the_same_job_matches(self, noted: bool) -> None:
+        matches(noted=noted)
+
+    def test_an_operator_may_be_new(self) -> None:
+        """It begins with empty state."""
+        matches()
+        (manifest,) = write(FakeStorage(), 7)
+        listed = {uid: facts for uid, facts in manifest.graph.items() if uid != "sum"}
+        check_matches(replace(manifest, graph=listed), execution(), noted=True, allow_unmatched=False)
+
+    def test_state_that_no_operator_wants_is_refused_unless_told_otherwise(self) -> None:
+        with pytest.raises(
+            CheckpointError, match="checkpoint 7 holds state of 'gone', which the job"
+        ) as raised:
+            matches({"gone": None})
+        assert "--allow-unmatched-state" in str(raised.value.hint)
+        assert not raised.value.retryable
+        matches({"gone": None}, allow_unmatched=True)
+
+    def test_an_epoch_that_is_not_committed_yet_is_never_dropped(self) -> None:
+        """Its sink is gone: even allowed, dropping it would lose output that is decided."""
+        undecided = {"gone": [["handle"]]}
+        for allow in (True, False):
+            with pytest.raises(CheckpointError) as raised:
+                matches({"gone": None}, noted=False, allow_unmatched=allow, committables=undecided)
+            assert raised.value.hint == "its last epoch is not committed yet: run the job once as it was"
+        matches({"gone": None}, noted=True, allow_unmatched=True, committables=undecided)
+        matches({"gone": None}, noted=False, allow_unmatched=True, committables={"gone": [[], []]})
+
+    def test_another_operator_under_the_uid_is_refused(self) -> None:
+        with pytest.raises(CheckpointError, match="state of 'sum' as aggregate, the job has it as reduce"):
+            matches({"sum": {"kind": "aggregate"}}, allow_unmatched=True)
+
+    def test_the_number_of_key_groups_cannot_change(self) -> None:
+        with pytest.raises(CheckpointError, match="kept in 128 key groups, max_parallelism is 64") as raised:
+            matches(max_parallelism=64)
+        assert raised.value.hint == "set max_parallelism=128"
+
+    def test_where_nothing_is_kept_by_key_it_may(self) -> None:
+        (manifest,) = write(FakeStorage(), 7, snapshots=[SOURCE])
+        check_matches(manifest, replace(execution(), max_parallelism=64), noted=True, allow_unmatched=False)
+
+    def test_keyed_state_may_be_spread_anew_but_not_a_sink(self) -> None:
+        """Keys move with their groups; what a sink's subtask has written is its own."""
+        matches(parallelism={"in": 1, "sum": 5, "out": 2})
+        with pytest.raises(
+            CheckpointError, match="sink 'out' was written by 2 subtasks, the job has 3"
+        ) as raised:
+            matches(parallelism={"in": 1, "sum": 2, "out": 3})
+        assert raised.value.hint == "keep its parallelism at 2"
+
+
+def test_a_participant_reads_as_vertex_and_subtask() -> None:
+    assert str(Participant("Source+Map", 1)) == "Source+Map/1"
