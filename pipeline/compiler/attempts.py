@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from pipeline.compiler.failures import Failures
 from pipeline.compiler.plan import Calling
 from pipeline.compiler.stages import ChainContext
+from pipeline.operators.failure import Failures
 
 
 class Outcome(NamedTuple):

@@ -9,14 +9,14 @@ from types import TracebackType
 from typing import Any
 
 from pipeline.compiler.emit import Emitted, emit, printable
-from pipeline.compiler.failures import Failures
 from pipeline.compiler.feed import Feed
 from pipeline.compiler.plan import PlannedStep
-from pipeline.compiler.recovery import DROPPED, Recovery
+from pipeline.compiler.recovery import Recovery
 from pipeline.compiler.runs import AsyncGeneratorRun, GeneratorRun, Run
 from pipeline.compiler.segments import Segment
 from pipeline.compiler.stages import ChainContext
 from pipeline.core.records import Batch
+from pipeline.operators.failure import DROPPED
 
 
 class GeneratedLoop(Segment):
@@ -79,7 +79,7 @@ def _recovering(step: PlannedStep, ctx: ChainContext) -> Callable[..., Any]:
 def _failing(
     emitted: Emitted, file: str, steps: Sequence[PlannedStep], ctx: ChainContext
 ) -> Callable[[Exception, Feed], None]:
-    failures = [Failures(step.stage, ctx) for step in steps]
+    failures = [step.stage.failures(ctx) for step in steps]
 
     def fail(error: Exception, feed: Feed) -> None:
         """Raise what fails the job if a step's call let `error` out; one of the engine's goes on as it is."""

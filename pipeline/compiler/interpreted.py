@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequen
 from typing import Any, Final
 
 from pipeline.compiler.attempts import Attempt, attempting, persist
-from pipeline.compiler.failures import Failures
 from pipeline.compiler.plan import Calling, PlannedStep
 from pipeline.compiler.runs import GeneratorRun, Run
 from pipeline.compiler.segments import Segment
 from pipeline.compiler.stages import ChainContext
 from pipeline.core.records import Batch, Origin
+from pipeline.operators.failure import Failures
 from pipeline.operators.filter import Filter
 from pipeline.operators.map import Map
 
@@ -60,7 +60,7 @@ def _give(value: Any, _: Origin | None) -> Generator[Any, None, None]:
 
 
 def _compose(step: PlannedStep, rest: Body, ctx: ChainContext) -> Body:
-    failures = Failures(step.stage, ctx)
+    failures = step.stage.failures(ctx)
     function = step.stage.step.function
     if isinstance(step.stage.step, Map):
         return _map(attempting(function, _itself, step.calling, ctx), failures, rest)

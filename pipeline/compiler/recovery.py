@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
-from pipeline.compiler.failures import Failures
 from pipeline.compiler.feed import Feed
 from pipeline.compiler.plan import PlannedStep
 from pipeline.compiler.stages import ChainContext
+from pipeline.operators.failure import DROPPED
 from pipeline.operators.filter import Filter
-
-DROPPED: Final = object()
-"""Stands for the result of a call that was given up."""
 
 
 class Recovery:
     """Repeats one step's call as its policy allows, then does what the policy says."""
 
     def __init__(self, step: PlannedStep, ctx: ChainContext) -> None:
-        self._failures = Failures(step.stage, ctx)
+        self._failures = step.stage.failures(ctx)
         self._function = step.stage.step.function
         # The truth of a filter's result may be what raises, so that it belongs to the call.
         self._finish = bool if isinstance(step.stage.step, Filter) else _itself

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from pipeline.compiler.attempts import attempting, persist
-from pipeline.compiler.failures import Failures
 from pipeline.compiler.plan import calling_of
 from pipeline.compiler.runs import CutRun, HeldRun, Run
 from pipeline.compiler.stages import ChainContext, OperatorStage, StepStage
@@ -98,7 +97,7 @@ class WholeBatchSegment(Segment):
 
     def __init__(self, stage: StepStage, ctx: ChainContext, *, carry_origins: bool) -> None:
         function = stage.step.function
-        self._failures = Failures(stage, ctx)
+        self._failures = stage.failures(ctx)
         self._attempt = attempting(lambda values: function(list(values)), _as_list, calling_of(stage), ctx)
         self._carry_origins = carry_origins
 

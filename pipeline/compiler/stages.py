@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from pipeline.core.policy import SideTag
 from pipeline.operators.base import Step
+from pipeline.operators.failure import Failures
 from pipeline.spi.operator import StreamOperator
 
 R = TypeVar("R")
@@ -25,6 +26,10 @@ class StepStage:
 
     uid: str
     step: Step
+
+    def failures(self, ctx: ChainContext) -> Failures:
+        """Return what becomes of the calls of its function that raise."""
+        return Failures(self.step.function, self.step.on_error, self.uid, ctx)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
+from pipeline.core.durations import milliseconds
 from pipeline.core.errors import ConfigError
 
 
@@ -54,7 +55,9 @@ class RestartStrategy:
     def fixed_delay(cls, attempts: int = 3, delay: timedelta = timedelta(seconds=5)) -> RestartStrategy:
         """Restart up to `attempts` times, each after `delay`."""
         _require(attempts > 0, f"fixed_delay: attempts must be at least 1, not {attempts}")
-        return cls("fixed_delay", attempts=attempts, delay_ms=_ms("fixed_delay: delay", delay))
+        return cls(
+            "fixed_delay", attempts=attempts, delay_ms=milliseconds("fixed_delay: delay", delay, least=0)
+        )
 
     @classmethod
     def exponential(
@@ -78,11 +81,11 @@ class RestartStrategy:
         return cls(
             "exponential",
             attempts=attempts,
-            delay_ms=_ms("exponential: initial", initial, least=1),
-            max_delay_ms=_ms("exponential: maximum", maximum, least=1),
+            delay_ms=milliseconds("exponential: initial", initial),
+            max_delay_ms=milliseconds("exponential: maximum", maximum),
             multiplier=multiplier,
             jitter=jitter,
-            reset_after_ms=_ms("exponential: reset_after", reset_after),
+            reset_after_ms=milliseconds("exponential: reset_after", reset_after, least=0),
         )
 
     @classmethod
@@ -97,8 +100,8 @@ class RestartStrategy:
         return cls(
             "failure_rate",
             attempts=failures,
-            delay_ms=_ms("failure_rate: delay", delay),
-            window_ms=_ms("failure_rate: per", per, least=1),
+            delay_ms=milliseconds("failure_rate: delay", delay, least=0),
+            window_ms=milliseconds("failure_rate: per", per),
         )
 
     def decider(self, rng: random.Random | None = None) -> RestartDecider:
@@ -121,14 +124,6 @@ class RestartStrategy:
         if self.kind == "failure_rate":
             return f"failure rate: {self.attempts} per {self.window_ms / 1000:g} s"
         return "none"
-
-
-def _ms(name: str, duration: timedelta, *, least: int = 0) -> int:
-    if not isinstance(duration, timedelta):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigError(f"{name} must be a timedelta, not {duration!r}")
-    milliseconds = round(duration.total_seconds() * 1000)
-    _require(milliseconds >= least, f"{name} must be at least {least} ms, not {milliseconds} ms")
-    return milliseconds
 
 
 def _require(holds: bool, message: str) -> None:

@@ -8,13 +8,13 @@ from datetime import timedelta
 from typing import Any, Final
 
 from pipeline.core.config import JobConfig, ResolvedConfig
+from pipeline.core.durations import describe_duration
 from pipeline.core.functions import FunctionRef
 from pipeline.core.restart import RestartStrategy
 from pipeline.graph.guarantees import end_to_end, sink_guarantee, source_guarantee
 from pipeline.graph.job_graph import JobEdge, JobGraph
 from pipeline.graph.stream_graph import StreamEdge, StreamGraph, StreamNode
 from pipeline.operators.window import AssignWindows
-from pipeline.windows.durations import describe_duration
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,8 +65,8 @@ class AggregateOperator(KeyedFold):
 
     def open(self, ctx: OperatorContext) -> None:
         super().open(ctx)
-        self._adding = Failures(self._aggregate.add, self._policy, ctx)
-        self._concluding = Failures(self._aggregate.get_result, self._policy, ctx)
+        self._adding = Failures(self._aggregate.add, self._policy, ctx.uid, ctx)
+        self._concluding = Failures(self._aggregate.get_result, self._policy, ctx.uid, ctx)
 
     def _fold(
         self,

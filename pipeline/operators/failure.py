@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from datetime import timedelta
+from typing import Any, Final, Protocol
 
 from pipeline.core.errors import UserFunctionError
 from pipeline.core.functions import function_ref
-from pipeline.core.policy import DEAD_LETTERS, ErrorPolicy
+from pipeline.core.policy import DEAD_LETTERS, ErrorPolicy, SideTag
 from pipeline.core.records import Batch, DeadLetter, Origin
-from pipeline.spi.operator import OperatorContext
 
 DROPPED: Final[Any] = object()
 """Stands for the result of a call that was given up."""
+
+
+class FailureContext(Protocol):
+    """Where it is made known what became of records; a chain's context is one, and an operator's."""
+
+    @property
+    def job_name(self) -> str: ...
+
+    def side_output(self, tag: SideTag, values: Sequence[Any]) -> None: ...
+    def count_failed(self, records: int) -> None: ...
+    def pause(self, delay: timedelta) -> None: ...
 
 
 class Failures:
@@ -21,13 +32,26 @@ class Failures:
     Args:
         function: the user's function, named in errors and dead letters.
         policy: what to do.
+        uid: of its operator.
         ctx: where failed records are counted, dead letters go and pauses are spent.
     """
 
-    def __init__(self, function: Callable[..., Any], policy: ErrorPolicy, ctx: OperatorContext) -> None:
+    def __init__(
+        self, function: Callable[..., Any], policy: ErrorPolicy, uid: str, ctx: FailureContext
+    ) -> None:
         self._function = function_ref(function)
         self._policy = policy
+        self._uid = uid
         self._ctx = ctx
+
+    @property
+    def repetitions(self) -> int:
+        """How often a call that raised may be made again."""
+        return self._policy.attempts
+
+    def pause(self) -> None:
+        """Wait as long as the policy says before the call is made again."""
+        self._ctx.pause(self._policy.delay)
 
     def recover(self, error: Exception, again: Callable[[], Any], value: Any, origin: Origin | None) -> Any:
         """Repeat a call as often as the policy allows; return its result, or `DROPPED` for a lost record.
@@ -41,36 +65,49 @@ class Failures:
         Raises:
             UserFunctionError: the policy is to fail.
         """
-        for _ in range(self._policy.attempts):
-            self._ctx.pause(self._policy.delay)
+        for _ in range(self.repetitions):
+            self.pause()
             try:
                 return again()
             except Exception as latest:  # noqa: BLE001 - whatever the user's function raises
                 error = latest
-        match self._policy.kind:
-            case "skip":
-                self._ctx.count_failed(1)
-            case "dead_letter":
-                self._dead_letter(error, value, origin)
-            case _:
-                raise self._failed(error, origin) from error
+        self.give_up(error, [value], None if origin is None else [origin])
         return DROPPED
 
-    def _dead_letter(self, error: Exception, value: Any, origin: Origin | None) -> None:
-        letter = DeadLetter(value, _describe(error), self._ctx.uid, str(self._function), origin)
-        self._ctx.side_output(self._policy.tag or DEAD_LETTERS, [letter])
-        self._ctx.count_failed(1)
+    def give_up(self, error: Exception, values: Sequence[Any], origins: Sequence[Origin] | None) -> None:
+        """Do with the arguments of the call that raised what the policy says in the end.
 
-    def _failed(self, error: Exception, origin: Origin | None) -> UserFunctionError:
+        Raises:
+            UserFunctionError: the policy is to fail.
+        """
+        match self._policy.kind:
+            case "skip":
+                self._ctx.count_failed(len(values))
+            case "dead_letter":
+                self._dead_letter(error, values, origins)
+            case _:
+                raise self.error(error, origins) from error
+
+    def error(self, error: Exception, origins: Sequence[Origin] | None) -> UserFunctionError:
+        """Return what fails the job because of `error`; raise it from that."""
         return UserFunctionError(
             f"{self._function.name} raised {_describe(error)}",
             hint="mend the function, or give the operator another on_error: skip, retry or dead-letter",
         ).located(
             job=self._ctx.job_name,
-            operator=self._ctx.uid,
+            operator=self._uid,
             function=str(self._function),
-            position=None if origin is None else str(origin),
+            position=_describe_origins(origins),
         )
+
+    def _dead_letter(self, error: Exception, values: Sequence[Any], origins: Sequence[Origin] | None) -> None:
+        text, function = _describe(error), str(self._function)
+        letters = [
+            DeadLetter(value, text, self._uid, function, None if origins is None else origins[index])
+            for index, value in enumerate(values)
+        ]
+        self._ctx.side_output(self._policy.tag or DEAD_LETTERS, letters)
+        self._ctx.count_failed(len(values))
 
 
 class Survivors:
@@ -120,3 +157,9 @@ class Survivors:
 def _describe(error: Exception) -> str:
     message = str(error)
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def _describe_origins(origins: Sequence[Origin] | None) -> str | None:
+    if not origins:
+        return None
+    return str(origins[0]) if len(origins) == 1 else f"{origins[0]} to {origins[-1]}"

@@ -35,7 +35,7 @@ class KeyedFold(StreamOperator[Any, Any]):
     def open(self, ctx: OperatorContext) -> None:
         self._uid = ctx.uid
         self._table: StateTable[Any] = ctx.keyed_state.table(self._descriptor)
-        self._selecting = Failures(self._selector, self._policy, ctx)
+        self._selecting = Failures(self._selector, self._policy, ctx.uid, ctx)
 
     def process_batch(self, batch: Batch[Any]) -> Batch[Any]:
         batch, keys = self._select(batch)

@@ -57,7 +57,7 @@ class ReduceOperator(KeyedFold):
 
     def open(self, ctx: OperatorContext) -> None:
         super().open(ctx)
-        self._reducing = Failures(self._function, self._policy, ctx)
+        self._reducing = Failures(self._function, self._policy, ctx.uid, ctx)
 
     def _fold(
         self,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from pipeline.compiler.tracks import PickedOrigins
-from pipeline.core.errors import InternalError, PipelineError, UserFunctionError
+from pipeline.core.errors import InternalError, PipelineError, StateError, UserFunctionError
 from pipeline.core.functions import function_ref
 from pipeline.core.policy import SideTag
 from pipeline.core.records import Batch
@@ -85,11 +85,18 @@ class ByKey:
         if self._consumers == 1:
             return ((0, batch),)
         owners = self._owners
-        targets = [owners[group] for group in key_groups(self._keys(batch), self._max_parallelism)]
+        targets = [owners[group] for group in self._groups(self._keys(batch))]
         wanted = sorted(set(targets))
         if len(wanted) == 1:
             return ((wanted[0], batch),)
         return [(consumer, _select(batch, targets, consumer)) for consumer in wanted]
+
+    def _groups(self, keys: list[Any]) -> list[int]:
+        try:
+            return key_groups(keys, self._max_parallelism)
+        except StateError as error:  # what the selector returned cannot be a key
+            error.located(operator=self._uid, function=str(function_ref(self._selector)))
+            raise
 
     def _keys(self, batch: Batch[Any]) -> list[Any]:
         keys: list[Any] = []

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
 
+from pipeline.core.durations import describe_duration, milliseconds
 from pipeline.core.errors import ConfigError
-from pipeline.windows.durations import describe_duration, milliseconds
 
 
 class Window(NamedTuple):

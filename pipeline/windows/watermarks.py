@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+from pipeline.core.durations import describe_duration, milliseconds
 from pipeline.core.errors import ConfigError
 from pipeline.core.functions import function_ref, is_async
-from pipeline.windows.durations import describe_duration, milliseconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,12 +37,12 @@ def stop() -> None:
 
 
 def test_a_skipped_record_is_counted(ctx: HarnessContext) -> None:
-    assert Failures(parity, ErrorPolicy.skip(), ctx).recover(ERROR, refuse, 2, None) is DROPPED
+    assert Failures(parity, ErrorPolicy.skip(), "op", ctx).recover(ERROR, refuse, 2, None) is DROPPED
     assert (ctx.failed, ctx.sides) == (1, {})
 
 
 def test_a_dead_letter_is_sent_and_counted(ctx: HarnessContext) -> None:
-    failures = Failures(parity, ErrorPolicy.dead_letter(), ctx)
+    failures = Failures(parity, ErrorPolicy.dead_letter(), "op", ctx)
     assert failures.recover(KeyError(), refuse, 2, Origin("f", 7)) is DROPPED
     (letter,) = ctx.sides[DEAD_LETTERS]
     assert isinstance(letter, DeadLetter)
@@ -57,7 +57,7 @@ def test_a_dead_letter_is_sent_and_counted(ctx: HarnessContext) -> None:
 
 def test_what_is_not_an_error_is_not_recovered_from(ctx: HarnessContext) -> None:
     """An interrupt during a repetition leaves at once, whatever the policy."""
-    failures = Failures(parity, ErrorPolicy.retry(3, then=ErrorPolicy.skip()), ctx)
+    failures = Failures(parity, ErrorPolicy.retry(3, then=ErrorPolicy.skip()), "op", ctx)
     with pytest.raises(KeyboardInterrupt):
         failures.recover(ERROR, stop, 2, None)
     assert (len(ctx.pauses), ctx.failed) == (1, 0)
@@ -73,7 +73,7 @@ def test_a_cancelled_pause_ends_the_repetitions(ctx: HarnessContext) -> None:
         raise Interrupted
 
     ctx.pause = pause
-    failures = Failures(parity, ErrorPolicy.retry(3, then=ErrorPolicy.dead_letter()), ctx)
+    failures = Failures(parity, ErrorPolicy.retry(3, then=ErrorPolicy.dead_letter()), "op", ctx)
     with pytest.raises(Interrupted):
         failures.recover(ERROR, lambda: 5, 2, None)
     assert (ctx.failed, ctx.sides) == (0, {})
@@ -82,7 +82,7 @@ def test_a_cancelled_pause_ends_the_repetitions(ctx: HarnessContext) -> None:
 @pytest.mark.parametrize("policy", [ErrorPolicy.retry(1), ErrorPolicy.fail()])
 def test_failing_says_what_to_do(ctx: HarnessContext, policy: ErrorPolicy) -> None:
     with pytest.raises(UserFunctionError, match=r"^parity raised ValueError: bad 2") as raised:
-        Failures(parity, policy, ctx).recover(ERROR, refuse, 2, None)
+        Failures(parity, policy, "op", ctx).recover(ERROR, refuse, 2, None)
     assert raised.value.hint is not None
     assert "on_error" in raised.value.hint
     assert raised.value.position is None
@@ -93,7 +93,7 @@ def test_failing_says_what_to_do(ctx: HarnessContext, policy: ErrorPolicy) -> No
 def test_what_survives_keeps_its_timestamp_and_origin(good: list[bool]) -> None:
     """Whichever records are dropped, in whatever pattern, with no index kept in the loop."""
     ctx = HarnessContext("op", 0, 1, CLOCK, MemoryStateBackendFactory().create("op", range(128), 128))
-    failures = Failures(parity, ErrorPolicy.dead_letter(), ctx)
+    failures = Failures(parity, ErrorPolicy.dead_letter(), "op", ctx)
     batch = Batch(range(len(good)), [10 * n for n in range(len(good))], OriginRange("f", 0, len(good)))
     survivors = Survivors(batch)
     results: list[int] = []
@@ -123,7 +123,7 @@ def test_what_a_batch_does_not_carry_it_does_not_get(ctx: HarnessContext, droppe
     survivors = Survivors(Batch([1, 2]))
     results: list[int] = []
     if dropped:
-        survivors.recover(Failures(parity, ErrorPolicy.skip(), ctx), ERROR, refuse, results)
+        survivors.recover(Failures(parity, ErrorPolicy.skip(), "op", ctx), ERROR, refuse, results)
     assert survivors.origin(results) is None
     out = survivors.records()
     assert (list(out), out.timestamps, out.origins) == ([2] if dropped else [1, 2], None, None)
@@ -139,6 +139,6 @@ def test_a_repetition_that_succeeds_is_no_loss(ctx: HarnessContext) -> None:
         return 5
 
     survivors = Survivors(Batch([1, 2]))
-    failures = Failures(parity, ErrorPolicy.retry(2), ctx)
+    failures = Failures(parity, ErrorPolicy.retry(2), "op", ctx)
     assert survivors.recover(failures, ERROR, again, []) == 5
     assert list(survivors.records()) == [1, 2]

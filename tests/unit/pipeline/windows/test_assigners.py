@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.core.durations import describe_duration
 from pipeline.core.errors import ConfigError
 from pipeline.windows.assigners import SlidingTimeWindows, TumblingTimeWindows, Window
-from pipeline.windows.durations import describe_duration
 
 timestamps = st.integers(-(10**15), 10**15)
 lengths = st.integers(1, 10**7)

@@ -12,7 +12,7 @@ _UNITS: Final = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 100
 
 
 def milliseconds(name: str, duration: timedelta, *, least: int = 1) -> int:
-    """Turn a duration into milliseconds, the unit of event time.
+    """Turn a duration into milliseconds, the unit in which the engine counts time.
 
     Args:
         name: what the duration is for, for the error message.
