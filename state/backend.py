@@ -35,7 +35,7 @@ class ValueState(Protocol[T]):
 
 
 class ListState(Protocol[T]):
-    """A list of the current key."""
+    """A list of the current key; what `get` returns does not change with it."""
 
     def get(self) -> Sequence[T]: ...
     def add(self, value: T) -> None: ...
@@ -44,7 +44,10 @@ class ListState(Protocol[T]):
 
 
 class MapState(Protocol[K, V]):
-    """A map of the current key; its own keys follow the rules of keys."""
+    """A map of the current key; its own keys follow the rules of keys.
+
+    What is gone through is the map at the moment of the call: it may be written meanwhile.
+    """
 
     def get(self, key: K, default: V | None = None) -> V | None: ...
     def put(self, key: K, value: V) -> None: ...

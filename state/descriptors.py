@@ -66,9 +66,21 @@ class StateDescriptor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValueStateDescriptor(StateDescriptor, Generic[T]):
-    """One value per key; `default` is what a key has that was never written."""
+    """One value per key.
+
+    Args:
+        default: what a key has that was never written; all keys share it, so it must not be mutable.
+    """
 
     default: T | None = None
+
+    def __post_init__(self) -> None:
+        StateDescriptor.__post_init__(self)  # with slots, a bare super() does not find its class
+        if type(self.default).__hash__ is None:
+            raise ConfigError(
+                f"state {self.name!r}: a mutable default, {self.default!r}, would be shared by all keys",
+                hint="leave it out and make a new one where value() is None",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

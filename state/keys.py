@@ -43,7 +43,7 @@ def encode_key(key: Key) -> bytes:
 def decode_key(data: bytes) -> Key:
     """Return the key that `encode_key` was given."""
     with naming("key", "stored bytes cannot be read"):
-        return _raised(unpack(data, UNDECLARED))
+        return _raised(unpack(data))
 
 
 def encode_keys(keys: Sequence[Key]) -> bytes:
@@ -56,8 +56,9 @@ def encode_keys(keys: Sequence[Key]) -> bytes:
 
 def decode_keys(data: bytes) -> list[Key]:
     """Return the keys that `encode_keys` was given."""
-    keys = unpack(data, UNDECLARED)
-    return [_raised(key) for key in keys] if list in set(map(type, keys)) else keys
+    with naming("keys", "stored bytes cannot be read"):
+        keys = unpack(data)
+        return [_raised(key) for key in keys] if list in set(map(type, keys)) else keys
 
 
 def check_key(key: Key, depth: int = 0) -> None:
@@ -97,7 +98,8 @@ def _raised(key: Any) -> Key:
 
 def all_distinct_types(keys: Sequence[Key]) -> bool:
     """Whether one dict may hold all of these (see `DISTINCT_TYPES`), found out at C speed."""
-    if keys and countOf(map(type, keys), type(keys[0])) == len(keys) and type(keys[0]) in DISTINCT_TYPES:
+    first: Any = type(keys[0]) if keys else str  # pyright: ignore[reportUnknownVariableType]
+    if first in DISTINCT_TYPES and countOf(map(type, keys), first) == len(keys):
         return True  # the usual case, in two thirds of the time of a set
     kinds = set(map(type, keys))
     if kinds == {tuple}:

@@ -26,7 +26,7 @@ from state.memory_states import (
     MemoryValueState,
 )
 from state.memory_tables import MapTable, Table
-from state.snapshot import Section, overlaps, read_part, read_section, write_part, write_section
+from state.snapshot import Section, narrowed, read_part, read_section, write_part, write_section
 
 T = TypeVar("T")
 In = TypeVar("In")
@@ -109,8 +109,9 @@ class MemoryStateBackend:
         self._unnamed = {}
         for table in self._tables.values():
             table.entries.clear()
-        for section in (section for part in read for section in part.sections):
-            if overlaps(section, self._key_groups):
+        for stored in (section for part in read for section in part.sections):
+            section = narrowed(stored, self._key_groups)
+            if section is not None:
                 self._unnamed.setdefault(section.name, []).append(section)
         for name, table in self._tables.items():
             self._load(name, table)
@@ -154,7 +155,7 @@ class MemoryStateBackend:
                     hint="give the new state another name, or start over with --fresh",
                 )
         for section in stored:
-            table.load(read_section(section, table.codec, self._key_groups, self._max_parallelism))
+            table.load(read_section(section, table.codec, self._max_parallelism))
         self._unnamed.pop(name, None)
 
 

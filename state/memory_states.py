@@ -8,7 +8,7 @@ from typing import Any, Final, Generic, TypeVar
 from pipeline.core.errors import StateError
 from state.backend import Key
 from state.descriptors import AggregateFunction
-from state.memory_tables import MapTable, Table
+from state.memory_tables import Entries, MapTable, Table
 
 T = TypeVar("T")
 In = TypeVar("In")
@@ -83,7 +83,7 @@ class MemoryListState(_State):
     __slots__ = ()
 
     def get(self) -> Sequence[Any]:
-        return self._read(())
+        return [*self._read(())]
 
     def add(self, value: Any) -> None:
         known: list[Any] | None = self._read()
@@ -123,7 +123,11 @@ class MemoryMapState(_State):
         return key in self._read(())
 
     def items(self) -> Iterator[tuple[Key, Any]]:
-        return iter(list(self._read({}).items()))
+        found: Entries | None = self._read()
+        if found is None:
+            return iter(())
+        keys, values, *_ = found.columns()
+        return zip(keys, values, strict=True)
 
     def keys(self) -> Iterator[Key]:
         return (key for key, _ in self.items())

@@ -77,7 +77,7 @@ class Table:
         if not sample:
             return 0
         keys, values = zip(*sample, strict=True)
-        encoded = len(encode_keys(keys)) + len(self.codec.encode_all(self._storable(values)))
+        encoded = len(encode_keys(keys)) + len(self.codec.encode(self._storable(values)))
         return self.entries.stored * (_ENTRY_BYTES + encoded // len(sample))
 
     def _storable(self, values: Sequence[Any]) -> Sequence[Any]:
@@ -111,9 +111,14 @@ class MapTable(Table):
 
     def columns(self) -> Columns:
         keys, maps = self.entries.columns()
-        rows = self._storable(maps)
-        kept = [i for i, row in enumerate(rows) if row]
-        return Columns([keys[i] for i in kept], [rows[i] for i in kept])
+        living = Columns([], [])
+        for key, rows in zip(keys, self._storable(maps), strict=True):
+            if rows:
+                living.keys.append(key)
+                living.values.append(rows)
+            else:  # all of it was removed or has expired
+                del self.entries[key]
+        return living
 
     def load(self, columns: Columns) -> None:
         for key, rows in zip(columns.keys, columns.values, strict=True):

@@ -12,6 +12,7 @@ from pipeline.core.errors import CheckpointCorrupted, StateError
 from state.backend import Key
 from state.encoding import Codec
 from state.encoding.binary import pack
+from state.encoding.lowering import naming
 from state.keys import decode_keys, encode_keys, key_group
 
 FORMAT: Final = b"PKST"
@@ -23,9 +24,10 @@ class Section(msgspec.Struct, frozen=True):
 
     Args:
         name, kind, value_type: as declared when it was stored.
-        first_group, end_group: the half-open range of key groups that the keys belong to.
+        first_group, end_group: the half-open range of key groups whose entries count.
         keys, values: columns of equal length, encoded.
         written: when each was written, ms UTC; empty for a state without TTL.
+        mixed: whether the columns hold entries of other key groups too.
 
     Entries are not sorted by key group: a group follows from its key, so only a restore at another
     parallelism has to compute it, and a snapshot, which is taken far more often, need not.
@@ -39,6 +41,7 @@ class Section(msgspec.Struct, frozen=True):
     keys: bytes
     values: bytes
     written: bytes = b""
+    mixed: bool = False
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -77,13 +80,13 @@ def write_section(name: str, kind: str, groups: range, columns: Columns, codec: 
         first_group=groups.start,
         end_group=groups.stop,
         keys=encode_keys(columns.keys),
-        values=codec.encode_all(columns.values),
+        values=codec.encode(columns.values),
         written=b"" if columns.written is None else pack(columns.written),
     )
 
 
-def read_section(section: Section, codec: Codec, groups: range, max_parallelism: int) -> Columns:
-    """Decode of one state the entries in `groups`.
+def read_section(section: Section, codec: Codec, max_parallelism: int) -> Columns:
+    """Decode the entries of one state.
 
     Raises:
         CheckpointCorrupted: the columns do not fit each other.
@@ -91,18 +94,28 @@ def read_section(section: Section, codec: Codec, groups: range, max_parallelism:
     """
     keys = decode_keys(section.keys)
     values = codec.decode(section.values)
-    written = msgspec.msgpack.decode(section.written, type=list[int]) if section.written else None
+    with naming(f"state {section.name!r}", "its times of writing cannot be read"):
+        written = msgspec.msgpack.decode(section.written, type=list[int]) if section.written else None
     if len(keys) != len(values) or (written is not None and len(written) != len(keys)):
         raise CheckpointCorrupted(f"state {section.name!r} holds {len(keys)} keys but {len(values)} values")
     columns = Columns(keys, values, written)
-    if groups.start <= section.first_group and section.end_group <= groups.stop:
+    if not section.mixed:
         return columns
-    return columns.select(groups, max_parallelism)
+    return columns.select(range(section.first_group, section.end_group), max_parallelism)
 
 
-def overlaps(section: Section, groups: range) -> bool:
-    """Whether any of the section's keys may be in `groups`."""
-    return section.first_group < groups.stop and groups.start < section.end_group
+def narrowed(section: Section, groups: range) -> Section | None:
+    """Return what a subtask that owns `groups` takes over of a section; None if nothing.
+
+    The columns stay as they are: only who names the state can decode them. Their other entries no
+    longer count, so that a copy which is stored again never competes with what their owner has.
+    """
+    first, end = max(groups.start, section.first_group), min(groups.stop, section.end_group)
+    if first >= end:
+        return None
+    if (first, end) == (section.first_group, section.end_group):
+        return section
+    return msgspec.structs.replace(section, first_group=first, end_group=end, mixed=True)
 
 
 def write_part(uid: str, max_parallelism: int, sections: Sequence[Section]) -> bytes:

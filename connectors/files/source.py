@@ -6,7 +6,7 @@ import glob
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from connectors.files.csv_reader import CsvReader
 from connectors.files.errors import file_error
@@ -18,9 +18,6 @@ from pipeline.core.errors import ConfigError, SourceError
 from pipeline.core.job import JobMode
 from pipeline.core.records import OriginRange
 from pipeline.spi.source import JsonLike, Polled, PollingSource, SourceContext, SourceInfo
-
-MAX_RECORDS: Final = 512
-"""At once: records of some hundred bytes that fit into a processor's cache are read a fifth faster."""
 
 
 class _Position(NamedTuple):
@@ -97,7 +94,7 @@ class FileSource(PollingSource[Any]):
         while self._reader is not None:
             path = self._order[len(self._ends)]
             try:
-                values = self._reader.read(min(demand, MAX_RECORDS))
+                values = self._reader.read(demand)
             except OSError as error:
                 raise file_error(SourceError, "read", path, error) from error
             at = self._reader.position

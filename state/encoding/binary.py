@@ -31,17 +31,29 @@ UNPACKABLE: Final = (OverflowError, UnicodeEncodeError)
 """What `pack` raises for the scalars that need a tag: big ints and lone surrogates."""
 
 
-def _plain_key(key: Any) -> bool:
-    kind: Any = type(key)  # pyright: ignore[reportUnknownVariableType]
-    return kind in _PLAIN or (kind in _CHECKED and _CHECKED[kind](key))
+def _scalars(keys: Iterable[Any]) -> bool:
+    return _SCALARS.issuperset(map(type, keys))
+
+
+def _packable(keys: Iterable[Any]) -> bool:
+    return all(type(key) in _PLAIN or (type(key) in _CHECKED and _CHECKED[type(key)](key)) for key in keys)
 
 
 def _wrap(tag: Tag, payload: Any) -> msgspec.msgpack.Ext:
     return msgspec.msgpack.Ext(tag.code, pack(payload))
 
 
-BINARY: Final = Form(_PLAIN, _CHECKED, _plain_key, _wrap)
+BINARY: Final = Form(_PLAIN, _CHECKED, _packable, _wrap)
+_HOPEFUL: Final = Form(_SCALARS, {}, _scalars, _wrap)
+"""Looks at no int and no str, and so is several times as fast; good unless `pack` then raises."""
 UNDECLARED: Final = DeclaredTypes(None)
+
+
+def _pack_lowered(value: Any, declared: DeclaredTypes) -> bytes:
+    try:
+        return pack(lower(value, _HOPEFUL, declared))
+    except UNPACKABLE:
+        return pack(lower(value, BINARY, declared))
 
 
 def unpack(data: bytes | memoryview, declared: DeclaredTypes = UNDECLARED) -> Any:
@@ -91,20 +103,10 @@ class Codec:
         with naming(self._owner, f"a {type(value).__qualname__} cannot be stored"):
             if self._pickle:
                 return _header(_PICKLE) + pickle.dumps(value)
-            return _header(_MSGPACK) + pack(lower(value, BINARY, self._declared))
-
-    def encode_all(self, values: Iterable[Any]) -> bytes:
-        """Return many values as bytes that `decode` reads as a list; the fast way to store them."""
-        items = list(values)
-        if not self._pickle and _SCALARS.issuperset(map(type, items)):
-            try:
-                return _header(_MSGPACK) + pack(items)
-            except UNPACKABLE:
-                pass  # at least one of them needs a tag
-        return self.encode(items)
+            return _header(_MSGPACK) + _pack_lowered(value, self._declared)
 
     def decode(self, data: bytes) -> Any:
-        """Return the value that `encode` was given, or the list that `encode_all` was given."""
+        """Return the value that `encode` was given."""
         with naming(self._owner, "stored bytes cannot be read"):
             body = memoryview(data)[_HEADER_SIZE:]
             if self._content(data) == _PICKLE:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import tzinfo
 from enum import Enum, Flag
-from typing import Any, Final, get_args, get_type_hints
+from functools import cached_property
+from typing import Any, Final, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -25,10 +27,11 @@ class DeclaredTypes:
         EncodingError: two of the classes have the same qualified name.
     """
 
-    __slots__ = ("_by_name",)
+    __slots__ = ("_by_name", "_fields")
 
     def __init__(self, value_type: Any) -> None:
         self._by_name: dict[str, type] = {}
+        self._fields: dict[type, tuple[str, ...]] = {}
         self._declare(value_type)
 
     def take_apart(self, value: Any) -> Any:
@@ -38,7 +41,9 @@ class DeclaredTypes:
             raise _refusal(cls)
         if isinstance(value, Enum):
             return [cls.__qualname__, value.value if isinstance(value, Flag) else value.name]
-        return [cls.__qualname__, {name: getattr(value, name) for name in _field_names(cls)}]
+        names = self._fields[cls]
+        _refuse_other_attributes(value, names)
+        return [cls.__qualname__, {name: getattr(value, name) for name in names}]
 
     def build(self, payload: Any) -> Any:
         """Make the value that `take_apart` took apart."""
@@ -53,17 +58,18 @@ class DeclaredTypes:
             return cls(content)
         if issubclass(cls, Enum):
             return cls[content]
-        return _build_fields(cls, _completed(cls, content))
+        names = self._fields[cls]
+        return _build_fields(cls, content if (*content,) == names else _completed(cls, names, content))
 
     def _declare(self, declared: Any) -> None:
         if isinstance(declared, tuple):
             for item in declared:  # pyright: ignore[reportUnknownVariableType]
                 self._declare(item)
-        elif isinstance(declared, type) and _is_storable_class(declared):
-            self._declare_class(declared)
-        else:
-            for argument in get_args(declared):
-                self._declare(argument)
+        elif isinstance(declared, type):
+            if _is_storable_class(declared):
+                self._declare_class(declared)
+        elif (origin := get_origin(declared)) is not None:
+            self._declare((origin, *get_args(declared)))
 
     def _declare_class(self, cls: type) -> None:
         known = self._by_name.get(cls.__qualname__)
@@ -75,6 +81,7 @@ class DeclaredTypes:
             )
         self._by_name[cls.__qualname__] = cls
         if not issubclass(cls, Enum):
+            self._fields[cls] = _field_names(cls)
             for hint in _field_types(cls):
                 self._declare(hint)
 
@@ -95,12 +102,12 @@ def _is_storable_class(cls: Any) -> bool:
     return dataclasses.is_dataclass(cls) and not content
 
 
-def _field_names(cls: Any) -> Iterable[str]:
+def _field_names(cls: Any) -> tuple[str, ...]:
     if _is_struct(cls):
         return cls.__struct_fields__
     if _is_named_tuple(cls):
         return cls._fields
-    return [field.name for field in dataclasses.fields(cls)]
+    return tuple(field.name for field in dataclasses.fields(cls))
 
 
 def _field_types(cls: Any) -> Iterable[Any]:
@@ -122,9 +129,8 @@ def _default(cls: Any, name: str) -> Any:
     return field.default if has_default else _NO_DEFAULT
 
 
-def _completed(cls: type, stored: Mapping[str, Any]) -> dict[str, Any]:
+def _completed(cls: type, names: Sequence[str], stored: Mapping[str, Any]) -> dict[str, Any]:
     """Fit stored fields to the class of today: added fields take their defaults."""
-    names = list(_field_names(cls))
     complete = {name: stored[name] if name in stored else _default(cls, name) for name in names}
     missing = [name for name, value in complete.items() if value is _NO_DEFAULT]
     removed = [name for name in stored if name not in complete]
@@ -137,15 +143,30 @@ def _completed(cls: type, stored: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _build_fields(cls: Any, fields: dict[str, Any]) -> Any:
-    if _is_struct(cls):
-        return cls(**fields)
     if _is_named_tuple(cls):
         return cls._make(fields.values())
-    # not through __init__, which may compute, check or leave out fields
-    value = cls.__new__(cls)
+    if _is_struct(cls):
+        value, set_field = cls(**fields), msgspec.structs.force_setattr  # its __post_init__ may have computed
+    else:
+        # not through __init__, which may compute, check or leave out fields
+        value, set_field = cls.__new__(cls), object.__setattr__
     for name, item in fields.items():
-        object.__setattr__(value, name, item)
+        set_field(value, name, item)
     return value
+
+
+def _refuse_other_attributes(value: Any, names: Sequence[str]) -> None:
+    """What is not in a field would be lost; what `cached_property` keeps is computed anew."""
+    others = getattr(value, "__dict__", {}).keys() - names
+    if not others:
+        return
+    cls: Any = type(value)  # pyright: ignore[reportUnknownVariableType]
+    lost = [name for name in sorted(others) if not isinstance(getattr(cls, name, None), cached_property)]
+    if lost and lost != ["__orig_class__"]:  # how typing marks an instance of Box[int]
+        raise EncodingError(
+            f"a {cls.__qualname__} has attributes beside its fields: {', '.join(lost)}",
+            hint="make them fields, or properties",
+        )
 
 
 def _refusal(cls: Any) -> EncodingError:
@@ -160,6 +181,11 @@ def _refusal(cls: Any) -> EncodingError:
         return EncodingError(
             f"a {name} would come back as a plain {base.__name__}",
             hint=f"convert it to {base.__name__} first, or set pickle=True in the state's descriptor",
+        )
+    if issubclass(cls, tzinfo):
+        return EncodingError(
+            f"a time zone of type {name} cannot be stored",
+            hint="use datetime.timezone or a ZoneInfo with a key",
         )
     return EncodingError(
         f"a {name} cannot be stored so that it comes back equal",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from types import NoneType
 from typing import Any, Final
 
@@ -12,8 +13,8 @@ from state.encoding.lowering import Form, fits_64_bits, is_utf8, lower, naming
 from state.encoding.types import BY_NAME, DECLARED, Tag
 
 
-def _plain_key(key: Any) -> bool:
-    return type(key) is str and not key.startswith("$") and is_utf8(key)
+def _plain_keys(keys: Iterable[Any]) -> bool:
+    return all(type(key) is str and not key.startswith("$") and is_utf8(key) for key in keys)
 
 
 def _wrap(tag: Tag, payload: Any) -> dict[str, Any]:
@@ -24,7 +25,7 @@ _SCALARS: Final = frozenset({NoneType, bool, int, float, str})
 _JSON: Final = Form(
     plain=frozenset({NoneType, bool}),
     checked={int: fits_64_bits, float: math.isfinite, str: is_utf8},
-    plain_key=_plain_key,
+    plain_keys=_plain_keys,
     wrap=_wrap,
 )
 

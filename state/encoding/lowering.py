@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -25,39 +25,48 @@ class Form:
     Args:
         plain: types whose every value the form has by itself.
         checked: types of which it has the values for which the function holds.
-        plain_key: whether a dict may stay a dict, by each of its keys.
+        plain_keys: whether a dict may stay a dict, by its keys.
         wrap: makes a tagged value from tag and payload.
     """
 
     plain: frozenset[type]
     checked: Mapping[type, Callable[[Any], bool]]
-    plain_key: Callable[[Any], bool]
+    plain_keys: Callable[[Iterable[Any]], bool]
     wrap: Callable[[Tag, Any], Any]
 
 
 def lower(value: Any, form: Form, declared: DeclaredTypes, depth: int = 0) -> Any:
-    """Return `value` in what `form` can write.
+    """Return `value` in what `form` can write, and no list or dict of its own.
 
     Raises:
         EncodingError: something in it cannot be stored, or it is nested too deep.
     """
     kind: Any = type(value)  # pyright: ignore[reportUnknownVariableType]
-    if kind in form.plain or (kind in form.checked and form.checked[kind](value)):
+    plain = form.plain
+    if kind in plain or (kind in form.checked and form.checked[kind](value)):
         return value
     if depth == MAX_DEPTH:
         raise EncodingError(
             f"it is nested more than {MAX_DEPTH} levels deep", hint="flatten it; it may contain itself"
         )
+    deeper = depth + 1
     if kind is list:
-        return [lower(item, form, declared, depth + 1) for item in value]
-    if kind is dict and all(map(form.plain_key, value)):
-        return {key: lower(item, form, declared, depth + 1) for key, item in value.items()}
+        if plain.issuperset(map(type, value)):
+            return value.copy()
+        return [item if type(item) in plain else lower(item, form, declared, deeper) for item in value]
+    if kind is dict and form.plain_keys(value):
+        if plain.issuperset(map(type, value.values())):
+            return value.copy()
+        return {
+            key: item if type(item) in plain else lower(item, form, declared, deeper)
+            for key, item in value.items()
+        }
     row = BY_TYPE.get(kind)
     if row is None:
         tag, payload = DECLARED, declared.take_apart(value)
     else:
         tag, payload = row.tag, row.take_apart(value)
-    return form.wrap(tag, lower(payload, form, declared, depth + 1))
+    return form.wrap(tag, lower(payload, form, declared, deeper))
 
 
 def fits_64_bits(value: int) -> bool:

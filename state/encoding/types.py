@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, time, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from typing import Any, Final, NamedTuple, TypeVar
 from uuid import UUID
@@ -44,35 +44,46 @@ class TaggedType(NamedTuple):
     build: Callable[[Any], Any]
 
 
-def _zone_key(zone: tzinfo | None) -> str | None:
-    """Return the key of a zone that ISO 8601 cannot say; None for naive and fixed offsets."""
-    if zone is None or type(zone) is timezone:
-        return None
-    if type(zone) is ZoneInfo and zone.key:
-        return zone.key
-    raise EncodingError(
-        f"a time zone of type {type(zone).__module__}.{type(zone).__qualname__} cannot be stored",
-        hint="use datetime.timezone or a ZoneInfo with a key",
-    )
-
-
 def _take_moment_apart(value: datetime | time) -> Any:
-    """ISO 8601 says all but the fold and a named zone; where there is one, [text, zone, fold]."""
-    key = _zone_key(value.tzinfo)
-    if key is not None:
-        return [value.replace(tzinfo=None).isoformat(), key, value.fold]
-    return [value.isoformat(), None, 1] if value.fold else value.isoformat()
+    """Return ISO 8601 where it says all; [text, zone, fold] with a fold or a zone that has a name."""
+    zone = value.tzinfo
+    if not value.fold and (zone is None or zone is UTC or _is_plain_offset(zone)):
+        return value.isoformat()
+    return [value.replace(tzinfo=None).isoformat(), zone, value.fold]
 
 
 def _moment_builder(parse: Callable[[str], Moment]) -> Callable[[Any], Moment]:
     def build(payload: Any) -> Moment:
         if isinstance(payload, str):
             return parse(payload)
-        text, key, fold = payload
-        moment = parse(text)
-        return moment.replace(tzinfo=ZoneInfo(key) if key else moment.tzinfo, fold=fold)
+        text, zone, fold = payload
+        return parse(text).replace(tzinfo=zone, fold=fold)
 
     return build
+
+
+def _is_plain_offset(zone: tzinfo) -> bool:
+    if type(zone) is not timezone:
+        return False
+    offset = zone.utcoffset(None)
+    # Python 3.11 reads an offset of less than a second as UTC
+    return not offset.microseconds and zone.tzname(None) == timezone(offset).tzname(None)
+
+
+def _take_offset_apart(zone: timezone) -> list[Any]:
+    return [zone.utcoffset(None), zone.tzname(None)]
+
+
+def _build_offset(payload: list[Any]) -> timezone:
+    offset, name = payload
+    unnamed = timezone(offset)
+    return unnamed if unnamed.tzname(None) == name else timezone(offset, name)
+
+
+def _zone_key(zone: ZoneInfo) -> str:
+    if not zone.key:
+        raise EncodingError("a ZoneInfo without a key cannot be stored", hint="make it by its key")
+    return zone.key
 
 
 def _pairs(value: dict[Any, Any]) -> list[list[Any]]:
@@ -135,6 +146,8 @@ _TABLE: Final[tuple[TaggedType, ...]] = (
     TaggedType(Tag("ipv6network", 19), ipaddress.IPv6Network, str, ipaddress.IPv6Network),
     TaggedType(Tag("ipv4interface", 20), ipaddress.IPv4Interface, str, ipaddress.IPv4Interface),
     TaggedType(Tag("ipv6interface", 21), ipaddress.IPv6Interface, str, ipaddress.IPv6Interface),
+    TaggedType(Tag("timezone", 23), timezone, _take_offset_apart, _build_offset),
+    TaggedType(Tag("zoneinfo", 24), ZoneInfo, _zone_key, ZoneInfo),
 )
 
 DECLARED: Final = Tag("declared", 22)
