@@ -38,7 +38,8 @@ class AggregateFunction(Protocol[In_contra, Acc, Out_co]):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# No slots: a frozen dataclass that has them cannot be made as `ValueStateDescriptor[int](...)`.
+@dataclass(frozen=True, kw_only=True)
 class StateDescriptor:
     """What every kind of state has.
 
@@ -64,7 +65,7 @@ class StateDescriptor:
             raise ConfigError(f"state {self.name!r}: ttl must be at least 1 ms, not {self.ttl}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ValueStateDescriptor(StateDescriptor, Generic[T]):
     """One value per key.
 
@@ -75,7 +76,7 @@ class ValueStateDescriptor(StateDescriptor, Generic[T]):
     default: T | None = None
 
     def __post_init__(self) -> None:
-        StateDescriptor.__post_init__(self)  # with slots, a bare super() does not find its class
+        super().__post_init__()
         if type(self.default).__hash__ is None:
             raise ConfigError(
                 f"state {self.name!r}: a mutable default, {self.default!r}, would be shared by all keys",
@@ -83,24 +84,24 @@ class ValueStateDescriptor(StateDescriptor, Generic[T]):
             )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ListStateDescriptor(StateDescriptor):
     """A list per key."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class MapStateDescriptor(StateDescriptor):
     """A map per key."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ReducingStateDescriptor(StateDescriptor, Generic[T]):
     """One value per key, into which `reduce` folds each value added."""
 
     reduce: Callable[[T, T], T]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class AggregatingStateDescriptor(StateDescriptor, Generic[In, Acc, Out]):
     """One accumulator per key, into which `aggregate` takes each value added."""
 
