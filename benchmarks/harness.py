@@ -1,8 +1,8 @@
 """Measure subjects side by side: alternately, several rounds, medians and ratios of one round.
 
 Machines drift: they warm up, throttle, share their cores. Figures taken minutes apart say little
-about each other, so each round runs every subject once, one behind the other, and a ratio is the
-median of the rounds' own ratios.
+about each other, so each round runs every subject once, one behind the other, every other round in
+reverse, and a ratio is the median of the rounds' own ratios.
 """
 
 from __future__ import annotations
@@ -87,11 +87,12 @@ class Outcome:
 
 
 def measure(case: Case, rounds: int | None, on_step: OnStep) -> Outcome:
-    """Run every subject of `case` once per round; `on_step` hears who runs next."""
+    """Run every subject of `case` once per round, to and fro; `on_step` hears who runs next."""
     rounds = (rounds or case.rounds) if case.repeats else 1
     outcome = Outcome(case, {subject: [] for subject in case.subjects})
     for number in range(1, rounds + 1):
-        for name, subject in case.subjects.items():
+        in_turn = list(case.subjects.items())
+        for name, subject in in_turn if number % 2 else in_turn[::-1]:
             on_step(f"{case.name}: {name}, round {number} of {rounds}")
             gc.collect()
             outcome.values[name].append(subject())

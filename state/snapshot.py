@@ -143,7 +143,7 @@ def read_part(data: bytes, uid: str, max_parallelism: int) -> Part:
         )
     try:
         part = msgspec.msgpack.decode(memoryview(data)[len(FORMAT) + 1 :], type=Part)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CheckpointCorrupted(f"operator {uid}: its stored state cannot be read: {error}") from error
     if part.max_parallelism != max_parallelism:
         raise StateError(
