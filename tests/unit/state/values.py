@@ -153,7 +153,7 @@ networks = st.one_of(
 enums = st.sampled_from(
     [*Color, *Level, *Word, *Access, Access(0), Access.READ | Access.WRITE, Mask.A | Mask.B, Mask(8), ~Mask.A]
 )
-hashable_scalars: st.SearchStrategy[Hashable] = st.one_of(
+_hashable_scalars: st.SearchStrategy[Hashable] = st.one_of(
     st.none(),
     st.booleans(),
     integers,
@@ -171,8 +171,16 @@ hashable_scalars: st.SearchStrategy[Hashable] = st.one_of(
     networks,
     enums,
 )
+
+
+@st.composite
+def hashable_scalars(draw: st.DrawFn) -> Hashable:
+    """One value that is not nested. (Composite: what is built of it has a repr that can be printed.)"""
+    return draw(_hashable_scalars)
+
+
 hashables: st.SearchStrategy[Hashable] = st.recursive(
-    hashable_scalars,
+    hashable_scalars(),
     lambda inner: st.one_of(
         st.lists(inner, max_size=3).map(tuple),
         st.frozensets(inner, max_size=3),
@@ -183,7 +191,7 @@ hashables: st.SearchStrategy[Hashable] = st.recursive(
     max_leaves=4,
 )
 scalars: st.SearchStrategy[Any] = st.one_of(
-    hashable_scalars,
+    hashable_scalars(),
     st.binary().map(bytearray),
     st.sampled_from([float("nan"), -0.0, float("-inf"), Decimal("sNaN"), Decimal("-sNaN12")]),
 )
