@@ -8,11 +8,13 @@ import ipaddress
 from collections.abc import Callable, Hashable
 from datetime import datetime, time, timedelta, timezone
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
 from hypothesis import strategies as st
+
+T = TypeVar("T")
 
 
 class Color(enum.Enum):
@@ -153,7 +155,7 @@ networks = st.one_of(
 enums = st.sampled_from(
     [*Color, *Level, *Word, *Access, Access(0), Access.READ | Access.WRITE, Mask.A | Mask.B, Mask(8), ~Mask.A]
 )
-_hashable_scalars: st.SearchStrategy[Hashable] = st.one_of(
+hashable_scalars: st.SearchStrategy[Hashable] = st.one_of(
     st.none(),
     st.booleans(),
     integers,
@@ -173,33 +175,33 @@ _hashable_scalars: st.SearchStrategy[Hashable] = st.one_of(
 )
 
 
-@st.composite
-def hashable_scalars(draw: st.DrawFn) -> Hashable:
-    """One value that is not nested. (Composite: what is built of it has a repr that can be printed.)"""
-    return draw(_hashable_scalars)
+def _tersely(strategy: st.SearchStrategy[T]) -> st.SearchStrategy[T]:
+    """Draw from `strategy`, with a short repr: hypothesis prints it where a draw is repeated."""
+    return st.none().flatmap(lambda _: strategy)
 
 
-hashables: st.SearchStrategy[Hashable] = st.recursive(
-    hashable_scalars(),
-    lambda inner: st.one_of(
+def _holding_hashables(inner: st.SearchStrategy[Hashable]) -> st.SearchStrategy[Hashable]:
+    return st.one_of(
         st.lists(inner, max_size=3).map(tuple),
         st.frozensets(inner, max_size=3),
         st.builds(Point, inner, inner),
         st.builds(Frozen, inner, inner),
         st.builds(Reading, inner),
-    ),
-    max_leaves=4,
+    )
+
+
+hashables: st.SearchStrategy[Hashable] = _tersely(
+    st.recursive(hashable_scalars, lambda inner: _holding_hashables(_tersely(inner)), max_leaves=4)
 )
 scalars: st.SearchStrategy[Any] = st.one_of(
-    hashable_scalars(),
+    hashable_scalars,
     st.binary().map(bytearray),
     st.sampled_from([float("nan"), -0.0, float("-inf"), Decimal("sNaN"), Decimal("-sNaN12")]),
 )
 
 
-_nested: st.SearchStrategy[Any] = st.recursive(
-    scalars,
-    lambda inner: st.one_of(
+def _holding_values(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.one_of(
         st.lists(inner, max_size=4),
         st.lists(inner, max_size=4).map(tuple),
         st.sets(hashables, max_size=4),
@@ -209,8 +211,11 @@ _nested: st.SearchStrategy[Any] = st.recursive(
         st.builds(Trade, inner, inner),
         st.builds(Point, inner, inner),
         st.builds(Account, inner, inner),
-    ),
-    max_leaves=8,
+    )
+
+
+_nested: st.SearchStrategy[Any] = st.recursive(
+    scalars, lambda inner: _holding_values(_tersely(inner)), max_leaves=8
 )
 
 
