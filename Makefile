@@ -29,7 +29,7 @@ format: .venv/.lint ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/.bench ## every benchmark; one alone: .venv/bin/python -m benchmarks NAME
+bench: .venv/.bench .venv/.quix ## every benchmark; one alone: .venv/bin/python -m benchmarks NAME
 	@$(BIN)/python -m benchmarks all $(ARGS)
 
 soak: .venv/.test ## the simulations and the random kills, many times over
@@ -44,6 +44,8 @@ lock: .venv/.lint ## compile requirements/*.txt again; to the newest versions: m
 	$(COMPILE) --constraint requirements/lint.txt --extra demo --output-file requirements/demo.txt pyproject.toml
 	$(COMPILE) --constraint requirements/lint.txt --extra demo --extra test --output-file requirements/test.txt pyproject.toml
 	$(COMPILE) --constraint requirements/lint.txt --extra demo --extra bench --output-file requirements/bench.txt pyproject.toml
+	$(COMPILE) $(ARGS) --no-config --generate-hashes --strip-extras --allow-unsafe --no-emit-options --no-header \
+		--quiet --output-file requirements/quix.txt requirements/quix.in
 	$(COMPILE) $(ARGS) --only-build-deps --output-file requirements/build.txt pyproject.toml
 
 clean: ## remove the environment and what tests, tools and jobs left behind
@@ -53,4 +55,11 @@ clean: ## remove the environment and what tests, tools and jobs left behind
 $(GROUPS:%=.venv/.%): .venv/.%: requirements/%.txt requirements/build.txt pyproject.toml tools/environment
 	@echo "installing requirements/$*.txt into .venv"
 	@PYTHON="$(PYTHON)" tools/environment $*
+	@touch $@
+
+# Quix Streams needs an older Kafka client than the engine: the benchmark runs it as a process of its own.
+.venv/.quix: requirements/quix.txt | .venv/.bench
+	@echo "installing $< into .venv/quix"
+	@$(BIN)/python -m venv --clear .venv/quix
+	@.venv/quix/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes -r $<
 	@touch $@
