@@ -49,7 +49,8 @@ class JobConfig:
             by time only.
         checkpoint_dir: folder that holds one folder for each job; default `.pipeline/checkpoints`.
         checkpoint_timeout: a checkpoint not complete by then is declined.
-        checkpoint_min_pause: the least time between the end of one checkpoint and the start of the next.
+        checkpoint_min_pause: the least time between the end of one checkpoint and the start of the next;
+            default 500 ms, or half of a `checkpoint_interval` shorter than a second.
         checkpoint_retention: how many complete checkpoints are kept.
         tolerable_checkpoint_failures: consecutive failures that do not fail the job.
         retain_on_cancel: whether the checkpoints of a cancelled job are kept.
@@ -72,7 +73,7 @@ class JobConfig:
     checkpoint_rows: int | Unset | None = UNSET
     checkpoint_dir: str | Path | None = None
     checkpoint_timeout: timedelta = timedelta(seconds=600)
-    checkpoint_min_pause: timedelta = timedelta(milliseconds=500)
+    checkpoint_min_pause: timedelta | Unset = UNSET
     checkpoint_retention: int = 3
     tolerable_checkpoint_failures: int = 3
     retain_on_cancel: bool = True
@@ -98,7 +99,8 @@ class JobConfig:
         if self.checkpoint_interval is not None and self.checkpoint_interval is not UNSET:
             _at_least_duration("checkpoint_interval", self.checkpoint_interval, _MINIMAL_INTERVAL)
         _at_least_duration("checkpoint_timeout", self.checkpoint_timeout, _MINIMAL_INTERVAL)
-        _at_least_duration("checkpoint_min_pause", self.checkpoint_min_pause, timedelta())
+        if self.checkpoint_min_pause is not UNSET:
+            _at_least_duration("checkpoint_min_pause", self.checkpoint_min_pause, timedelta())
         _at_least_duration("cancel_timeout", self.cancel_timeout, timedelta())
         if self.checkpoint_dir is not None:
             _of_type("checkpoint_dir", self.checkpoint_dir, str, Path)
@@ -119,6 +121,7 @@ _MINIMAL_INTERVAL: Final = timedelta(milliseconds=10)
 
 DEFAULT_CHECKPOINT_DIR: Final = Path(".pipeline/checkpoints")
 STREAMING_INTERVAL: Final = timedelta(seconds=60)
+MIN_PAUSE: Final = timedelta(milliseconds=500)
 SQL_TASK_ROWS: Final = 10_000
 
 
@@ -226,6 +229,9 @@ def _fill_in(config: JobConfig, mode: JobMode, *, durable: bool) -> JobConfig:
     if rows is UNSET:
         by_rows = mode is not JobMode.STREAMING and wanted and config.checkpoint_interval is UNSET
         rows = SQL_TASK_ROWS if by_rows else None
+    pause = config.checkpoint_min_pause
+    if pause is UNSET:
+        pause = min(MIN_PAUSE, interval / 2) if isinstance(interval, timedelta) else MIN_PAUSE
     restart = config.restart
     if restart is UNSET:
         checkpointed = interval is not None or rows is not None
@@ -234,6 +240,7 @@ def _fill_in(config: JobConfig, mode: JobMode, *, durable: bool) -> JobConfig:
         config,
         checkpoint_interval=interval,
         checkpoint_rows=rows,
+        checkpoint_min_pause=pause,
         checkpoint_dir=config.checkpoint_dir or DEFAULT_CHECKPOINT_DIR,
         restart=restart,
     )

@@ -125,13 +125,18 @@ class Attempt:
 
     def _settings(self) -> CoordinatorSettings:
         config = self._config
-        interval, rows = config.checkpoint_interval, config.checkpoint_rows
+        interval, rows, pause = (
+            config.checkpoint_interval,
+            config.checkpoint_rows,
+            config.checkpoint_min_pause,
+        )
+        assert isinstance(pause, timedelta)
         periodic = self._storage is not None and self._resumable
         return CoordinatorSettings(
             first_checkpoint_id=1 if self._storage is None else self._storage.history.next_checkpoint_id,
             interval_ms=_ms(interval) if periodic and isinstance(interval, timedelta) else None,
             rows=rows if periodic and isinstance(rows, int) else None,
-            min_pause_ms=_ms(config.checkpoint_min_pause),
+            min_pause_ms=_ms(pause),
             timeout_ms=_ms(config.checkpoint_timeout),
             tolerable_failures=config.tolerable_checkpoint_failures,
         )

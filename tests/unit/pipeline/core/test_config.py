@@ -118,6 +118,22 @@ class TestLayers:
 
 class TestDefaults:
     @pytest.mark.parametrize(
+        ("settings", "milliseconds"),
+        [
+            ({}, 500),
+            ({"checkpoint_rows": 7}, 500),
+            ({"checkpoint_interval": SECOND}, 500),
+            ({"checkpoint_interval": SECOND / 10}, 50),
+            ({"checkpoint_interval": SECOND / 10, "checkpoint_min_pause": SECOND}, 1000),
+        ],
+    )
+    def test_a_short_interval_is_not_stretched_by_a_pause_nobody_set(
+        self, settings: dict[str, Any], milliseconds: int
+    ) -> None:
+        found = resolved(JobConfig(**settings), JobMode.SQL_TASK).values
+        assert found.checkpoint_min_pause == timedelta(milliseconds=milliseconds)
+
+    @pytest.mark.parametrize(
         ("mode", "durable", "settings", "interval", "rows"),
         [
             (JobMode.STREAMING, True, {}, 60 * SECOND, None),
