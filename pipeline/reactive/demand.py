@@ -57,6 +57,44 @@ def low_tide(bound: int) -> int:
     return UNBOUNDED if bound == UNBOUNDED else bound - (bound >> 2)
 
 
+class Demand:
+    """What one subscriber still wants: any thread adds to it, the one that emits takes off.
+
+    The two keep counts of their own, so that the one that emits never waits.
+
+    Attributes:
+        violation: what broke rule 3.9; whoever emits ends the stream with it.
+    """
+
+    __slots__ = ("_asked", "_emitted", "_lock", "violation")
+
+    def __init__(self) -> None:
+        self._asked = 0
+        self._emitted = 0
+        self._lock = threading.Lock()
+        self.violation: ValueError | None = None
+
+    def request(self, n: int) -> None:
+        """Add to it; what breaks rule 3.9 is kept as `violation`."""
+        try:
+            validate_request(n)
+        except ValueError as error:
+            self.violation = error
+            return
+        with self._lock:
+            self._asked = add_cap(self._asked, n)
+
+    @property
+    def left(self) -> int:
+        """Records that may be emitted now."""
+        asked = self._asked
+        return UNBOUNDED if asked == UNBOUNDED else asked - self._emitted
+
+    def produced(self, n: int = 1) -> None:
+        """Count emitted records; only the one that emits calls it."""
+        self._emitted += n
+
+
 class AdaptiveBound:
     """How many records a consumer may have in front of it: about one second of what it takes.
 

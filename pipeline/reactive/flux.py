@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar, cast
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
 
+from pipeline.reactive import hooks
 from pipeline.reactive.demand import UNBOUNDED
 from pipeline.reactive.subscriber import Records, Subscriber, Subscription
 
@@ -94,10 +95,21 @@ class _Link(Generic[T]):
         else:
             subscriber.on_subscribe(self)
 
+    def on_next(self, value: T) -> None:
+        subscriber = self._subscriber
+        if subscriber is not None:
+            try:
+                subscriber.on_next(value)
+            except Exception as error:  # noqa: BLE001 - comes back to the one that raised it
+                self._refused(subscriber, error)
+
     def on_next_batch(self, values: Records[T]) -> None:
         subscriber = self._subscriber
         if subscriber is not None:
-            subscriber.on_next_batch(values)
+            try:
+                subscriber.on_next_batch(values)
+            except Exception as error:  # noqa: BLE001 - as above
+                self._refused(subscriber, error)
 
     def on_control(self, element: object) -> None:
         subscriber = self._subscriber
@@ -113,6 +125,15 @@ class _Link(Generic[T]):
         subscriber, self._subscriber = self._subscriber, None
         if subscriber is not None:
             subscriber.on_completed()
+
+    def _refused(self, subscriber: Subscriber[T], error: Exception) -> None:
+        """Cancel for a subscriber that raised (rule 2.13) and let it hear of its own error."""
+        self.cancel()
+        try:
+            subscriber.on_error(error)
+        except Exception:
+            hooks.dropped_error(error)
+            raise
 
     # --- to the subscriber --------------------------------------------------------------------
 
@@ -130,7 +151,7 @@ class _Link(Generic[T]):
 def _as_subscriber(link: _Link[Any], on_next: Any, on_error: Any, on_completed: Any) -> Subscriber[Any]:
     takes_batches, takes_singles = _offers(on_next, "on_next_batch"), _offers(on_next, "on_next")
     if _offers(on_next, "on_subscribe") and (takes_batches or takes_singles):
-        if takes_batches and _offers(on_next, "on_control"):
+        if takes_batches and takes_singles and _offers(on_next, "on_control"):
             return cast("Subscriber[Any]", on_next)
         return _Demanding(link, on_next)
     if takes_singles:
@@ -145,7 +166,7 @@ def _offers(observer: Any, method: str) -> bool:
 
 
 class _Demanding(Generic[T]):
-    """An observer that manages its demand but takes records one by one, or no control elements."""
+    """An observer that manages its demand but does not take all kinds of signal."""
 
     def __init__(self, link: _Link[T], observer: Any) -> None:
         self._link = link
@@ -153,6 +174,12 @@ class _Demanding(Generic[T]):
 
     def on_subscribe(self, subscription: Subscription) -> None:
         self._observer.on_subscribe(subscription)
+
+    def on_next(self, value: T) -> None:
+        if _offers(self._observer, "on_next"):
+            self._observer.on_next(value)
+        else:
+            self._observer.on_next_batch([value])
 
     def on_next_batch(self, values: Records[T]) -> None:
         if _offers(self._observer, "on_next_batch"):
@@ -188,6 +215,10 @@ class _Everything(Generic[T]):
 
     def on_subscribe(self, subscription: Subscription) -> None:
         subscription.request(UNBOUNDED)
+
+    def on_next(self, value: T) -> None:
+        if self._on_next is not None:
+            self._on_next(value)
 
     def on_next_batch(self, values: Records[T]) -> None:
         if self._on_next is not None:

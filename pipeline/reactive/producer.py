@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from pipeline.core.errors import InternalError
 from pipeline.reactive.demand import add_cap, produced, validate_request
 from pipeline.reactive.flux import Flux
-from pipeline.reactive.subscriber import Records, Subscriber
+from pipeline.reactive.subscriber import BatchSubscriber, Records
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ class ThreadProducer(Generic[T]):
         self._lock = threading.RLock()
         self.condition = threading.Condition(self._lock)
         self._waits = False
-        self._subscriber: Subscriber[T] | None = None
+        self._subscriber: BatchSubscriber[T] | None = None
         self._has_had_subscriber = False
         self._requested = 0
         self._violation: ValueError | None = None
@@ -60,9 +60,10 @@ class ThreadProducer(Generic[T]):
     @property
     def flux(self) -> Flux[T]:
         """The stream; one subscriber only, since there is one thread. Others get an error (1.9)."""
-        return Flux(self._connect)
+        return Flux(self.connect)
 
-    def _connect(self, subscriber: Subscriber[T]) -> None:
+    def connect(self, subscriber: BatchSubscriber[T]) -> None:
+        """Subscribe one of the engine's own parts: this producer emits nothing but batches."""
         with self.condition:
             refused, self._has_had_subscriber = self._has_had_subscriber, True
             if not refused:
@@ -198,7 +199,7 @@ class ThreadProducer(Generic[T]):
             self._waits = False
 
     @property
-    def _downstream(self) -> Subscriber[T]:
+    def _downstream(self) -> BatchSubscriber[T]:
         subscriber = self._subscriber
         if subscriber is None:
             raise Interrupted

@@ -30,11 +30,10 @@ class Records(Protocol[T_co]):
     def __getitem__(self, cut: slice, /) -> Any: ...
 
 
-class Subscriber(Protocol[T_contra]):
+class BatchSubscriber(Protocol[T_contra]):
     """Receives `on_subscribe`, then at most as many records as it asked for, then at most one end.
 
-    This is the whole protocol, as the engine uses it; `Flux.subscribe` also takes observers that know
-    less of it.
+    What the engine's own parts are to each other: between them records always travel together.
 
     Signals come one at a time. Control elements (barriers, watermarks, the end of the input) need
     no demand but come behind the records before them.
@@ -45,3 +44,18 @@ class Subscriber(Protocol[T_contra]):
     def on_control(self, element: object) -> None: ...
     def on_error(self, error: Exception) -> None: ...
     def on_completed(self) -> None: ...
+
+
+class Subscriber(BatchSubscriber[T_contra], Protocol[T_contra]):
+    """The whole protocol: takes single records as well, each by a call of its own.
+
+    `Flux.subscribe` also takes observers that know less of it.
+    """
+
+    def on_next(self, value: T_contra) -> None: ...
+
+
+def refuse_null(signal: object, method: str) -> None:
+    """Raise TypeError for a signal that is None (rules 1.9, 2.13)."""
+    if signal is None:
+        raise TypeError(f"rule 2.13: {method} needs a value, found None")

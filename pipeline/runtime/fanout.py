@@ -11,7 +11,7 @@ from pipeline.core.functions import function_ref
 from pipeline.core.policy import SideTag
 from pipeline.core.records import Batch
 from pipeline.reactive.demand import SharedDemand, SideDemand
-from pipeline.reactive.subscriber import Subscriber, Subscription
+from pipeline.reactive.subscriber import BatchSubscriber, Subscription
 from state.keys import key_groups, subtask_of
 
 
@@ -142,7 +142,7 @@ class Output:
 
     def __init__(
         self,
-        consumers: Sequence[Subscriber[Any]],
+        consumers: Sequence[BatchSubscriber[Any]],
         partitioner: Partitioner,
         side: SideOutput | None = None,
     ) -> None:
@@ -220,7 +220,7 @@ class Fanout:
         for consumer in self._all():
             consumer.on_completed()
 
-    def _all(self) -> list[Subscriber[Any]]:
+    def _all(self) -> list[BatchSubscriber[Any]]:
         return [consumer for output in (*self._main, *self._aside) for consumer in output.consumers]
 
     def _request(self, n: int) -> None:

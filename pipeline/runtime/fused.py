@@ -14,7 +14,7 @@ from pipeline.core.elements import EndOfInput
 from pipeline.core.errors import InternalError
 from pipeline.core.records import Batch
 from pipeline.reactive.demand import MAX_BATCH, MAX_BOUND, UNBOUNDED, add_cap, produced
-from pipeline.reactive.subscriber import Subscriber
+from pipeline.reactive.subscriber import BatchSubscriber
 from pipeline.runtime.fanout import Fanout
 
 
@@ -44,7 +44,7 @@ class FusedChain:
     def __init__(
         self,
         chain: Chain,
-        downstream: Subscriber[Any],
+        downstream: BatchSubscriber[Any],
         before_control: Callable[[object], None],
     ) -> None:
         self._chain = chain

@@ -99,7 +99,7 @@ class Subtask(ABC):
     def wire(self, build: Callable[[Callable[[object], None]], FusedChain]) -> None:
         """Put the chain behind the head; `build` is given the hook for control elements."""
         self._fused = build(self._before_control)
-        self.producer.flux.connect(self._fused)
+        self.producer.connect(self._fused)
 
     def start(self) -> None:
         """Start the thread."""

@@ -16,7 +16,7 @@ from pipeline.graph.plan import JobPlan, PlanEdge, PlanVertex
 from pipeline.graph.stream_graph import Partitioning, StreamNode
 from pipeline.operators.base import OperatorFactory, Step
 from pipeline.reactive.channel import Channel
-from pipeline.reactive.subscriber import Subscriber
+from pipeline.reactive.subscriber import BatchSubscriber
 from pipeline.runtime.contexts import Identity, RunningOperatorContext, RunningSinkContext, VertexContext
 from pipeline.runtime.fanout import (
     Broadcast,
@@ -210,7 +210,9 @@ class Wiring:
         writer = next(node.uid for node in vertex.nodes if node.id == edge.source_node)
         return SideOutput(writer, edge.side_tag)
 
-    def _downstream(self, outputs: list[Output], subtask: Subtask, vertex: PlanVertex) -> Subscriber[Any]:
+    def _downstream(
+        self, outputs: list[Output], subtask: Subtask, vertex: PlanVertex
+    ) -> BatchSubscriber[Any]:
         if not outputs:
             raise GraphError(f"what {vertex.name} gives goes nowhere", hint="end the stream with .sink(...)")
         only = outputs[0]

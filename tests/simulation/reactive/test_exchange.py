@@ -47,7 +47,7 @@ class Vertex:
         self._chance = chance
         self.producer = ThreadProducer[Any](self._run, "head")
         self.fused = FusedChain(chain, downstream, lambda _: None)
-        self.producer.flux.connect(self.fused)
+        self.producer.connect(self.fused)
 
     def _run(self, producer: ThreadProducer[Any]) -> None:
         position = 0

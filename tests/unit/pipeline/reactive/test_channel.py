@@ -313,7 +313,7 @@ def test_two_threads_racing_lose_nothing(produce: Produce, size: int | None) -> 
     chance_of_consumer = random.Random(8)
     consuming = produce(consume, "consuming")
     channel = Channel[int](consuming.condition, size)
-    emitting.flux.connect(channel)
+    emitting.connect(channel)
     consuming.flux.subscribe(lambda _: None)
     consuming.start()
     emitting.start()

@@ -1,0 +1,1 @@
+"""The operators of the reactive core, one a file; `pipeline.reactive` exports them."""
