@@ -7,13 +7,16 @@ GROUPS := base demo test bench lint
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format bench soak lock clean
+.PHONY: help demo kafka test lint format bench soak lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/.demo ## embedded PostgreSQL, the flights of 2013, two reports
 	@$(BIN)/python examples/demo.py
+
+kafka: .venv/.demo ## a Kafka of one's own on this machine, until Ctrl-C: needs Java and Maven, or Docker
+	@$(BIN)/python tools/kafka_broker.py
 
 test: .venv/.test ## every suite: unit, conformance, simulation, architecture, integration, acceptance
 	@$(PYTEST) $(ARGS)

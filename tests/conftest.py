@@ -1,4 +1,4 @@
-"""A real PostgreSQL for the tests, and the ways to disturb it."""
+"""A real PostgreSQL and a real Kafka for the tests, and the ways to disturb them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,16 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from connectors.sql.embedded import EmbeddedPostgres
 
+from .kafka_broker import (
+    crashable_kafka,
+    disturbed_kafka,
+    kafka,
+    kafka_proxy,
+    topic,
+)
 from .tcp_proxy import TcpProxy
+
+__all__ = ["crashable_kafka", "disturbed_kafka", "kafka", "kafka_proxy", "topic"]
 
 _numbers = itertools.count()
 

@@ -1,0 +1,101 @@
+"""The broker that tests and demos start: it keeps its data and its address, whatever ends it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from connectors.kafka.distribution import JavaDistribution, find_distribution
+from connectors.kafka.embedded import EmbeddedKafka
+from pipeline.core.errors import ConfigError, ConnectorError
+from tests.kafka_broker import TIMEOUT, Topics
+from tests.tcp_proxy import TcpProxy
+
+
+def write(address: str, topic: str, value: bytes) -> None:
+    producer = Producer({"bootstrap.servers": address})
+    producer.produce(topic, value)
+    assert producer.flush(TIMEOUT) == 0
+
+
+def count(address: str, topic: str) -> int:
+    consumer = Consumer({"bootstrap.servers": address, "group.id": "count"})
+    try:
+        return consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=TIMEOUT)[1]
+    finally:
+        consumer.close()
+
+
+def test_a_killed_broker_comes_back_with_its_address_and_data(crashable_kafka: EmbeddedKafka) -> None:
+    topic = Topics(crashable_kafka.address())()
+    address = crashable_kafka.address()
+    write(address, topic, b"before")
+    crashable_kafka.kill()
+    crashable_kafka.start()
+    assert crashable_kafka.address() == address
+    write(address, topic, b"after")
+    assert count(address, topic) == 2
+
+
+def test_a_client_of_the_proxied_listener_stays_behind_the_proxy(
+    crashable_kafka: EmbeddedKafka, kafka_proxy: TcpProxy
+) -> None:
+    """The broker tells it to come back through the proxy, so that a fault reaches all it does."""
+    topic = Topics(crashable_kafka.address())()
+    assert crashable_kafka.address("PROXIED") == f"127.0.0.1:{kafka_proxy.port}"
+    write(crashable_kafka.address("PROXIED"), topic, b"through")
+    kafka_proxy.blackhole()
+    producer = Producer({"bootstrap.servers": crashable_kafka.address("PROXIED"), "message.timeout.ms": 500})
+    producer.produce(topic, b"lost")
+    producer.flush(TIMEOUT)
+    assert count(crashable_kafka.address(), topic) == 1
+
+
+def test_a_broker_that_a_killed_process_left_is_taken_over(tmp_path: Path) -> None:
+    """Its folder is free for the next start, and only one broker runs in it."""
+    left = EmbeddedKafka(tmp_path)
+    left.start()
+    pid = int((tmp_path / "broker.pid").read_text())
+    with EmbeddedKafka(tmp_path) as broker:
+        assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        assert broker.running
+        assert not left.running
+    left.stop()
+
+
+def test_a_broker_that_cannot_start_names_its_log(tmp_path: Path) -> None:
+    broker = EmbeddedKafka(tmp_path, settings={"log.segment.bytes": "none"})
+    with pytest.raises(ConnectorError):
+        broker.start()
+    assert not broker.running
+
+
+def test_without_java_and_docker_one_line_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    with pytest.raises(ConfigError, match="Java 17 and Maven not found") as caught:
+        find_distribution()
+    assert "\n" not in str(caught.value)
+
+
+def test_jars_once_fetched_need_no_maven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    complete = find_distribution()
+    if not isinstance(complete, JavaDistribution):
+        pytest.skip("this machine has its broker from Docker")
+    (tmp_path / "java").symlink_to(complete.java)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    assert find_distribution() == JavaDistribution(str(tmp_path / "java"), complete.libs)
+
+
+def test_a_suspended_broker_answers_again_when_it_is_resumed(crashable_kafka: EmbeddedKafka) -> None:
+    topic = Topics(crashable_kafka.address())()
+    crashable_kafka.suspend()
+    producer = Producer({"bootstrap.servers": crashable_kafka.address()})
+    producer.produce(topic, b"patient")
+    assert producer.flush(0.2) == 1
+    crashable_kafka.resume()
+    assert producer.flush(TIMEOUT) == 0
