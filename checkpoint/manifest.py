@@ -13,7 +13,7 @@ from checkpoint.sealed import seal, unseal
 from pipeline.core.errors import CheckpointCorrupted, CheckpointError
 
 FORMAT: Final = "pipeline-checkpoint"
-VERSION: Final = 1
+VERSION: Final = 2
 
 Json = Any
 """A value that JSON gives back equal: the state encoding has seen to that before it gets here."""
@@ -58,6 +58,7 @@ class Manifest:
         committables: by sink uid, for each subtask the transaction handles to commit, oldest first.
         graph: by uid, kind, parallelism and max_parallelism of each operator.
         parts: the stored objects.
+        logs: the epoch logs from which `committables` can be written again, needed until they are noted.
         processed: records emitted by the sources since the beginning of the lineage.
         failed: records skipped or dead-lettered since then.
     """
@@ -77,12 +78,13 @@ class Manifest:
     committables: Mapping[str, Sequence[Sequence[Json]]]
     graph: Mapping[str, Mapping[str, Json]]
     parts: Sequence[Part]
+    logs: Sequence[Part] = ()
     processed: int
     failed: int
 
     @property
     def size_bytes(self) -> int:
-        """The size of all parts together."""
+        """The size of all parts together, without the logs."""
         return sum(part.size_bytes for part in self.parts)
 
     def to_bytes(self) -> bytes:
@@ -92,7 +94,8 @@ class Manifest:
             InternalError: a state or handle is not plain JSON.
         """
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        fields["parts"] = [dataclasses.asdict(part) for part in self.parts]
+        for name in ("parts", "logs"):
+            fields[name] = [dataclasses.asdict(part) for part in fields[name]]
         return seal({"format": FORMAT, "version": VERSION, **fields})
 
     @classmethod
@@ -118,11 +121,12 @@ class Manifest:
             )
         try:
             body["kind"] = CheckpointKind(body["kind"])
-            body["parts"] = tuple(Part(**part) for part in body["parts"])
+            for name in ("parts", "logs"):
+                body[name] = tuple(Part(**part) for part in body[name])
             manifest = cls(**body)
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointCorrupted(f"{path} is no manifest of version {VERSION}: {error}") from error
-        for part in manifest.parts:
+        for part in (*manifest.parts, *manifest.logs):
             if not _PART_NAME.fullmatch(part.name):
                 raise CheckpointCorrupted(
                     f"{path} names the part {part.name!r}, which cannot be a part's name"

@@ -16,11 +16,13 @@ class Stored:
         checkpoint_id: its number.
         kind: why it was taken; None if the manifest cannot be read.
         parts: names of the parts it needs.
+        logs: names of the epoch logs it needs until its commit is noted.
     """
 
     checkpoint_id: int
     kind: CheckpointKind | None
     parts: frozenset[str] = frozenset()
+    logs: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +52,18 @@ def plan_deletions(
     counted = sorted(one.checkpoint_id for one in stored if _counts(one.kind))
     deleted = {one for one in counted[: -max(1, retention)] if one <= noted}
     kept = [one for one in stored if one.checkpoint_id not in deleted]
-    return Deletions(tuple(sorted(deleted)), _unneeded(kept, parts))
+    return Deletions(tuple(sorted(deleted)), _unneeded(kept, parts, noted))
 
 
 def _counts(kind: CheckpointKind | None) -> bool:
     return kind is not None and kind is not CheckpointKind.SAVEPOINT
 
 
-def _unneeded(kept: Sequence[Stored], parts: Mapping[str, int]) -> tuple[str, ...]:
+def _unneeded(kept: Sequence[Stored], parts: Mapping[str, int], noted: int) -> tuple[str, ...]:
     if any(one.kind is None for one in kept):
         return ()
-    needed = frozenset[str]().union(*(one.parts for one in kept))
+    needed = frozenset[str]().union(
+        *(one.parts for one in kept), *(one.logs for one in kept if one.checkpoint_id > noted)
+    )
     newest = max((one.checkpoint_id for one in kept), default=0)
     return tuple(sorted(name for name, of in parts.items() if of <= newest and name not in needed))

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import re
 import shutil
 import socket
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from checkpoint.barrier import CheckpointKind
+from checkpoint.epoch_log import read_frames
 from checkpoint.manifest import Manifest, Part
 from checkpoint.retention import Deletions, Stored, plan_deletions
 from checkpoint.sealed import seal
 from checkpoint.storage.base import DISCARDED, History
 from checkpoint.storage.files import naming, publish, sync_folder, write_new
 from checkpoint.storage.layout import JobFolder
+from checkpoint.storage.log import LocalLog
 from pipeline.core.clock import Clock
 from pipeline.core.errors import CheckpointCorrupted, CheckpointError, Fenced, InternalError
 from pipeline.core.faults import faultpoint
@@ -44,7 +47,7 @@ class LocalAttempt:
         self._history = history
         self._clock = clock
         self._staging = folder.staging(number)
-        self._staged = 0
+        self._staged = itertools.count(1)
         self._noted = history.noted
         self._stored: dict[int, Stored] = {}
 
@@ -76,11 +79,26 @@ class LocalAttempt:
     def write_part(self, checkpoint_id: int, uid: str, subtask: int, data: bytes) -> Part:
         with self._fenced_if_gone():
             staged = self._stage(data)
-            name = f"{checkpoint_id:012d}-{self._number}-{self._staged}-{_readable(uid)}-{subtask}"
-            with naming("rename", staged):
-                staged.rename(self._folder.part(name))
+            name = self._place(staged, checkpoint_id, uid, subtask)
         faultpoint("P5")
         return Part(name, uid, subtask, hashlib.sha256(data).hexdigest(), len(data))
+
+    def open_log(self, uid: str, subtask: int) -> LocalLog:
+        def place(path: Path, checkpoint_id: int) -> str:
+            with self._fenced_if_gone():
+                name = self._place(path, checkpoint_id, uid, subtask)
+            sync_folder(self._folder.parts)
+            return name
+
+        with self._fenced_if_gone():
+            return LocalLog(self._next_staged(), uid, subtask, place)
+
+    def read_log(self, part: Part) -> Iterator[bytes]:
+        path = self._folder.part(part.name)
+        with _missing_is_corrupt(path, part), naming("read", path):
+            file = path.open("rb")
+        with file:
+            yield from read_frames(file, str(path))
 
     def write_manifest(self, manifest: Manifest) -> None:
         data = manifest.to_bytes()
@@ -148,10 +166,19 @@ class LocalAttempt:
         return data
 
     def _stage(self, data: bytes) -> Path:
-        self._staged += 1
-        staged = self._staging / str(self._staged)  # never used twice: a link shares the file's bytes
+        staged = self._next_staged()
         write_new(staged, data)
         return staged
+
+    def _next_staged(self) -> Path:
+        return self._staging / str(next(self._staged))  # never used twice: a link shares the file's bytes
+
+    def _place(self, staged: Path, checkpoint_id: int, uid: str, subtask: int) -> str:
+        """Move a staged file among the parts, under a name that no other attempt gives."""
+        name = f"{checkpoint_id:012d}-{self._number}-{staged.name}-{_readable(uid)}-{subtask}"
+        with naming("rename", staged):
+            staged.rename(self._folder.part(name))
+        return name
 
     def _remove_staged(self, staged: Path) -> None:
         with naming("remove", staged):
@@ -194,7 +221,8 @@ class LocalAttempt:
 
     def _verified(self, checkpoint_id: int) -> Manifest:
         manifest = self._folder.read_manifest(checkpoint_id)
-        for part in manifest.parts:
+        logs = () if self._history.is_noted(checkpoint_id) else manifest.logs
+        for part in (*manifest.parts, *logs):
             _verify(self._folder.part(part.name), part)
         return manifest
 
@@ -241,7 +269,8 @@ def _readable(uid: str) -> str:
 
 
 def _stored(manifest: Manifest) -> Stored:
-    return Stored(manifest.checkpoint_id, manifest.kind, frozenset(part.name for part in manifest.parts))
+    parts, logs = (frozenset(part.name for part in listed) for listed in (manifest.parts, manifest.logs))
+    return Stored(manifest.checkpoint_id, manifest.kind, parts, logs)
 
 
 def _delete(paths: list[Path]) -> None:
@@ -255,15 +284,20 @@ def _delete(paths: list[Path]) -> None:
 
 def _verify(path: Path, part: Part) -> None:
     digest = hashlib.sha256()
+    with _missing_is_corrupt(path, part), naming("read", path), path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    _expect_checksum(path, digest.hexdigest(), part)
+
+
+@contextmanager
+def _missing_is_corrupt(path: Path, part: Part) -> Generator[None]:
     try:
-        with naming("read", path), path.open("rb") as file:
-            while block := file.read(_BLOCK):
-                digest.update(block)
+        yield
     except CheckpointError as error:
         if isinstance(error.__cause__, FileNotFoundError):
             raise CheckpointCorrupted(f"{path} is missing: a part of operator {part.uid}") from error
         raise
-    _expect_checksum(path, digest.hexdigest(), part)
 
 
 def _expect_checksum(path: Path, found: str, part: Part) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -76,8 +77,36 @@ class History:
         return checkpoint_id <= self.noted
 
 
+class LogWriter(Protocol):
+    """A growing epoch log, used by one thread at a time; see `checkpoint.epoch_log` for its form."""
+
+    @property
+    def size_bytes(self) -> int:
+        """What has been appended, with its frames."""
+        ...
+
+    def append(self, payload: bytes) -> None:
+        """Add one frame. It is stored during the epoch; a passing fault is kept for `seal` to meet."""
+        ...
+
+    def seal(self, checkpoint_id: int) -> Part:
+        """Make the log a part of the coming checkpoint, durably; nothing can be appended after.
+
+        Raises:
+            CheckpointError: retryable if the same log may still be sealed, for a later checkpoint.
+            Fenced: a newer attempt was claimed.
+        """
+        ...
+
+    def discard(self) -> None:
+        """Drop the log; without effect once it is sealed."""
+        ...
+
+
 class StorageAttempt(Protocol):
     """One start of the job, and all it may do to the job's checkpoints; calls come one at a time.
+
+    Logs are the exception: they are opened, written and read on the threads of the sinks.
 
     Whatever it writes after a newer attempt was claimed raises `Fenced` and has no effect. Where
     space or a server is wanting, methods raise a `CheckpointError` that says whether a retry helps.
@@ -97,6 +126,18 @@ class StorageAttempt(Protocol):
 
     def write_part(self, checkpoint_id: int, uid: str, subtask: int, data: bytes) -> Part:
         """Store one part; it is durable once the manifest that names it is."""
+        ...
+
+    def open_log(self, uid: str, subtask: int) -> LogWriter:
+        """Begin an epoch log of a sink; any thread."""
+        ...
+
+    def read_log(self, part: Part) -> Iterator[bytes]:
+        """Yield the frames of a sealed log; any thread.
+
+        Raises:
+            CheckpointCorrupted: it is gone, or not as it was written.
+        """
         ...
 
     def write_manifest(self, manifest: Manifest) -> None:
@@ -131,6 +172,8 @@ class StorageAttempt(Protocol):
 
     def latest(self) -> Manifest | None:
         """Return the checkpoint to go on from (`History.resume_from`), verified with all its parts.
+
+        Its logs are verified too, unless its commit is noted: then nothing needs them any more.
 
         Raises:
             CheckpointCorrupted: it is not as it was written; the older ones that are stand in the hint.

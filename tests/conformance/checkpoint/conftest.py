@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from checkpoint.barrier import CheckpointKind
-from checkpoint.manifest import Manifest
+from checkpoint.manifest import Manifest, Part
 from checkpoint.storage.base import CheckpointStorage, StorageAttempt
 from checkpoint.storage.local import LocalCheckpointStorage
 
@@ -87,6 +87,7 @@ def take():
         *parts: bytes,
         kind: CheckpointKind = CheckpointKind.PERIODIC,
         noted: bool = True,
+        logs: tuple[Part, ...] = (),
     ) -> Manifest:
         stored = tuple(
             attempt.write_part(checkpoint_id, "reduce:a/b", subtask, data)
@@ -108,6 +109,7 @@ def take():
             committables={},
             graph={},
             parts=stored,
+            logs=logs,
             processed=0,
             failed=0,
         )

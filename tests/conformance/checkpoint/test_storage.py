@@ -479,3 +479,95 @@ def test_a_discarded_job_starts_over_and_its_numbers_go_on(harness, storage, att
     assert after.history.resume_from is None
     assert after.history.next_checkpoint_id == 4
     assert [after.read_part(part) for part in after.load(2).parts] == [b"two"]
+
+
+# --- epoch logs ---
+
+
+def sealed_log(attempt, checkpoint_id, *payloads):
+    log = attempt.open_log("kafka:a/b", 0)
+    for payload in payloads:
+        log.append(payload)
+    return log.seal(checkpoint_id)
+
+
+def test_a_log_comes_back_frame_by_frame(storage, attempt, take):
+    """Small frames, empty ones, and more than is ever held back in memory."""
+    payloads = [b"a", b"", *(bytes([n]) * 300_000 for n in range(12))]
+    part = sealed_log(attempt, 1, *payloads)
+    manifest = take(attempt, 1, noted=False, logs=(part,))
+
+    again = next_attempt(storage, restored=1)
+
+    assert again.latest() == manifest
+    assert manifest.logs == (part,)
+    assert list(again.read_log(part)) == payloads
+    assert part.size_bytes > sum(map(len, payloads))
+
+
+def test_the_size_of_a_log_is_known_while_it_grows(attempt):
+    """By it a sink knows when an epoch is too long."""
+    log = attempt.open_log("u", 0)
+    before = log.size_bytes
+    log.append(bytes(100))
+
+    assert 100 <= log.size_bytes - before < 200
+    assert log.seal(1).size_bytes == log.size_bytes
+
+
+@pytest.mark.parametrize("change", [lambda data: data[:-1], lambda data: data[:-1] + b"?", lambda data: None])
+def test_a_damaged_log_is_found_before_anything_is_written_from_it(harness, storage, attempt, take, change):
+    """A missing, cut or altered log of an epoch that waits for its commit: the checkpoint is not sound."""
+    part = sealed_log(attempt, 1, b"payload")
+    take(attempt, 1, noted=False, logs=(part,))
+    name = harness.part(part.name)
+    harness.damage(name, change(harness.read(name)))
+
+    with pytest.raises(CheckpointCorrupted, match=r"operator kafka:a/b|is corrupt"):
+        next_attempt(storage, restored=1).latest()
+
+
+def test_a_log_is_not_asked_for_once_its_commit_is_noted(harness, storage, attempt, take):
+    """The clean-up drops it and keeps the checkpoint, which stays one to start from."""
+    part = sealed_log(attempt, 1, b"payload")
+    manifest = take(attempt, 1, b"state", noted=False, logs=(part,))
+    assert attempt.clean(3).parts == ()
+    attempt.note(1)
+
+    assert attempt.clean(3).parts == (part.name,)
+    assert part.name not in harness.names()
+    assert next_attempt(storage, restored=1).latest() == manifest
+
+
+def test_the_log_of_a_declined_checkpoint_is_kept_for_the_next(attempt, take):
+    """A manifest with a higher number may list it; the clean-up of an older one leaves it alone."""
+    take(attempt, 1)
+    part = sealed_log(attempt, 2, b"declined")
+    assert attempt.clean(1).parts == ()
+
+    take(attempt, 3, noted=False, logs=(part,))
+    assert attempt.clean(1).parts == ()
+    assert list(attempt.read_log(part)) == [b"declined"]
+
+
+def test_a_discarded_log_leaves_nothing(harness, attempt):
+    """The epoch was aborted, or held nothing."""
+    log = attempt.open_log("u", 0)
+    log.append(bytes(3_000_000))
+    log.discard()
+    log.discard()
+
+    assert harness.names() == set()
+
+
+def test_a_log_of_an_attempt_that_was_overtaken_is_never_a_part(harness, storage, attempt):
+    """A process that was stopped and goes on finds out when it wants to seal, or to begin another."""
+    log = attempt.open_log("u", 0)
+    log.append(b"late")
+    storage.claim()
+
+    with pytest.raises(Fenced):
+        log.seal(1)
+    with pytest.raises(Fenced):
+        attempt.open_log("u", 0)
+    assert harness.names() == set()

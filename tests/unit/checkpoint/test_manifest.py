@@ -65,9 +65,9 @@ def test_a_truncated_manifest_is_refused(manifest_of, keep):
 
 def test_an_unknown_version_is_refused_by_name():
     """A later release's manifest is not corrupt, and is not guessed at."""
-    data = seal({"format": "pipeline-checkpoint", "version": 2, "new": "field"})
+    data = seal({"format": "pipeline-checkpoint", "version": 3, "new": "field"})
 
-    with pytest.raises(CheckpointError, match=r"version 2 .*this release reads version 1") as caught:
+    with pytest.raises(CheckpointError, match=r"version 3 .*this release reads version 2") as caught:
         Manifest.from_bytes(data, "m.json")
 
     assert not isinstance(caught.value, CheckpointCorrupted)
@@ -77,10 +77,10 @@ def test_an_unknown_version_is_refused_by_name():
 @pytest.mark.parametrize(
     "body",
     [
-        {"format": "something-else", "version": 1},
-        {"format": "pipeline-checkpoint", "version": 1, "kind": "PERIODIC", "parts": []},
-        {"format": "pipeline-checkpoint", "version": 1, "kind": "SOMETIMES", "parts": []},
-        {"format": "pipeline-checkpoint", "version": 1},
+        {"format": "something-else", "version": 2},
+        {"format": "pipeline-checkpoint", "version": 2, "kind": "PERIODIC", "parts": []},
+        {"format": "pipeline-checkpoint", "version": 2, "kind": "SOMETIMES", "parts": []},
+        {"format": "pipeline-checkpoint", "version": 2},
     ],
 )
 def test_a_sealed_file_that_is_no_manifest_is_refused(body):
@@ -93,11 +93,11 @@ def test_a_sealed_file_that_is_no_manifest_is_refused(body):
     "name", ["../../etc/passwd", "a", "", "000000000001-a/b", "/000000000001-a", "000000000001-\n"]
 )
 def test_a_part_cannot_lead_out_of_its_folder(manifest_of, name):
-    """Names with separators are refused however well they are sealed."""
-    data = manifest_of(parts=(Part(name, "u", 0, "", 0),)).to_bytes()
-
-    with pytest.raises(CheckpointCorrupted, match="cannot be a part's name"):
-        Manifest.from_bytes(data, "m.json")
+    """Names with separators are refused however well they are sealed, of logs too."""
+    part = (Part(name, "u", 0, "", 0),)
+    for manifest in (manifest_of(parts=part), manifest_of(logs=part)):
+        with pytest.raises(CheckpointCorrupted, match="cannot be a part's name"):
+            Manifest.from_bytes(manifest.to_bytes(), "m.json")
 
 
 @pytest.mark.parametrize("value", [float("nan"), b"bytes", {1, 2}, datetime(2013, 1, 1, tzinfo=UTC)])

@@ -108,3 +108,17 @@ def test_whatever_is_kept_is_whole(everything, noted, retention, numbers):
     )
     left = {name: number for name, number in parts.items() if name not in plan.parts}
     assert plan_deletions(kept, left, noted=noted, retention=retention) == Deletions((), ())
+
+
+def test_a_log_goes_once_its_commit_is_noted():
+    """The checkpoint stays; the epoch can be seen at the target and is never written again."""
+    kept = [
+        Stored(1, PERIODIC, frozenset({"state-1"}), frozenset({"log-1"})),
+        Stored(2, SAVEPOINT, frozenset({"state-2"}), frozenset({"log-2"})),
+        Stored(3, PERIODIC, frozenset({"state-3"}), frozenset({"log-3", "log-of-a-declined-one"})),
+    ]
+    parts = {"state-1": 1, "log-1": 1, "state-2": 2, "log-2": 2, "state-3": 3, "log-3": 3}
+    parts["log-of-a-declined-one"] = 3
+
+    assert plan_deletions(kept, parts, noted=2, retention=3) == Deletions((), ("log-1", "log-2"))
+    assert "log-3" in plan_deletions(kept, parts, noted=3, retention=3).parts

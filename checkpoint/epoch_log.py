@@ -1,0 +1,64 @@
+"""The form of an epoch log: what a sink got in one epoch, so that it can be written to the target again.
+
+    header   `pipeline epoch log 1` and a line end
+    frame    length and CRC-32 of the payload, 4 bytes each, little-endian; the payload
+    ...
+
+The engine knows frames only; what stands in a payload is the sink's affair. That a log is whole is
+known by its length and SHA-256, which stand in the manifest beside its name.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO, Final
+
+from pipeline.core.errors import CheckpointCorrupted, CheckpointError
+
+HEADER: Final = b"pipeline epoch log 1\n"
+_NAME: Final = HEADER[:-2]
+_FRAME: Final = struct.Struct("<II")
+
+
+def frame(payload: bytes) -> bytes:
+    """Return what stands in front of `payload`."""
+    return _FRAME.pack(len(payload), zlib.crc32(payload))
+
+
+def read_frames(file: BinaryIO, path: str) -> Iterator[bytes]:
+    """Yield the payloads of a log, one at a time: a log may be larger than memory.
+
+    Args:
+        path: where it is read, for messages.
+
+    Raises:
+        CheckpointCorrupted: it is not what was written.
+        CheckpointError: another release wrote it, in a version this one does not read.
+    """
+    header = file.read(len(HEADER))
+    if header != HEADER:
+        raise _refusal(header, path)
+    while prefix := file.read(_FRAME.size):
+        if len(prefix) < _FRAME.size:
+            raise CheckpointCorrupted(f"{path} is corrupt: it ends within a frame")
+        length, checksum = _FRAME.unpack(prefix)
+        payload = file.read(length)
+        if len(payload) < length or zlib.crc32(payload) != checksum:
+            raise CheckpointCorrupted(
+                f"{path} is corrupt: expected a frame of {length} bytes with CRC-32 {checksum:08x}, "
+                f"found {len(payload)} bytes with {zlib.crc32(payload):08x}"
+            )
+        yield payload
+
+
+def _refusal(header: bytes, path: str) -> CheckpointError:
+    if len(header) == len(HEADER) and header.startswith(_NAME):
+        return CheckpointError(
+            f"{path} has version {header[len(_NAME) :].strip().decode(errors='replace')} of the log format, "
+            "this release reads version 1",
+            retryable=False,
+            hint="start the job with the release that wrote it, or a newer one",
+        )
+    return CheckpointCorrupted(f"{path} is no epoch log: it begins with {header!r}")

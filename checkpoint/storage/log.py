@@ -1,0 +1,96 @@
+"""An epoch log that grows in a folder: written as the epoch is, part of a checkpoint once it is sealed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from checkpoint.epoch_log import HEADER, frame
+from checkpoint.manifest import Part
+from checkpoint.storage.files import naming, sync
+from pipeline.core.errors import CheckpointError
+
+SPILL_BYTES: Final = 1 << 20
+"""Bytes held back before they go to the operating system."""
+
+MOST_HELD_BACK: Final = 16 * SPILL_BYTES
+"""What may wait for room on the disk before `append` gives up: a log must not fill the memory instead."""
+
+
+class LocalLog:
+    """One growing log; see `checkpoint.storage.base.LogWriter`.
+
+    A write that finds no room keeps what it could not write and is tried again, at the next append
+    or seal, from where it stopped. A failed fsync is never tried again.
+
+    Args:
+        path: where it grows; created here.
+        uid, subtask: the sink it belongs to.
+        place: gives the sealed file its name among the job's parts, or raises `Fenced`.
+    """
+
+    def __init__(self, path: Path, uid: str, subtask: int, place: Callable[[Path, int], str]) -> None:
+        self._path = path
+        self._uid = uid
+        self._subtask = subtask
+        self._place = place
+        self._held_back: list[bytes] = []
+        self._held_bytes = 0
+        self._size = 0
+        self._hash = hashlib.sha256()
+        with naming("create", path):
+            self._file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644)
+        self._hold(HEADER)
+
+    @property
+    def size_bytes(self) -> int:
+        return self._size
+
+    def append(self, payload: bytes) -> None:
+        self._hold(frame(payload))
+        self._hold(payload)
+        if self._held_bytes < SPILL_BYTES:
+            return
+        try:
+            self._spill()
+        except CheckpointError as error:
+            if not error.retryable or self._held_bytes > MOST_HELD_BACK:
+                raise
+
+    def seal(self, checkpoint_id: int) -> Part:
+        self._spill()
+        sync(self._file, self._path)
+        name = self._place(self._path, checkpoint_id)
+        self._close()
+        return Part(name, self._uid, self._subtask, self._hash.hexdigest(), self._size)
+
+    def discard(self) -> None:
+        if self._file < 0:
+            return
+        self._close()
+        with naming("remove", self._path):
+            self._path.unlink(missing_ok=True)  # gone with the staging folder if we were fenced
+
+    def _hold(self, data: bytes) -> None:
+        self._held_back.append(data)
+        self._held_bytes += len(data)
+        self._size += len(data)
+
+    def _spill(self) -> None:
+        data = b"".join(self._held_back)
+        written = 0
+        try:
+            with naming("write", self._path):
+                while written < len(data):
+                    written += os.write(self._file, memoryview(data)[written:])
+        finally:
+            self._hash.update(memoryview(data)[:written])
+            self._held_back = [data[written:]] if written < len(data) else []
+            self._held_bytes = len(data) - written
+
+    def _close(self) -> None:
+        os.close(self._file)
+        self._file = -1
