@@ -153,6 +153,8 @@ class SourceSubtask(Subtask):
         values: Sequence[Any],
         timestamps: Sequence[int] | None = None,
         origins: Sequence[Origin] | None = None,
+        *,
+        split: str = "",
     ) -> None:
         if self.cancelled:
             raise Interrupted
@@ -164,6 +166,10 @@ class SourceSubtask(Subtask):
         self._hand_on(Batch(values, timestamps, origins))
         faultpoint("P0")
         self._count_rows()
+
+    def declare_splits(self, splits: Sequence[str]) -> None:
+        if not self._lock.locked():
+            raise InternalError(f"{self._uid} declared splits without holding ctx.checkpoint_lock")
 
     def _hand_on(self, batch: Batch[Any]) -> None:
         """Run the chain; what is no error of a known kind is a defect of the engine, not of the source."""

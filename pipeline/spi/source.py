@@ -82,8 +82,28 @@ class SourceContext(Protocol[T_contra]):
         values: Sequence[T_contra],
         timestamps: Sequence[int] | None = None,
         origins: Sequence[Origin] | None = None,
+        *,
+        split: str = "",
     ) -> None:
-        """Hand on at most as many records as `wait_demand` said, under `checkpoint_lock`."""
+        """Hand on at most as many records as `wait_demand` said, under `checkpoint_lock`.
+
+        A source may call it several times in one hold of the lock, each time for records of one split.
+
+        Args:
+            values: the records, in their order within the split.
+            timestamps: event time of each, milliseconds UTC, where the source knows it.
+            origins: where each was read.
+            split: the part of the input they come from, a partition for example; event time goes on
+                in each split by itself and as a whole with the slowest.
+        """
+        ...
+
+    def declare_splits(self, splits: Sequence[str]) -> None:
+        """Name the splits that there are now, under `checkpoint_lock`; those named before stay.
+
+        A split that has given nothing yet holds event time back until it is idle. A source that
+        never calls this has the one split "".
+        """
         ...
 
 
@@ -139,12 +159,14 @@ class Polled(Generic[T]):
         position: the position after the last of them, as `snapshot_state` returns it.
         timestamps: event time of each, milliseconds UTC, where the source knows it.
         origins: where each was read.
+        split: the part of the input all of them come from.
     """
 
     values: Sequence[T]
     position: JsonLike
     timestamps: Sequence[int] | None = None
     origins: Sequence[Origin] | None = None
+    split: str = ""
 
 
 class PollingSource(Source[T]):
@@ -177,5 +199,5 @@ class PollingSource(Source[T]):
             if polled is None or ctx.cancelled:
                 return
             with ctx.checkpoint_lock:
-                ctx.emit(polled.values, polled.timestamps, polled.origins)
+                ctx.emit(polled.values, polled.timestamps, polled.origins, split=polled.split)
                 self._position = polled.position

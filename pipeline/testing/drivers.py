@@ -73,6 +73,7 @@ class SourceDriver(Generic[T]):
         self.source = copy.copy(source)
         self.emitted: list[T] = []
         self.origins: list[Origin] = []
+        self.splits: set[str] = set()
         self.moments: list[SourceSnapshot] = []
         self._barriers = barriers
         self._restore = restore
@@ -164,6 +165,8 @@ class SourceDriver(Generic[T]):
         values: Sequence[T],
         timestamps: Sequence[int] | None = None,
         origins: Sequence[Origin] | None = None,
+        *,
+        split: str = "",
     ) -> None:
         assert self._holder == threading.get_ident(), "emitted without holding ctx.checkpoint_lock"
         assert len(values) <= self._demand, f"emitted {len(values)} records, {self._demand} were asked for"
@@ -172,8 +175,13 @@ class SourceDriver(Generic[T]):
         with self._changed:
             self.emitted.extend(values)
             self.origins.extend(origins or ())
+            self.splits.add(split)
             self._demand -= len(values)
             self._changed.notify_all()
+
+    def declare_splits(self, splits: Sequence[str]) -> None:
+        assert self._holder == threading.get_ident(), "declared splits without holding ctx.checkpoint_lock"
+        self.splits.update(splits)
 
     # --- inside ------------------------------------------------------------------------------------
 

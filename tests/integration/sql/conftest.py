@@ -55,11 +55,16 @@ class Reading:
         values: Sequence[Any],
         timestamps: Sequence[int] | None = None,
         origins: Sequence[Origin] | None = None,
+        *,
+        split: str = "",
     ) -> None:
         self.values.extend(values)
         self.origins.extend(origins or ())
         if self._on_emit is not None:
             self._on_emit(self)
+
+    def declare_splits(self, splits: Sequence[str]) -> None:
+        raise AssertionError("a query has one split")
 
     def run(self, source: SqlQuerySource[Any], state: Any = None) -> Reading:
         """Run a copy of `source`, as the engine does; `state` is the position as a checkpoint stores it."""
