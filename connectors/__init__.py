@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from connectors.files.rolling import RollingPolicy
     from connectors.files.sink import FileSink
     from connectors.files.source import FileSource
+    from connectors.kafka.source import KafkaSource
     from connectors.memory.collect import CollectSink
     from connectors.memory.collection import CollectionSource
     from connectors.memory.console import ConsoleSink
@@ -23,6 +24,7 @@ __all__ = [
     "FileSink",
     "FileSource",
     "GeneratorSource",
+    "KafkaSource",
     "RollingPolicy",
     "SqlQuerySource",
 ]
@@ -34,6 +36,7 @@ _HOMES: Final = {
     "FileSink": "connectors.files.sink",
     "FileSource": "connectors.files.source",
     "GeneratorSource": "connectors.memory.generator",
+    "KafkaSource": "connectors.kafka.source",
     "RollingPolicy": "connectors.files.rolling",
     "SqlQuerySource": "connectors.sql.source",
 }

@@ -37,7 +37,7 @@ class Topics:
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self.admin = AdminClient({"bootstrap.servers": address})
+        self.admin = AdminClient({"bootstrap.servers": address, "log_level": 2})
         self._made: list[str] = []
 
     def __call__(self, partitions: int = 1, name: str | None = None, **config: Any) -> str:
@@ -49,6 +49,9 @@ class Topics:
         new = NewTopic(name, partitions, 1, config=settings)
         self.admin.create_topics([new], operation_timeout=TIMEOUT)[name].result(TIMEOUT)
         self._made.append(name)
+        # The controller has it; the broker hears of it a moment later. Every question is a round trip.
+        while name not in self.admin.list_topics(timeout=TIMEOUT).topics:
+            pass
         return name
 
     def delete(self, name: str) -> None:

@@ -61,9 +61,9 @@ class ClientSettings:
     def servers(self) -> str:
         return str(self._values["bootstrap.servers"])
 
-    def client(self, **own: Any) -> dict[str, Any]:
-        """Return the dictionary for a client, with what the engine sets, `_` for the dots, over the rest."""
-        return self._values | {key.replace("_", "."): value for key, value in own.items()}
+    def client(self, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return the dictionary for a client, with what the engine sets over the rest."""
+        return {**self._values, **(own or {})}
 
     def redacted(self, text: str) -> str:
         """Return a message of the client's without the secrets it may repeat."""

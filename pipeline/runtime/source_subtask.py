@@ -11,7 +11,8 @@ from checkpoint.barrier import Barrier, CheckpointKind
 from pipeline.core.elements import END_OF_INPUT
 from pipeline.core.errors import InternalError, PipelineError, SourceError
 from pipeline.core.faults import faultpoint
-from pipeline.core.records import Batch, Origin
+from pipeline.core.policy import DEAD_LETTERS, ErrorPolicy
+from pipeline.core.records import Batch, DeadLetter, Origin
 from pipeline.reactive.demand import MAX_BATCH
 from pipeline.reactive.producer import Interrupted
 from pipeline.runtime.checkpoint_lock import BarrierThread, LockScope
@@ -166,6 +167,17 @@ class SourceSubtask(Subtask):
         self._hand_on(Batch(values, timestamps, origins))
         faultpoint("P0")
         self._count_rows()
+
+    def reject(self, value: object, error: SourceError, origin: Origin, policy: ErrorPolicy) -> None:
+        if self.cancelled:
+            raise Interrupted
+        if policy.kind == "fail":
+            raise error
+        if policy.kind == "dead_letter":
+            letter = DeadLetter(value, error.message, self._uid, type(self._source).__name__, origin)
+            self.ctx.side_output(policy.tag or DEAD_LETTERS, [letter])
+        self.ctx.count_failed(1)
+        self._emitted += 1
 
     def declare_splits(self, splits: Sequence[str]) -> None:
         if not self._lock.locked():

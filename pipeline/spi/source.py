@@ -8,7 +8,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from pipeline.core.errors import SourceError
 from pipeline.core.job import JobMode
+from pipeline.core.policy import ErrorPolicy
 from pipeline.core.records import Origin
 
 T = TypeVar("T")
@@ -98,6 +100,17 @@ class SourceContext(Protocol[T_contra]):
         """
         ...
 
+    def reject(self, value: object, error: SourceError, origin: Origin, policy: ErrorPolicy) -> None:
+        """Give up a record that cannot be decoded, under `checkpoint_lock`; the position passes it.
+
+        Args:
+            value: the record as it was found, for its dead letter.
+            error: names the record and why; it is raised if the policy is to fail.
+            origin: where it was read.
+            policy: what to do: fail, skip and count, or dead-letter; the source's `on_error`.
+        """
+        ...
+
     def declare_splits(self, splits: Sequence[str]) -> None:
         """Name the splits that there are now, under `checkpoint_lock`; those named before stay.
 
@@ -140,7 +153,12 @@ class Source(ABC, Generic[T]):
         """Continue with the record that `state` names; called after `open`, before `run`."""
 
     def checkpoint_committed(self, checkpoint_id: int) -> None:
-        """Hear that an epoch is committed: a place to tell the system read from, never to rely on."""
+        """Hear that an epoch is committed: a place to tell the system read from, never to rely on.
+
+        No snapshot is taken between that of this checkpoint and this call. So a queue that wants each
+        message acknowledged keeps the tags of what it emitted up to `snapshot_state`, and
+        acknowledges them here; what is not, it delivers again after a failure.
+        """
 
     def estimated_records(self) -> int | None:
         """Say about how many records there are in all, for progress; None where that is not known."""

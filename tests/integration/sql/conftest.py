@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from connectors.sql import SqlQuerySource
+from pipeline.core.errors import SourceError
+from pipeline.core.policy import ErrorPolicy
 from pipeline.core.records import Origin
 from state.encoding import from_json, to_json
 
@@ -62,6 +64,9 @@ class Reading:
         self.origins.extend(origins or ())
         if self._on_emit is not None:
             self._on_emit(self)
+
+    def reject(self, value: object, error: SourceError, origin: Origin, policy: ErrorPolicy) -> None:
+        raise error
 
     def declare_splits(self, splits: Sequence[str]) -> None:
         raise AssertionError("a query has one split")

@@ -88,7 +88,7 @@ def test_job_over_machine_over_default(monkeypatch: pytest.MonkeyPatch, tmp_path
     file = tmp_path / "kafka.properties"
     file.write_text("# TLS\nssl.ca.location = /etc/ca.pem\nfetch.min.bytes=2\nclient.id=machine\n\n")
     monkeypatch.setenv(FILE_VARIABLE, str(file))
-    found = config({"client.id": "job"}).resolve().client(isolation_level="read_committed")
+    found = config({"client.id": "job"}).resolve().client({"isolation.level": "read_committed"})
     assert found["ssl.ca.location"] == "/etc/ca.pem"
     assert found["fetch.min.bytes"] == "2"
     assert found["client.id"] == "job"

@@ -1,0 +1,81 @@
+"""Avro with the schemas of a Schema Registry, through confluent-kafka's own client (extra `avro`)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from connectors.kafka.formats import Field, Format
+from pipeline.core.errors import ConfigError, MissingExtra, SourceError
+
+REGISTRY_VARIABLE: Final = "PIPELINE_SCHEMA_REGISTRY"
+
+_NOT_FOUND: Final = 404
+
+
+class Avro(Format[dict[str, Any]]):
+    """Records of Avro, each with the id of the schema it was written with.
+
+    Args:
+        registry: URL of the Schema Registry; default `PIPELINE_SCHEMA_REGISTRY`.
+        schema: what to read them as, JSON of an Avro schema that theirs can be resolved to; None
+            for what each was written with.
+        config: further settings of the registry's client, such as `basic.auth.user.info`.
+    """
+
+    def __init__(
+        self,
+        registry: str | None = None,
+        *,
+        schema: str | None = None,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._registry = registry
+        self._schema = schema
+        self._config = dict(config or {})
+
+    @property
+    def name(self) -> str:
+        return "Avro"
+
+    def decoder(self, topic: str, field: Field) -> Callable[[bytes], dict[str, Any]]:
+        try:
+            from confluent_kafka.schema_registry import SchemaRegistryClient
+            from confluent_kafka.schema_registry.avro import AvroDeserializer
+            from confluent_kafka.schema_registry.error import SchemaRegistryError
+            from confluent_kafka.serialization import MessageField, SerializationContext
+        except ImportError as error:
+            raise MissingExtra("confluent-kafka[avro,schemaregistry]", "avro") from error
+        client = SchemaRegistryClient({**self._config, "url": self._url()})
+        make: Any = AvroDeserializer  # its stub knows no arguments
+        decode = make(client, self._schema)
+        context = SerializationContext(topic, MessageField.VALUE if field == "value" else MessageField.KEY)
+
+        def decoded(data: bytes) -> dict[str, Any]:
+            try:
+                return decode(data, context)
+            except SchemaRegistryError as error:
+                if error.http_status_code == _NOT_FOUND:
+                    raise
+                raise self._unreachable(error) from error
+            except OSError as error:
+                raise self._unreachable(error) from error
+
+        return decoded
+
+    def _url(self) -> str:
+        url = self._registry or os.environ.get(REGISTRY_VARIABLE)
+        if not url:
+            raise ConfigError(
+                f"no Schema Registry is named: expected Avro(registry=) or the variable {REGISTRY_VARIABLE}",
+                hint=f"set {REGISTRY_VARIABLE}=http://host:8081",
+            )
+        return url
+
+    def _unreachable(self, error: Exception) -> SourceError:
+        return SourceError(
+            f"the Schema Registry did not give a schema: {type(error).__name__}: {error}",
+            retryable=True,
+            hint="check that it runs, its address and the credentials; the record is read again",
+        )

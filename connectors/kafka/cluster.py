@@ -1,0 +1,161 @@
+"""Questions to the brokers about topics and offsets, each answered, refused or given up within seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from typing import Any, Final
+
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import (
+    AdminClient,
+    OffsetSpec,  # pyright: ignore[reportPrivateImportUsage] - public by its documentation
+)
+
+from connectors.kafka.config import ClientSettings
+from connectors.kafka.errors import LASTING, config_error, kafka_error
+from connectors.kafka.partitions import Partition, Topic
+from pipeline.core.errors import ConnectorError
+
+ANSWER_TIMEOUT: Final = 10.0
+"""Seconds the brokers have for an answer; what waits for one can be cancelled."""
+
+_NO_ID: Final = "AAAAAAAAAAAAAAAAAAAAAA"  # sixteen zero bytes: the broker is older than topic ids
+
+
+class Cluster:
+    """Asks on whichever thread calls; a client that is refused for good ends every wait.
+
+    Args:
+        settings: of the client.
+        kind: of the errors it raises.
+
+    Raises:
+        ConfigError: the client refuses its settings.
+    """
+
+    def __init__(self, settings: ClientSettings, kind: type[ConnectorError]) -> None:
+        self._settings = settings
+        self._kind = kind
+        self._refused: Future[KafkaError] = Future()
+        self._cancelled: Future[None] = Future()
+        try:
+            # Its futures have no types.
+            self._client: Any = AdminClient(settings.client({"error_cb": self._heard}))
+        except KafkaException as error:
+            raise config_error(error, settings) from error
+
+    def cancel(self) -> None:
+        """End the waits, now and from now on."""
+        if not self._cancelled.done():
+            self._cancelled.set_result(None)
+
+    def close(self) -> None:
+        """End the client; nothing can be asked afterwards."""
+        self.cancel()
+        self._client = None  # it ends with its last reference, and its callback is one to this
+
+    def topics(self, names: Iterable[str]) -> dict[str, Topic]:
+        """Return the topics of these names that exist."""
+        asked = self.ask_topics(names)
+        return {name: topic for name, one in asked.items() if (topic := self.answer(name, one)) is not None}
+
+    def ask_topics(self, names: Iterable[str]) -> dict[str, Future[Any]]:
+        """Ask for topics and do not wait; `answer` reads what comes."""
+        return self._client.describe_topics(TopicCollection(list(names)), request_timeout=ANSWER_TIMEOUT)
+
+    def answer(self, name: str, asked: Future[Any]) -> Topic | None:
+        """Return the topic asked for, None if there is none of that name."""
+        try:
+            found = self._result(f"find the topic {name}", asked)
+        except ConnectorError as error:
+            if _code(error) == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                return None
+            raise
+        id_ = str(found.topic_id)
+        return Topic("" if id_ == _NO_ID else id_, len(found.partitions))
+
+    def names(self) -> list[str]:
+        """Return the names of all topics the user may see."""
+        self._result("reach the brokers", self._client.describe_cluster(request_timeout=ANSWER_TIMEOUT))
+        try:
+            return sorted(self._client.list_topics(timeout=ANSWER_TIMEOUT).topics)
+        except KafkaException as error:
+            raise kafka_error(self._kind, "list the topics", error, self._settings) from error
+
+    def first_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """Return the oldest offset of each."""
+        return self._offsets(partitions, OffsetSpec.earliest())
+
+    def end_offsets(self, partitions: Iterable[Partition], *, committed: bool) -> dict[Partition, int]:
+        """Return the offset behind the last record of each.
+
+        Args:
+            committed: behind the last one that a reader of committed records can see now.
+        """
+        return self._offsets(partitions, OffsetSpec.latest(), committed=committed)
+
+    def offsets_at(self, partitions: Iterable[Partition], timestamp: int) -> dict[Partition, int]:
+        """Return the first offset of each whose record is of `timestamp` (ms UTC) or later, -1 for none."""
+        return self._offsets(partitions, OffsetSpec.for_timestamp(timestamp))
+
+    def group_offsets(self, group: str, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """Return what a group has committed; a partition it has not is missing."""
+        wanted = [TopicPartition(*partition) for partition in partitions]
+        request = [ConsumerGroupTopicPartitions(group, wanted)]
+        asked = self._client.list_consumer_group_offsets(request, request_timeout=ANSWER_TIMEOUT)
+        found = self._result(f"read the offsets of the group {group}", asked[group])
+        return {
+            Partition(one.topic, one.partition): one.offset
+            for one in found.topic_partitions
+            if one.offset >= 0
+        }
+
+    def _offsets(
+        self, partitions: Iterable[Partition], spec: Any, *, committed: bool = False
+    ) -> dict[Partition, int]:
+        level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
+        wanted: Mapping[Any, Any] = {TopicPartition(*partition): spec for partition in partitions}
+        if not wanted:
+            return {}
+        asked = self._client.list_offsets(wanted, isolation_level=level, request_timeout=ANSWER_TIMEOUT)
+        return {
+            (partition := Partition(one.topic, one.partition)): self._result(
+                f"find the offsets of {partition}", future
+            ).offset
+            for one, future in asked.items()
+        }
+
+    def _result(self, doing: str, asked: Future[Any]) -> Any:
+        waited_for: list[Future[Any]] = [asked, self._refused, self._cancelled]
+        wait(waited_for, ANSWER_TIMEOUT, FIRST_COMPLETED)
+        if asked.done():
+            try:
+                return asked.result()
+            except KafkaException as error:
+                raise kafka_error(self._kind, doing, error, self._settings) from error
+        if self._refused.done():
+            connecting = f"connect to {self._settings.servers}"
+            raise kafka_error(self._kind, connecting, self._refused.result(), self._settings)
+        why = "cancelled" if self._cancelled.done() else f"no answer in {ANSWER_TIMEOUT:g} s"
+        raise self._kind(
+            f"cannot {doing}: {why} from {self._settings.servers}",
+            retryable=True,
+            hint="check that the brokers run, the address, and what they advertise",
+        )
+
+    def _heard(self, error: KafkaError) -> None:
+        if error.code() in LASTING and not self._refused.done():
+            self._refused.set_result(error)
+
+
+def _code(error: ConnectorError) -> int | None:
+    cause = error.__cause__
+    return cause.args[0].code() if isinstance(cause, KafkaException) else None

@@ -1,0 +1,186 @@
+"""One attempt of a source: its clients, its position, and the loop between them."""
+
+from __future__ import annotations
+
+import logging
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from confluent_kafka import Message
+
+from connectors.kafka.bounds import start_offsets, stop_offsets
+from connectors.kafka.cluster import Cluster
+from connectors.kafka.config import ClientSettings
+from connectors.kafka.decoding import Decoded, Decoder, by_partition
+from connectors.kafka.partitions import Partition, Position, without_topics
+from connectors.kafka.plan import ReadingPlan
+from connectors.kafka.reader import Reader
+from connectors.kafka.topics import Watch
+from pipeline.core.clock import Clock, SystemClock
+from pipeline.core.errors import SourceError
+from pipeline.core.policy import ErrorPolicy
+from pipeline.spi.source import JsonLike, SourceContext
+
+_log = logging.getLogger(__name__)
+
+
+class _Read(NamedTuple):
+    """What was read of one partition, and the offset behind it."""
+
+    partition: Partition
+    decoded: Decoded
+    next_offset: int
+
+
+class Reading:
+    """Reads as a plan says; a method is called by whom `Source` says.
+
+    Args:
+        group: under which offsets are shown.
+        on_error: what happens to records that cannot be decoded.
+    """
+
+    def __init__(
+        self,
+        plan: ReadingPlan,
+        settings: ClientSettings,
+        group: str,
+        on_error: ErrorPolicy,
+        clock: Clock | None = None,
+    ) -> None:
+        self._plan = plan
+        self._group = group
+        self._on_error = on_error
+        self._clock = clock or SystemClock()
+        self._cluster = Cluster(settings, SourceError)
+        self._reader = Reader(settings, group, plan.isolation)
+        self._decoders: dict[str, Decoder] = {}
+        self._restored: Position | None = None
+        # Changed under the checkpoint lock; empty until reading has begun.
+        self._offsets: dict[Partition, int] = {}
+        self._shown: Mapping[Partition, int] = {}
+        self._stops: Mapping[Partition, int] | None = None
+        self._reads: set[Partition] = set()
+
+    def open(self) -> None:
+        """Find the topics."""
+        self._topics = self._plan.selection.find(self._cluster)
+        self._watch = Watch(
+            self._cluster, self._plan.selection, self._topics, self._plan.look_every_ms, self._clock
+        )
+
+    def restore(self, state: JsonLike) -> None:
+        """Take up a position, if the brokers still have what it stands before."""
+        if state is None:
+            return
+        stored = Position.from_state(state)
+        names = {partition.topic for partition in stored.offsets}
+        kept = {name for name in names if self._plan.selection.includes(name)}
+        if kept != names:
+            left_out = ", ".join(sorted(names - kept))
+            _log.warning(
+                "the checkpoint has read topics that the source does not read any more: %s", left_out
+            )
+        position = without_topics(stored, kept)
+        position.check_topics(self._topics)
+        position.check_range(
+            self._cluster.first_offsets(position.offsets),
+            self._cluster.end_offsets(position.offsets, committed=False),
+        )
+        self._restored = position
+
+    def snapshot(self) -> JsonLike:
+        """Return the position; None before there is one."""
+        if self._offsets:
+            self._shown = dict(self._offsets)
+            return Position(self._shown, self._watch.ids).to_state()
+        return None if self._restored is None else self._restored.to_state()
+
+    def show_offsets(self) -> None:
+        """Let the group show the offsets of the last snapshot, now that its checkpoint is committed."""
+        self._reader.show(self._shown)
+
+    def cancel(self) -> None:
+        """End the waits for answers; the wait for records is short."""
+        self._cluster.cancel()
+
+    def close(self) -> None:
+        self._reader.close()
+        self._cluster.close()
+
+    def run(self, ctx: SourceContext[Any]) -> None:
+        """Emit until every partition has reached its end, if it has one."""
+        self._begin(ctx)
+        while demand := ctx.wait_demand():
+            if not self._reads:
+                return
+            self._follow_topics(ctx)
+            taken = self._reader.take(min(demand, ctx.batch_limit))
+            reads = list(self._decoded(taken.messages))
+            if ctx.cancelled:
+                return
+            with ctx.checkpoint_lock:
+                for read in reads:
+                    self._emit(ctx, read)
+                self._pass_ends(taken.ends)
+            self._drop_finished()
+
+    def _begin(self, ctx: SourceContext[Any]) -> None:
+        partitions = [partition for name, topic in self._topics.items() for partition in topic.of(name)]
+        if self._restored is None:
+            offsets = start_offsets(self._plan.start, partitions, self._group, self._cluster)
+        else:
+            known = self._restored.offsets
+            new = self._cluster.first_offsets([one for one in partitions if one not in known])
+            offsets = {**known, **new}
+        self._stops = stop_offsets(self._plan.stop, partitions, self._cluster)
+        self._add(ctx, offsets)
+        self._drop_finished()
+
+    def _add(self, ctx: SourceContext[Any], offsets: Mapping[Partition, int]) -> None:
+        with ctx.checkpoint_lock:
+            self._offsets.update(offsets)
+            ctx.declare_splits([partition.split for partition in offsets])
+        for topic in {partition.topic for partition in offsets} - self._decoders.keys():
+            self._decoders[topic] = Decoder(topic, self._plan.value, self._plan.key)
+        self._reads |= offsets.keys()
+        self._reader.add(offsets)
+
+    def _follow_topics(self, ctx: SourceContext[Any]) -> None:
+        new = self._watch.new_partitions()
+        if new and self._stops is None:  # what is to end reads what there was when it began
+            self._add(ctx, self._cluster.first_offsets(new))
+
+    def _decoded(self, messages: list[Message]) -> Iterator[_Read]:
+        for partition, found in by_partition(messages, self._reads):
+            next_offset = (found[-1].offset() or 0) + 1
+            if self._stops is not None and next_offset > (stop := self._stops[partition]):
+                found = found[: bisect_left(found, stop, key=_offset)]  # noqa: PLW2901
+                next_offset = stop
+            yield _Read(partition, self._decoders[partition.topic].decode(partition, found), next_offset)
+
+    def _emit(self, ctx: SourceContext[Any], read: _Read) -> None:
+        decoded = read.decoded
+        for poison in decoded.poison:
+            ctx.reject(poison.data, poison.error, poison.origin, self._on_error)
+        ctx.emit(decoded.values, decoded.timestamps, decoded.origins, split=read.partition.split)
+        self._offsets[read.partition] = read.next_offset
+
+    def _pass_ends(self, ends: Mapping[Partition, int]) -> None:
+        """Go behind what no record is: the marks of transactions, and what was aborted."""
+        for partition, end in ends.items():
+            stop = end if self._stops is None else self._stops[partition]
+            self._offsets[partition] = max(self._offsets[partition], min(end, stop))
+
+    def _drop_finished(self) -> None:
+        if self._stops is None:
+            return
+        finished = {one for one in self._reads if self._offsets[one] >= self._stops[one]}
+        if finished:
+            self._reads -= finished
+            self._reader.drop(finished)
+
+
+def _offset(message: Message) -> int:
+    return message.offset() or 0

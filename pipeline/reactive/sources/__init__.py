@@ -1,1 +1,0 @@
-"""Where streams begin, one way a file; `pipeline.reactive` exports them."""
