@@ -100,6 +100,7 @@ class CheckpointCoordinator:
         self._undecided_from = settings.first_checkpoint_id
         self._failures = 0
         self._savepoint_wanted = False
+        self._hastened = False
         self._ending: CheckpointKind | None = None
         self._triggered_at = 0
         self._over_at = 0
@@ -139,6 +140,11 @@ class CheckpointCoordinator:
     def rows_emitted(self, total: int, now: int) -> list[Command]:
         """Hear how many records the sources have emitted since the start of the run, all together."""
         self._rows = total
+        return self._trigger_if_due(now)
+
+    def hasten(self, now: int) -> list[Command]:
+        """Hear that somebody can take no more in this epoch: let it end as soon as the pause allows."""
+        self._hastened = True
         return self._trigger_if_due(now)
 
     def request(self, kind: CheckpointKind, now: int) -> list[Command]:
@@ -244,6 +250,7 @@ class CheckpointCoordinator:
         self._barrier = Barrier(self._barrier.checkpoint_id + 1, kind)
         self._phase = _Phase.COLLECTING
         self._snapshots.clear()
+        self._hastened = False
         self._triggered_at = now
         self._rows_at_trigger = self._rows
         return [Trigger(self._barrier)]
@@ -260,6 +267,8 @@ class CheckpointCoordinator:
         """Say when the next periodic checkpoint may begin, None if only rows or requests can tell."""
         earliest = self._over_at + self._settings.min_pause_ms
         rows, interval = self._settings.rows, self._settings.interval_ms
+        if self._hastened:
+            return earliest
         if rows is not None and self._rows - self._rows_at_trigger >= rows:
             return earliest
         return None if interval is None else max(earliest, self._triggered_at + interval)

@@ -21,6 +21,7 @@ class TwoPhaseSink(Protocol[Txn]):
 
     def begin_transaction(self) -> Txn: ...
     def pre_commit(self, txn: Txn) -> Txn | None: ...
+    def join(self, older: Txn, younger: Txn) -> Txn | None: ...
     def commit(self, txn: Txn) -> str: ...
     def abort(self, txn: Txn) -> None: ...
     def recover_and_commit(self, txn: Txn) -> str: ...
@@ -40,7 +41,7 @@ class TwoPhaseDriver(Generic[Txn]):
     A start is `recover(id, handles)` and `commit(id)` if a manifest has decided something, then
     `begin(keep)`. Then, for each barrier, `pre_commit`, and `commit` once its manifest exists.
     A transaction whose checkpoint fails is not aborted: it stays pending, is listed by the next
-    manifest and committed with it.
+    manifest and committed with it, alone or as one with those that follow if the sink joins them.
 
     `commit` may run on another thread than the rest; it never holds up `pre_commit`.
 
@@ -94,12 +95,15 @@ class TwoPhaseDriver(Generic[Txn]):
         Returns:
             The handles the manifest must list, oldest first: this epoch's, unless it is empty, and
             those of earlier epochs whose checkpoints failed.
+
+        Raises:
+            PipelineError: what the sink raised, before the epoch has ended: it goes on.
         """
         handle = self._sink.pre_commit(self.current)
         self._current = None  # it is pending from here on: `close` must not take it for unfinished
+        if handle is not None:
+            self._add(_Pending(checkpoint_id, handle))
         with self._lock:
-            if handle is not None:
-                self._pending.append(_Pending(checkpoint_id, handle))
             handles = [pending.handle for pending in self._pending]
         self._current = self._sink.begin_transaction()
         return handles
@@ -158,6 +162,16 @@ class TwoPhaseDriver(Generic[Txn]):
                 first_error = first_error or error
         if first_error is not None:
             raise first_error
+
+    def _add(self, younger: _Pending[Txn]) -> None:
+        """Put an epoch behind those that wait; none of them is committed meanwhile, none being decided."""
+        with self._lock:
+            self._pending.append(younger)
+            older = self._pending[-2] if len(self._pending) > 1 else None
+        joined = None if older is None else self._sink.join(older.handle, younger.handle)
+        if joined is not None:
+            with self._lock:
+                self._pending[-2:] = [_Pending(younger.checkpoint_id, joined)]
 
     def _commit(self, pending: _Pending[Txn]) -> bool:
         """Return whether the transaction is committed; False asks for another try."""

@@ -183,6 +183,7 @@ class StreamJob:
         restore_from: int | None = None,
         accept_duplicates: bool = False,
         allow_unmatched: bool = False,
+        assume_committed: bool | None = None,
         command_line: Mapping[str, str] | None = None,
         listener: Callable[[JobEvent], None] | None = None,
         control: JobControl | None = None,
@@ -197,6 +198,7 @@ class StreamJob:
             restore_from: id of the checkpoint to continue from; default the newest.
             accept_duplicates: allow `restore_from` to go back behind output that is committed.
             allow_unmatched: drop checkpointed state whose operator the job no longer has.
+            assume_committed: whether the last epoch counts as committed where nothing can tell; None refuses.
             command_line: settings by name, values as text; they outrank all others.
             listener: called with each event of the run, on the calling thread.
             control: stops the run and looks at it, from other threads.
@@ -213,6 +215,7 @@ class StreamJob:
             restore_from=restore_from,
             accept_duplicates=accept_duplicates,
             allow_unmatched=allow_unmatched,
+            assume_committed=assume_committed,
             command_line=command_line,
             listener=listener,
             control=control,

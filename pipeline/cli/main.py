@@ -48,6 +48,13 @@ def run(
         bool,
         typer.Option("--allow-unmatched-state", help="Drop checkpointed state whose operator is gone."),
     ] = False,
+    assume_committed: Annotated[
+        bool | None,
+        typer.Option(
+            "--assume-committed/--assume-uncommitted",
+            help="What holds of the last epoch where nothing can tell whether it was committed.",
+        ),
+    ] = None,
     checkpoint_dir: Annotated[
         Path | None, typer.Option("--checkpoint-dir", help="Folder of all jobs' checkpoints.")
     ] = None,
@@ -71,6 +78,7 @@ def run(
         restore=restore,
         accept_duplicates=accept_duplicates,
         allow_unmatched=allow_unmatched,
+        assume_committed=assume_committed,
         quiet=quiet,
         as_json=as_json,
     )

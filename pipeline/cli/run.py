@@ -29,6 +29,7 @@ class RunOptions:
     restore: int | None
     accept_duplicates: bool
     allow_unmatched: bool
+    assume_committed: bool | None
     quiet: bool
     as_json: bool
 
@@ -50,6 +51,7 @@ def run_command(target: str, command_line: Mapping[str, str], options: RunOption
                 restore_from=options.restore,
                 accept_duplicates=options.accept_duplicates,
                 allow_unmatched=options.allow_unmatched,
+                assume_committed=options.assume_committed,
                 command_line=command_line,
                 listener=report.listen,
                 control=control,

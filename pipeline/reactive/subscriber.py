@@ -52,7 +52,7 @@ class Subscriber(BatchSubscriber[T_contra], Protocol[T_contra]):
     `Flux.subscribe` also takes observers that know less of it.
     """
 
-    def on_next(self, value: T_contra) -> None: ...
+    def on_next(self, value: T_contra, /) -> object: ...
 
 
 def refuse_null(signal: object, method: str) -> None:

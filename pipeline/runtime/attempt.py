@@ -26,7 +26,7 @@ from checkpoint.manifest import Manifest
 from checkpoint.storage.base import StorageAttempt
 from pipeline.core.clock import Clock
 from pipeline.core.config import JobConfig
-from pipeline.core.errors import Fenced, InternalError, PipelineError
+from pipeline.core.errors import Fenced, InternalError, PipelineError, SinkError
 from pipeline.core.faults import faultpoint
 from pipeline.core.job import JobStatus
 from pipeline.runtime.commits import SinkCommits
@@ -36,16 +36,18 @@ from pipeline.runtime.events import (
     CheckpointCompleted,
     CheckpointFailed,
     CleanUpFailed,
+    Declined,
     InputEnded,
     JobEvent,
     RowsDue,
+    SinkFull,
     StopRequested,
     SubtaskFailed,
     SubtaskLeft,
     TaskEvent,
 )
 from pipeline.runtime.lifecycle import THREAD_GRACE, Lifecycle
-from pipeline.runtime.manifests import ManifestWriter, Restorer, handles_of
+from pipeline.runtime.manifests import ManifestWriter, Restorer, handles_of, logs_of
 from pipeline.runtime.result import EdgeProgress, Progress
 from pipeline.runtime.snapshot import Participant, SubtaskSnapshot
 from pipeline.runtime.status import StatusTracker
@@ -112,7 +114,7 @@ class Attempt:
             [subtask.participant for subtask in wired.subtasks], self._settings()
         )
         self._lifecycle = Lifecycle(wired, tracker, listener, clock)
-        self._commits = SinkCommits(wired.sinks, self._pause)
+        self._commits = SinkCommits(wired.sinks, self._pause, clock)
         self._rows: dict[Participant, int] = {}
         self._input_ended: set[Participant] = set()
         self._left: set[Participant] = set()
@@ -219,7 +221,11 @@ class Attempt:
             return
         faultpoint("P16b")
         for sink in self._wired.sinks:
-            sink.recover(manifest.checkpoint_id, handles_of(manifest, sink.uid, sink.subtask))
+            sink.recover(
+                manifest.checkpoint_id,
+                handles_of(manifest, sink.uid, sink.subtask),
+                logs_of(manifest, sink.uid, sink.subtask),
+            )
         self._commits.commit(manifest.checkpoint_id)
         storage.note(manifest.checkpoint_id)
 
@@ -277,20 +283,38 @@ class Attempt:
         match event:
             case Acknowledged(checkpoint_id, snapshot):
                 return coordinator.acknowledge(checkpoint_id, snapshot.participant, snapshot, now)
+            case Declined() | SinkFull():
+                return self._hold_up(event)
             case SubtaskFailed(_, error):
                 raise error
+            case InputEnded() | SubtaskLeft():
+                return self._ended(event)
             case RowsDue(participant, rows):
                 self._rows[participant] = rows
                 return coordinator.rows_emitted(sum(self._rows.values()), now)
-            case InputEnded(participant):
-                self._input_ended.add(participant)
-                if len(self._input_ended) == len(self._wired.sources):
-                    return coordinator.request(CheckpointKind.FINAL, now)
-            case SubtaskLeft(participant):
-                self._left.add(participant)
             case StopRequested(at_once):
                 return self._stop(at_once=at_once)
-        return ()
+
+    def _ended(self, event: InputEnded | SubtaskLeft) -> Sequence[Command]:
+        if isinstance(event, SubtaskLeft):
+            self._left.add(event.participant)
+            return ()
+        self._input_ended.add(event.participant)
+        if len(self._input_ended) < len(self._wired.sources):
+            return ()
+        return self._coordinator.request(CheckpointKind.FINAL, self._now())
+
+    def _hold_up(self, event: Declined | SinkFull) -> Sequence[Command]:
+        if isinstance(event, Declined):
+            checkpoint_id, participant, reason = event.checkpoint_id, event.participant, str(event.reason)
+            return self._coordinator.decline(checkpoint_id, participant, reason, self._now())
+        if self._storage is None or not self._resumable:
+            raise SinkError(
+                f"sink {event.uid} can take no more in one epoch, and only the end of the input can end it",
+                retryable=False,
+                hint="read from a source that can resume, with checkpoints, or allow the sink longer epochs",
+            )
+        return self._coordinator.hasten(self._now())
 
     def _stop(self, *, at_once: bool) -> Sequence[Command]:
         if at_once or not self._resumable:

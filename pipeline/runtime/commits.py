@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from pipeline.core.clock import Clock
 from pipeline.core.errors import SinkError
 from pipeline.core.faults import faultpoint
 from pipeline.runtime.sink_tail import SinkTail
 
 COMMIT_TRIES: Final = 5
 COMMIT_PAUSE_MS: Final = 200
-"""How often a commit that met a passing fault is tried, and the first pause between, which doubles."""
+"""How often a commit that met a passing fault is tried at least, and the first pause, which doubles."""
+
+_LONGEST_PAUSE_MS: Final = 1600
 
 
 class SinkCommits:
@@ -20,11 +23,13 @@ class SinkCommits:
     Args:
         sinks: in the order in which they commit.
         pause: waits for so many milliseconds, or raises if the job is to leave at once.
+        clock: by which a sink's `commit_timeout` counts.
     """
 
-    def __init__(self, sinks: Sequence[SinkTail], pause: Callable[[int], None]) -> None:
+    def __init__(self, sinks: Sequence[SinkTail], pause: Callable[[int], None], clock: Clock) -> None:
         self._sinks = sinks
         self._pause = pause
+        self._clock = clock
 
     def commit(self, checkpoint_id: int) -> None:
         """Commit everything up to a checkpoint; what fails at one sink does not keep the others from it.
@@ -44,12 +49,20 @@ class SinkCommits:
             raise first_error
 
     def _commit_one(self, sink: SinkTail, checkpoint_id: int) -> None:
-        for tried in range(COMMIT_TRIES):
-            if tried:
-                self._pause(COMMIT_PAUSE_MS * 2 ** (tried - 1))
-            if sink.commit(checkpoint_id):
-                return
-        raise SinkError(
-            f"checkpoint {checkpoint_id} is complete but could not be committed in {COMMIT_TRIES} tries",
+        until = self._clock.monotonic_ms() + sink.commit_timeout.total_seconds() * 1000
+        pause = COMMIT_PAUSE_MS
+        tries = 1
+        while not sink.commit(checkpoint_id):
+            if tries >= COMMIT_TRIES and self._clock.monotonic_ms() >= until:
+                raise self._not_committed(checkpoint_id, tries, sink.uid)
+            self._pause(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_MS)
+            tries += 1
+
+    @staticmethod
+    def _not_committed(checkpoint_id: int, tries: int, uid: str) -> SinkError:
+        error = SinkError(
+            f"checkpoint {checkpoint_id} is complete but could not be committed in {tries} tries",
             hint="it is committed when the job starts again",
-        ).located(operator=sink.uid)
+        )
+        return error.located(operator=uid)

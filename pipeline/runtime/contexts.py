@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -12,7 +12,9 @@ from typing import Any, TypeVar
 from pipeline.core.clock import Clock
 from pipeline.core.errors import InternalError
 from pipeline.core.policy import SideTag
+from pipeline.runtime.epoch_logs import SinkLog, SinkLogs
 from pipeline.runtime.fanout import SideOutput
+from pipeline.spi.sink import RecoveryChoices
 from state.backend import KeyedStateBackend
 
 R = TypeVar("R")
@@ -128,12 +130,30 @@ class RunningOperatorContext:
 
 @dataclass(frozen=True, slots=True)
 class RunningSinkContext:
-    """`SinkContext` of one subtask of a sink."""
+    """`SinkContext` of one subtask of a sink.
+
+    Args:
+        logs: its epoch logs.
+        check_newest: raises `Fenced` if a newer attempt was claimed.
+    """
 
     identity: Identity
     uid: str
     subtask: int
     parallelism: int
+    logs: SinkLogs
+    checkpoint_interval: timedelta | None
+    choices: RecoveryChoices
+    check_newest: Callable[[], None]
+
+    def open_log(self) -> SinkLog:
+        return self.logs.open()
+
+    def read_log(self, name: str) -> Iterator[bytes]:
+        return self.logs.read(name)
+
+    def ensure_newest(self) -> None:
+        self.check_newest()
 
     @property
     def job_name(self) -> str:

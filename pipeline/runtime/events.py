@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.core.errors import CheckpointError
 from pipeline.core.job import JobStatus
 from pipeline.runtime.snapshot import Participant, SubtaskSnapshot
 
@@ -16,6 +17,22 @@ class Acknowledged:
 
     checkpoint_id: int
     snapshot: SubtaskSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """A subtask cannot take part in a checkpoint; its stream goes on."""
+
+    checkpoint_id: int
+    participant: Participant
+    reason: CheckpointError
+
+
+@dataclass(frozen=True, slots=True)
+class SinkFull:
+    """A sink takes no more records before the next checkpoint."""
+
+    uid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +76,9 @@ class StopRequested:
     at_once: bool
 
 
-TaskEvent = Acknowledged | SubtaskFailed | InputEnded | SubtaskLeft | RowsDue | StopRequested
+TaskEvent = (
+    Acknowledged | Declined | SinkFull | SubtaskFailed | InputEnded | SubtaskLeft | RowsDue | StopRequested
+)
 
 # --- to listeners ---------------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ from pipeline.runtime.manifests import Execution, ManifestWriter, check_matches
 from pipeline.runtime.result import JobResult, Progress
 from pipeline.runtime.status import StatusTracker
 from pipeline.runtime.wiring import Wiring
+from pipeline.spi.sink import RecoveryChoices
 from state.memory import MemoryStateBackendFactory
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Start:
         restore_from: a checkpoint other than the newest.
         accept_duplicates: go back behind output that is committed.
         allow_unmatched: drop state whose operator is gone.
+        assume_committed: whether the last epoch counts as committed where nothing can tell; None refuses.
     """
 
     fresh: bool = False
@@ -53,6 +55,7 @@ class Start:
     restore_from: int | None = None
     accept_duplicates: bool = False
     allow_unmatched: bool = False
+    assume_committed: bool | None = None
 
 
 def run_job(
@@ -63,6 +66,7 @@ def run_job(
     restore_from: int | None = None,
     accept_duplicates: bool = False,
     allow_unmatched: bool = False,
+    assume_committed: bool | None = None,
     command_line: Mapping[str, str] | None = None,
     listener: Callable[[JobEvent], None] | None = None,
     control: JobControl | None = None,
@@ -77,6 +81,7 @@ def run_job(
         restore_from: id of the checkpoint to start from instead of the newest.
         accept_duplicates: allow `restore_from` to go back behind committed output.
         allow_unmatched: drop checkpointed state whose operator the job no longer has.
+        assume_committed: whether the last epoch counts as committed where neither note nor mark can tell.
         command_line: settings that outrank all others, by field name, as text.
         listener: called on the calling thread with each event.
         control: stops and watches the run.
@@ -89,7 +94,7 @@ def run_job(
     resolved = job.resolve(command_line)
     _can_run(resolved.values)
     plan = physical(job.job_graph(command_line))
-    start = Start(fresh, take_over, restore_from, accept_duplicates, allow_unmatched)
+    start = Start(fresh, take_over, restore_from, accept_duplicates, allow_unmatched, assume_committed)
     run = _Run(plan, resolved, start, listener or _ignore, control or JobControl(), clock or SystemClock())
     return run.run()
 
@@ -270,6 +275,8 @@ class _Run:
             MemoryStateBackendFactory(self._clock),
             mailbox.post,
             self._clock,
+            storage,
+            RecoveryChoices(self._start.accept_duplicates, self._start.assume_committed),
         ).build()
         writer = None
         if storage is not None:

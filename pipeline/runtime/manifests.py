@@ -75,6 +75,7 @@ class ManifestWriter:
         operators: dict[str, list[Any]] = defaultdict(list)
         sinks: dict[str, list[Any]] = defaultdict(list)
         committables: dict[str, list[list[Any]]] = defaultdict(list)
+        logs: list[Part] = []
         sources: dict[str, Any] = {}
         for snapshot in taken:
             sources.update({uid: to_json(position) for uid, position in snapshot.sources.items()})
@@ -89,6 +90,7 @@ class ManifestWriter:
             for sink in snapshot.sinks:
                 sinks[sink.uid].append(to_json(sink.state))
                 committables[sink.uid].append([to_json(handle) for handle in sink.handles])
+                logs.extend(sink.logs)
         execution = self._execution
         manifest = Manifest(
             job=execution.graph.job,
@@ -106,6 +108,7 @@ class ManifestWriter:
             committables=committables,
             graph=execution.describe_graph(),
             parts=parts,
+            logs=logs,
             processed=self._processed + sum(snapshot.processed for snapshot in taken),
             failed=self._failed + sum(snapshot.failed for snapshot in taken),
         )
@@ -155,6 +158,11 @@ def handles_of(manifest: Manifest, uid: str, subtask: int) -> list[Any]:
     """Decode the transaction handles that a manifest lists for one subtask of a sink."""
     listed = manifest.committables.get(uid, ())
     return [from_json(handle) for handle in listed[subtask]] if subtask < len(listed) else []
+
+
+def logs_of(manifest: Manifest, uid: str, subtask: int) -> list[Part]:
+    """List the epoch logs of one subtask of a sink."""
+    return [part for part in manifest.logs if (part.uid, part.subtask) == (uid, subtask)]
 
 
 def check_matches(manifest: Manifest, execution: Execution, *, noted: bool, allow_unmatched: bool) -> None:

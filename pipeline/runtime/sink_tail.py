@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
-from typing import Any, cast
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any, Protocol, cast
 
 from checkpoint.barrier import Barrier
+from checkpoint.manifest import Part
 from checkpoint.two_phase import TwoPhaseDriver
 from pipeline.core.elements import EndOfInput
-from pipeline.core.errors import PipelineError, SinkError
+from pipeline.core.errors import CheckpointError, PipelineError, SinkError
 from pipeline.core.faults import faultpoint
 from pipeline.core.functions import function_ref
 from pipeline.reactive.demand import MAX_BOUND, AdaptiveBound, Prefetch
 from pipeline.reactive.producer import Interrupted
 from pipeline.reactive.subscriber import Subscription
+from pipeline.runtime.contexts import RunningSinkContext
+from pipeline.runtime.events import SinkFull, TaskEvent
 from pipeline.runtime.snapshot import SinkSnapshot
-from pipeline.spi.sink import AnySink, Sink, SinkContext, TwoPhaseCommitSink
+from pipeline.spi.sink import AnySink, Sink, TwoPhaseCommitSink
+
+
+class SinkHost(Protocol):
+    """The subtask a sink ends."""
+
+    def store_sink(self, snapshot: SinkSnapshot) -> None:
+        """Take the sink's snapshot at a barrier."""
+        ...
+
+    def refuse_snapshot(self, refusal: CheckpointError) -> None:
+        """Hear that the sink cannot take part in the checkpoint, but goes on."""
+        ...
+
+    @property
+    def post(self) -> Callable[[TaskEvent], None]:
+        """Sends an event to the job's thread."""
+        ...
 
 
 class SinkTail:
@@ -26,24 +48,27 @@ class SinkTail:
         sink: this attempt's copy of the user's sink.
         ctx: what the sink is told at `open`.
         max_batch: the most records handed over at once; None adapts alone.
-        store: takes the sink's snapshot at each barrier.
+        host: takes the sink's snapshot at each barrier.
     """
 
     def __init__(
         self,
         sink: AnySink[Any],
-        ctx: SinkContext,
+        ctx: RunningSinkContext,
         max_batch: int | None,
-        store: Callable[[SinkSnapshot], None],
+        host: SinkHost,
     ) -> None:
         self._sink = sink
         self._ctx = ctx
-        self._store = store
+        self._host = host
         self._bound = AdaptiveBound(min(max_batch or MAX_BOUND, MAX_BOUND))
         self._prefetch = Prefetch()
         self._subscription: Subscription | None = None
         self._two_phase: TwoPhaseDriver[Any] | None = None
         self._open = False
+        self._held_back = 0  # demand that waits for the sink to want more
+        self._full = False
+        self._demand_lock = threading.Lock()  # guards the two above
         self.records = 0
         if isinstance(sink, TwoPhaseCommitSink):
             self._two_phase = TwoPhaseDriver(cast("TwoPhaseCommitSink[Any, Any]", sink), ctx.uid)
@@ -63,8 +88,9 @@ class SinkTail:
         self._open = True
         self._call(self._sink.open, self._ctx)
 
-    def recover(self, checkpoint_id: int, handles: list[Any]) -> None:
+    def recover(self, checkpoint_id: int, handles: list[Any], logs: Sequence[Part]) -> None:
         """Take over what a manifest decided before this attempt started; `commit` then commits it."""
+        self._ctx.logs.recover(checkpoint_id, logs)
         if self._two_phase is not None:
             self._two_phase.recover(checkpoint_id, handles)
 
@@ -81,7 +107,21 @@ class SinkTail:
         """Make the epochs up to this checkpoint visible; False if a passing fault asks for another try."""
         if self._two_phase is None:
             return True
-        return not self._call(self._two_phase.commit, checkpoint_id)
+        if self._call(self._two_phase.commit, checkpoint_id):
+            return False
+        self._ctx.logs.forget(checkpoint_id)
+        self._ask(0)
+        return True
+
+    @property
+    def commit_timeout(self) -> timedelta:
+        """How long commits are tried."""
+        sink = self._sink
+        return sink.commit_timeout if isinstance(sink, TwoPhaseCommitSink) else timedelta()
+
+    def cancel(self) -> None:
+        """End whatever the sink waits for; any thread."""
+        self._sink.cancel()
 
     def close(self, undecided_from: int) -> None:
         """Abort what no manifest from `undecided_from` on can name, and close the sink."""
@@ -114,8 +154,8 @@ class SinkTail:
         self.records += count
         self._bound.observe(count, time.perf_counter() - started)
         more = self._prefetch.consumed(count, self._bound.value)
-        if more and self._subscription is not None:
-            self._subscription.request(more)
+        if more:
+            self._ask(more)
 
     def on_control(self, element: object) -> None:
         if isinstance(element, Barrier):
@@ -129,14 +169,36 @@ class SinkTail:
     def on_completed(self) -> None:
         """The sink is closed by the job, whatever ended the stream."""
 
+    def _ask(self, more: int) -> None:
+        """Request so many records more, or hold that back until the sink has an epoch with room for them."""
+        with self._demand_lock:
+            self._held_back += more
+            full, was_full = not self._sink.wants_more, self._full
+            self._full = full
+            asked = 0 if full else self._held_back
+            self._held_back -= asked
+        if full and not was_full:
+            self._host.post(SinkFull(self.uid))
+        if asked and self._subscription is not None:
+            self._subscription.request(asked)
+
     def _snapshot(self, barrier: Barrier) -> None:
         self._call(self._sink.flush)
         handles: list[Any] = []
         if self._two_phase is not None:
-            handles = self._call(self._two_phase.pre_commit, barrier.checkpoint_id)
+            self._ctx.logs.at_barrier(barrier.checkpoint_id)
+            try:
+                handles = self._call(self._two_phase.pre_commit, barrier.checkpoint_id)
+            except CheckpointError as error:
+                if not error.retryable:
+                    raise
+                self._host.refuse_snapshot(error)
+                return
             faultpoint("P4")
         state = self._call(self._sink.snapshot_state)
-        self._store(SinkSnapshot(self.uid, self.subtask, state, handles))
+        logs = self._ctx.logs.needed()
+        self._host.store_sink(SinkSnapshot(self.uid, self.subtask, state, handles, logs))
+        self._ask(0)
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         try:

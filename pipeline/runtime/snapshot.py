@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from checkpoint.manifest import Part
+from pipeline.core.errors import CheckpointError
+
 
 class Participant(NamedTuple):
     """One subtask of one vertex, as the coordinator knows it."""
@@ -23,12 +26,14 @@ class SinkSnapshot:
     Args:
         state: what the sink needs to continue behind the barrier.
         handles: its undecided transactions, oldest first; the checkpoint decides them.
+        logs: from which they can be written again.
     """
 
     uid: str
     subtask: int
     state: Any
     handles: list[Any]
+    logs: list[Part] = field(default_factory=list[Part])
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,7 @@ class SubtaskSnapshot:
         sources: positions by uid.
         processed: records its source has emitted in this attempt.
         failed: records its functions could not handle, likewise.
+        refusal: why it cannot take part in this checkpoint, though it goes on; None if it does.
     """
 
     participant: Participant
@@ -62,3 +68,4 @@ class SubtaskSnapshot:
     sinks: list[SinkSnapshot] = field(default_factory=list[SinkSnapshot])
     processed: int = 0
     failed: int = 0
+    refusal: CheckpointError | None = None

@@ -9,10 +9,10 @@ from datetime import timedelta
 from typing import Any
 
 from checkpoint.barrier import Barrier
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import CheckpointError, PipelineError
 from pipeline.reactive.producer import ThreadProducer
 from pipeline.runtime.contexts import RunningOperatorContext, VertexContext
-from pipeline.runtime.events import Acknowledged, SubtaskFailed, SubtaskLeft, TaskEvent
+from pipeline.runtime.events import Acknowledged, Declined, SubtaskFailed, SubtaskLeft, TaskEvent
 from pipeline.runtime.fused import FusedChain
 from pipeline.runtime.sink_tail import SinkTail
 from pipeline.runtime.snapshot import OperatorSnapshot, Participant, SinkSnapshot, SubtaskSnapshot
@@ -112,6 +112,8 @@ class Subtask(ABC):
     def cancel(self) -> None:
         """End the thread wherever it waits."""
         self.producer.cancel()
+        if self.sink is not None:
+            self.sink.cancel()
 
     @abstractmethod
     def abandon(self, checkpoint_id: int) -> None:
@@ -165,11 +167,19 @@ class Subtask(ABC):
             self.participant, sources, processed=self.processed, failed=self.failed
         )
         self.producer.control(barrier)
-        self.post(Acknowledged(barrier.checkpoint_id, self._collecting))
+        refusal = self._collecting.refusal
+        if refusal is None:
+            self.post(Acknowledged(barrier.checkpoint_id, self._collecting))
+        else:
+            self.post(Declined(barrier.checkpoint_id, self.participant, refusal))
 
     def store_sink(self, snapshot: SinkSnapshot) -> None:
         """Take the sink's part of the snapshot being collected."""
         self._collecting.sinks.append(snapshot)
+
+    def refuse_snapshot(self, refusal: CheckpointError) -> None:
+        """Hear that the sink cannot take part in the snapshot being collected."""
+        self._collecting.refusal = refusal
 
     def _before_control(self, element: object) -> None:
         if isinstance(element, Barrier):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
+from checkpoint.storage.base import StorageAttempt
 from pipeline.compiler.chain import compile_chain
 from pipeline.compiler.stages import OperatorStage, Stage, StepStage
 from pipeline.core.clock import Clock
@@ -18,6 +20,7 @@ from pipeline.operators.base import OperatorFactory, Step
 from pipeline.reactive.channel import Channel
 from pipeline.reactive.subscriber import BatchSubscriber
 from pipeline.runtime.contexts import Identity, RunningOperatorContext, RunningSinkContext, VertexContext
+from pipeline.runtime.epoch_logs import SinkLogs
 from pipeline.runtime.fanout import (
     Broadcast,
     ByKey,
@@ -34,6 +37,7 @@ from pipeline.runtime.sink_tail import SinkTail
 from pipeline.runtime.snapshot import Participant
 from pipeline.runtime.source_subtask import SourceSubtask
 from pipeline.runtime.subtask import HostedOperator, Post, Subtask
+from pipeline.spi.sink import RecoveryChoices
 from state.backend import StateBackendFactory
 from state.keys import groups_of
 
@@ -67,6 +71,8 @@ class Wiring:
         identity: of the attempt.
         backends: makes keyed state.
         post: how subtasks speak to the job's thread.
+        storage: keeps the epoch logs of sinks; None for a job that stores nothing.
+        choices: what sinks may do at a recovery.
     """
 
     def __init__(
@@ -77,6 +83,8 @@ class Wiring:
         backends: StateBackendFactory,
         post: Post,
         clock: Clock,
+        storage: StorageAttempt | None = None,
+        choices: RecoveryChoices | None = None,
     ) -> None:
         self._plan = plan
         self._parallelism = {vertex.id: vertex.parallelism for vertex in plan.vertices}
@@ -86,6 +94,8 @@ class Wiring:
         self._backends = backends
         self._post = post
         self._clock = clock
+        self._storage = storage
+        self._choices = choices or RecoveryChoices()
         self._inners: dict[tuple[int, int], InnerSubtask] = {}
 
     def build(self) -> Wired:
@@ -225,8 +235,22 @@ class Wiring:
     def _sink(self, node: StreamNode, vertex: PlanVertex, subtask: Subtask) -> SinkTail:
         if node.sink is None:
             raise InternalError(f"{node.uid} is no sink")
-        ctx = RunningSinkContext(self._identity, node.uid, subtask.participant.subtask, vertex.parallelism)
-        return SinkTail(copy.copy(node.sink), ctx, self._config.sink_batch_size, subtask.store_sink)
+        index, storage, interval = (
+            subtask.participant.subtask,
+            self._storage,
+            self._config.checkpoint_interval,
+        )
+        ctx = RunningSinkContext(
+            self._identity,
+            node.uid,
+            index,
+            vertex.parallelism,
+            SinkLogs(storage, node.uid, index),
+            interval if isinstance(interval, timedelta) else None,
+            self._choices,
+            _nothing_to_check if storage is None else storage.ensure_newest,
+        )
+        return SinkTail(copy.copy(node.sink), ctx, self._config.sink_batch_size, subtask)
 
     def _stages(self, vertex: PlanVertex, subtask: Subtask) -> Sequence[Stage]:
         hosted = {operator.uid: operator for operator in subtask.operators}
@@ -248,6 +272,10 @@ class Wiring:
         if edge.partitioning is Partitioning.BROADCAST:
             return Broadcast(consumers)
         return Forward()
+
+
+def _nothing_to_check() -> None:
+    """Without storage there is one attempt only."""
 
 
 def _unique_names(plan: JobPlan) -> dict[int, str]:

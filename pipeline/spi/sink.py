@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
 
@@ -29,6 +30,45 @@ class SinkInfo:
     target: str
     guarantee: str
     max_parallelism: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryChoices:
+    """What whoever starts a job has decided about output that the engine cannot judge by itself.
+
+    Args:
+        accept_duplicates: go on behind output that is visible already.
+        assume_committed: whether an epoch counts as committed of which nothing can tell; None refuses.
+    """
+
+    accept_duplicates: bool = False
+    assume_committed: bool | None = None
+
+
+class EpochLog(Protocol):
+    """What a sink gets in one epoch, stored with the checkpoint so that it can be written again."""
+
+    @property
+    def size_bytes(self) -> int:
+        """What has been appended so far."""
+        ...
+
+    def append(self, payload: bytes) -> None:
+        """Add what was written; one large payload costs less than many small ones."""
+        ...
+
+    def seal(self) -> str:
+        """Make the log part of the coming checkpoint and return the name to read it by.
+
+        Raises:
+            CheckpointError: it cannot be stored. If that is retryable, `pre_commit` lets the error
+                pass before it has changed anything: the checkpoint is declined, the epoch goes on.
+        """
+        ...
+
+    def discard(self) -> None:
+        """Drop it; without effect once it is sealed."""
+        ...
 
 
 class SinkContext(Protocol):
@@ -56,6 +96,26 @@ class SinkContext(Protocol):
     @property
     def attempt(self) -> int: ...
 
+    @property
+    def checkpoint_interval(self) -> timedelta | None:
+        """The time from one checkpoint to the next; None if they are not taken by time."""
+        ...
+
+    @property
+    def choices(self) -> RecoveryChoices: ...
+
+    def open_log(self) -> EpochLog:
+        """Begin the log of an epoch."""
+        ...
+
+    def read_log(self, name: str) -> Iterator[bytes]:
+        """Yield what was appended to a sealed log, of this attempt or of the one recovered from."""
+        ...
+
+    def ensure_newest(self) -> None:
+        """Raise `Fenced` if a newer attempt has taken the job over: this one must leave its target alone."""
+        ...
+
 
 class CommitOutcome(StrEnum):
     """How a commit ended."""
@@ -82,6 +142,11 @@ class AnySink(ABC, Generic[T_contra]):
     def open(self, ctx: SinkContext) -> None:
         """Connect. Raise `SinkError` with what was expected and found if that fails."""
 
+    @property
+    def wants_more(self) -> bool:
+        """Whether it can take more records in this epoch; if not, the engine hastens the checkpoint."""
+        return True
+
     def flush(self) -> None:
         """Pass on what is buffered; records taken before are out of this process's hands after."""
 
@@ -94,6 +159,9 @@ class AnySink(ABC, Generic[T_contra]):
 
     def restore_state(self, state: JsonLike) -> None:
         """Continue behind the last record that `state` covers; called after `open`."""
+
+    def cancel(self) -> None:
+        """Return soon from whatever call waits for the target; any thread, more than once."""
 
     def close(self) -> None:
         """Release everything `open` acquired; called exactly once per `open`, whatever failed."""
@@ -118,15 +186,20 @@ class TwoPhaseCommitSink(AnySink[T_contra], Generic[T_contra, Txn]):
     One transaction spans one epoch. A transaction handle is a plain value that the state encoding
     can store: it goes into the manifest, and another process may be the one that commits it.
 
+    `commit_timeout` is how long commits are tried before the job fails and recovers.
+
     - `pre_commit` makes all of the epoch durable at the target, invisible; after it `commit` must
       be able to succeed, whatever happens to this process.
     - `commit` is idempotent and may be called by another process; so are `recover_and_commit`
       (called after a restart for what the manifest decided) and both aborts.
     - a checkpoint that fails while the job runs aborts nothing: its transactions are committed
-      with the next one that completes.
+      with the next one that completes. A sink that cannot keep several apart puts them together
+      in `join`.
     - after a restore, `recover_and_abort` is called for nothing in particular: it removes what
       earlier attempts left behind that no manifest names.
     """
+
+    commit_timeout: timedelta = timedelta(seconds=3)
 
     @abstractmethod
     def begin_transaction(self) -> Txn:
@@ -144,6 +217,14 @@ class TwoPhaseCommitSink(AnySink[T_contra], Generic[T_contra, Txn]):
     @abstractmethod
     def pre_commit(self, txn: Txn) -> Txn | None:
         """Make the epoch durable and return the handle to commit it by; None if it holds nothing."""
+
+    def join(self, older: Txn, younger: Txn) -> Txn | None:
+        """Make one transaction of two that are pre-committed, since the older one's checkpoint failed.
+
+        Called before the next transaction begins. Return the handle that stands for both, or None
+        to have each committed by its own.
+        """
+        return None
 
     @abstractmethod
     def commit(self, txn: Txn) -> CommitOutcome:

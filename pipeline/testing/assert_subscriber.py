@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Generic, Self, TypeVar
 
 from pipeline.reactive.demand import UNBOUNDED
-from pipeline.reactive.subscriber import Subscription
+from pipeline.reactive.subscriber import Records, Subscription
 
 T = TypeVar("T")
 
@@ -58,7 +58,9 @@ class AssertSubscriber(Generic[T]):
             self.violations.append("rule 2.12: on_subscribe was called twice")
             subscription.cancel()
             return
-        self._subscription = subscription
+        with self._changed:
+            self._subscription = subscription
+            self._changed.notify_all()
         if self._initial_request:
             self.request(self._initial_request)
 
@@ -126,6 +128,11 @@ class AssertSubscriber(Generic[T]):
         """Want nothing more."""
         self.cancelled = True
         self.subscription.cancel()
+        return self
+
+    def await_subscription(self, timeout: timedelta = LONG) -> Self:
+        """Wait until it has been subscribed."""
+        self._await(lambda: self._subscription is not None, "the subscription", timeout)
         return self
 
     def await_values(self, count: int, timeout: timedelta = LONG) -> Self:
@@ -205,3 +212,30 @@ class AssertSubscriber(Generic[T]):
             f"AssertSubscriber(heard {len(self.values)} of {self.requested}: [{shown}], "
             f"errors={self.errors!r}, completions={self.completions})"
         )
+
+
+class AssertBatchSubscriber(AssertSubscriber[T]):
+    """The same, but takes records as they travel: `batches` has those that came together.
+
+    It offers the whole protocol, so that it can be connected without a wrapper in between.
+    """
+
+    def __init__(
+        self,
+        initial_request: int = UNBOUNDED,
+        on_next: Callable[[AssertSubscriber[T], T], object] | None = None,
+    ) -> None:
+        super().__init__(initial_request, on_next)
+        self.batches: list[list[T]] = []
+        self.controls: list[object] = []
+
+    def on_next_batch(self, values: Records[T]) -> None:
+        self.batches.append(list(values))
+        if not len(values):
+            self.violations.append("an empty batch came")
+        for value in values:
+            if not self.cancelled:
+                self.on_next(value)
+
+    def on_control(self, element: object) -> None:
+        self.controls.append(element)

@@ -12,11 +12,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar
 
 from pipeline.spi.sink import AnySink, CommitOutcome, TwoPhaseCommitSink
 from pipeline.spi.source import Source
 from pipeline.testing.drivers import (
+    LogShelf,
     SinkJob,
     SourceDriver,
     SourceSnapshot,
@@ -235,7 +237,7 @@ class TwoPhaseSinkVerification(SinkVerification):
         """A stored handle is enough; committing it once more is harmless for either."""
         first, handle = self._pre_committed()
         other = self.create_sink()
-        other.open(VerificationSinkContext(attempt=2))
+        other.open(self._context(attempt=2))
         assert other.recover_and_commit(handle) is CommitOutcome.COMMITTED
         assert first.commit(handle) is CommitOutcome.ALREADY_COMMITTED
         assert list(self.visible()) == self.records(0, 4)
@@ -244,7 +246,7 @@ class TwoPhaseSinkVerification(SinkVerification):
 
     def test_an_epoch_without_records_needs_no_commit(self) -> None:
         sink = self.create_sink()
-        sink.open(VerificationSinkContext())
+        sink.open(self._context())
         sink.recover_and_abort([])
         assert sink.pre_commit(sink.begin_transaction()) is None
         sink.close()
@@ -253,7 +255,7 @@ class TwoPhaseSinkVerification(SinkVerification):
         """Neither one that was being written nor one that was pre-committed; twice is once."""
         for pre_commit in (False, True):
             with self._opened(attempt=1) as sink:
-                ctx = VerificationSinkContext()
+                ctx = self._context()
                 txn = sink.begin_transaction()
                 sink.invoke_batch(txn, self.records(0, 4), ctx)
                 if pre_commit:
@@ -270,7 +272,7 @@ class TwoPhaseSinkVerification(SinkVerification):
     def test_a_declined_checkpoint_is_committed_with_the_next(self) -> None:
         """Its handle stays good while later epochs are written."""
         with self._opened(attempt=1) as sink:
-            ctx = VerificationSinkContext()
+            ctx = self._context()
             handles: list[Any] = []
             for first in (0, 4):
                 txn = sink.begin_transaction()
@@ -301,6 +303,14 @@ class TwoPhaseSinkVerification(SinkVerification):
                 self._complete(job, f"killed after step {crash}, then after step {second}")
 
     # --- inside ------------------------------------------------------------------------------------
+
+    @cached_property
+    def _logs(self) -> LogShelf:
+        return LogShelf()
+
+    def _context(self, attempt: int = 1) -> VerificationSinkContext:
+        """Return the context of an attempt; all of a test have the same logs."""
+        return VerificationSinkContext(attempt=attempt, logs=self._logs)
 
     def _fresh_job(self) -> SinkJob:
         self.clear()
@@ -334,7 +344,7 @@ class TwoPhaseSinkVerification(SinkVerification):
     def _pre_committed(self) -> tuple[TwoPhaseCommitSink[Any, Any], Any]:
         """Return an open sink with an epoch of four records that waits for its commit."""
         sink = self.create_sink()
-        ctx = VerificationSinkContext()
+        ctx = self._context()
         sink.open(ctx)
         sink.recover_and_abort([])
         txn = sink.begin_transaction()
@@ -346,7 +356,7 @@ class TwoPhaseSinkVerification(SinkVerification):
     @contextmanager
     def _opened(self, attempt: int) -> Generator[TwoPhaseCommitSink[Any, Any]]:
         sink = self.create_sink()
-        sink.open(VerificationSinkContext(attempt=attempt))
+        sink.open(self._context(attempt))
         sink.recover_and_abort([])
         try:
             yield sink

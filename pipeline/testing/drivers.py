@@ -7,13 +7,14 @@ import json
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final, Generic, Self, TypeVar, cast
 
 from pipeline.core.errors import SourceError
 from pipeline.core.policy import ErrorPolicy
 from pipeline.core.records import Origin
-from pipeline.spi.sink import AnySink, CommitOutcome, Sink, TwoPhaseCommitSink
+from pipeline.spi.sink import AnySink, CommitOutcome, RecoveryChoices, Sink, TwoPhaseCommitSink
 from pipeline.spi.source import Source
 from state.encoding import from_json, to_json
 
@@ -246,9 +247,47 @@ class SourceDriver(Generic[T]):
             raise error
 
 
+class VerificationLog:
+    """One epoch log of `LogShelf`."""
+
+    def __init__(self, shelf: LogShelf) -> None:
+        self._shelf = shelf
+        self._payloads: list[bytes] = []
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(map(len, self._payloads))
+
+    def append(self, payload: bytes) -> None:
+        self._payloads.append(bytes(payload))
+
+    def seal(self) -> str:
+        name = f"log-{len(self._shelf.sealed)}"
+        self._shelf.sealed[name] = self._payloads
+        return name
+
+    def discard(self) -> None:
+        self._payloads = []
+
+
+@dataclass(slots=True)
+class LogShelf:
+    """The sealed epoch logs of all attempts: what outlives a process."""
+
+    sealed: dict[str, list[bytes]] = field(default_factory=dict[str, list[bytes]])
+
+    def open(self) -> VerificationLog:
+        return VerificationLog(self)
+
+
 @dataclass(frozen=True, slots=True)
 class VerificationSinkContext:
-    """The `SinkContext` of one attempt."""
+    """The `SinkContext` of one attempt.
+
+    Args:
+        logs: shared with the other attempts.
+        newest: raises `Fenced` if the attempt has been overtaken; by default it has not.
+    """
 
     attempt: int = 1
     job_name: str = "verification"
@@ -256,6 +295,19 @@ class VerificationSinkContext:
     subtask: int = 0
     parallelism: int = 1
     lineage: str = "verification"
+    checkpoint_interval: timedelta | None = None
+    choices: RecoveryChoices = RecoveryChoices()  # noqa: RUF009 - frozen
+    logs: LogShelf = field(default_factory=LogShelf)
+    newest: Callable[[], None] = lambda: None
+
+    def open_log(self) -> VerificationLog:
+        return self.logs.open()
+
+    def read_log(self, name: str) -> Iterator[bytes]:
+        return iter(self.logs.sealed[name])
+
+    def ensure_newest(self) -> None:
+        self.newest()
 
 
 @dataclass(slots=True)
@@ -290,6 +342,7 @@ class SinkJob:
     attempts: int = 0
     visible_epochs: int = 0
     completed: bool = False
+    logs: LogShelf = field(default_factory=LogShelf)
 
     def run(self) -> None:
         """Run one attempt to its end."""
@@ -299,7 +352,7 @@ class SinkJob:
     def attempt(self) -> Iterator[str]:
         """Start, recover, and go on to the end; yields the name of each step that is done."""
         self.attempts += 1
-        ctx = VerificationSinkContext(attempt=self.attempts)
+        ctx = VerificationSinkContext(attempt=self.attempts, logs=self.logs)
         sink = copy.copy(self.create_sink())
         sink.open(ctx)
         yield "opened"

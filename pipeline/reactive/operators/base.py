@@ -3,43 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Generic, TypeVar, cast
 
 from reactivex import Observable
 
 from pipeline.core.errors import ConfigError
 from pipeline.reactive import hooks
 from pipeline.reactive.flux import Flux
+from pipeline.reactive.nobody import NOBODY
 from pipeline.reactive.subscriber import Records, Subscriber, Subscription, refuse_null
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-class Nobody:
-    """Stands in for a subscriber that has had its end or has cancelled: what still comes is reported."""
-
-    def on_subscribe(self, subscription: Subscription) -> None:
-        subscription.cancel()
-
-    def on_next(self, value: Any) -> None:
-        hooks.dropped(value)
-
-    def on_next_batch(self, values: Records[Any]) -> None:
-        for value in values:
-            hooks.dropped(value)
-
-    def on_control(self, element: object) -> None:
-        """A control element is of no use without the records."""
-
-    def on_error(self, error: Exception) -> None:
-        hooks.dropped_error(error)
-
-    def on_completed(self) -> None:
-        """A second end says nothing new."""
-
-
-NOBODY: Final = Nobody()
 
 
 class Operator(Generic[T, R]):
@@ -78,7 +53,7 @@ class Operator(Generic[T, R]):
     def _subscribed(self, upstream: Subscription) -> None:
         """Do what is to be done once downstream has its subscription, such as a first request."""
 
-    def on_next(self, value: T) -> None:
+    def on_next(self, value: T, /) -> object:
         """Take one record. One that is None must be refused (rule 2.13): see `refuse_null`."""
         raise NotImplementedError
 
@@ -111,6 +86,11 @@ class Operator(Generic[T, R]):
             self._upstream.cancel()
 
     # --- for the operators ---------------------------------------------------------------------------
+
+    def _refuse(self, value: object) -> None:
+        """Deal with a record that may not be handed on: a null, or one that comes after the end."""
+        refuse_null(value, "on_next")
+        hooks.dropped(value)
 
     def _end(self) -> Subscriber[R]:
         """Let go of the subscriber and return it, for its last signal."""

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from reactivex import Observable
 
-from pipeline.reactive import hooks
 from pipeline.reactive.flux import Flux
-from pipeline.reactive.operators.base import NOBODY, Operator, lift
-from pipeline.reactive.subscriber import Records, Subscriber, refuse_null
+from pipeline.reactive.operators.transform import Emit, transform
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -28,36 +26,14 @@ def map(function: Callable[[T], R]) -> Callable[[Observable[T]], Flux[R]]:  # no
         10
         20
     """
-    return lift("map", lambda downstream: _Map(downstream, function))
 
+    def step(emit: Emit, _reject: Callable[[], object]) -> Emit:
+        def change(value: Any) -> None:
+            result = function(value)
+            if result is None:
+                raise TypeError("rule 2.13: map's function returned None")
+            emit(result)
 
-class _Map(Operator[T, R]):
-    def __init__(self, downstream: Subscriber[R], function: Callable[[T], R]) -> None:
-        super().__init__(downstream)
-        self._function = function
+        return change
 
-    def on_next(self, value: T) -> None:
-        refuse_null(value, "on_next")
-        downstream = self._downstream
-        if downstream is NOBODY:
-            hooks.dropped(value)
-            return
-        try:
-            result = self._function(value)
-            refuse_null(result, "what map's function returns")
-        except Exception as error:  # noqa: BLE001 - the stream's end carries it
-            self._fail(error)
-            return
-        downstream.on_next(result)
-
-    def on_next_batch(self, values: Records[T]) -> None:
-        results: list[R] = []
-        failure: Exception | None = None
-        try:
-            results.extend(self._function(value) for value in values)
-        except Exception as error:  # noqa: BLE001 - as above; what came before it is still good
-            failure = error
-        if results:
-            self._downstream.on_next_batch(results)
-        if failure is not None:
-            self._fail(failure)
+    return transform("map", step)

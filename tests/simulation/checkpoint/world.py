@@ -187,6 +187,9 @@ class Sink:
 
     recover_and_commit = commit
 
+    def join(self, older: tuple[Any, ...], younger: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        return None
+
     def abort(self, txn: tuple[Any, ...]) -> None:
         promise(not self.world.decided(self.name, txn), f"{txn} is decided, yet aborted")
         self.world.staged.pop(txn, None)

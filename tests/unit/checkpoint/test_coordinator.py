@@ -403,3 +403,17 @@ def test_ids_begin_where_the_storage_says():
     coordinator.persist_failed(42, CheckpointError("maybe it is there"), 120)
     coordinator.tick(200)
     assert coordinator.undecided_from == 43
+
+
+def test_a_full_sink_hastens_the_checkpoint():
+    """It comes before its interval, after the pause, once; where none is taken by time or rows too."""
+    for settings in ({"interval_ms": 1000}, {"rows": 1000}):
+        coordinator = coordinator_of(min_pause_ms=50, **settings)
+        coordinator.start(0)
+
+        assert coordinator.hasten(10) == []
+        assert coordinator.next_deadline() == 50
+        assert coordinator.tick(50) == [trigger(1)]
+        assert complete(coordinator, 1, 60) == [Clean(1)]
+        assert coordinator.tick(900) == []
+        assert coordinator.hasten(900) == [trigger(2)]

@@ -28,6 +28,9 @@ class RecordingSink:
         self.calls.append(("pre_commit", txn))
         return None if txn in self.empty else txn
 
+    def join(self, older: int, younger: int) -> int | None:
+        return None
+
     def _end(self, call: str, txn: int) -> str:
         self.calls.append((call, txn))
         outcome = self.outcomes.get(txn, CommitOutcome.COMMITTED)
@@ -267,3 +270,62 @@ def test_commit_runs_beside_the_next_epoch():
 
     assert driver.pre_commit(3) == [2, 3]
     assert sink.of("commit") == [1]
+
+
+class JoiningSink(RecordingSink):
+    """Keeps one epoch waiting: those that follow it are put into it."""
+
+    def join(self, older: int, younger: int) -> int:
+        self.calls.append(("join", (older, younger)))
+        return older * 10 + younger
+
+
+def test_declined_epochs_are_joined_where_the_sink_wants_it():
+    """The older epoch takes in the younger, again and again, and is committed once, with the last."""
+    sink = JoiningSink()
+    driver = TwoPhaseDriver(sink, "kafka:out")
+    driver.begin(keep=())
+
+    assert driver.pre_commit(1) == [1]
+    assert driver.pre_commit(2) == [12]
+    sink.empty.add(3)
+    assert driver.pre_commit(3) == [12]
+    assert driver.pre_commit(4) == [124]
+    assert driver.commit(3) == [], "checkpoint 4 is not decided"
+    driver.commit(4)
+
+    assert sink.of("commit") == [124]
+    assert sink.calls.index(("join", (1, 2))) < sink.calls.index(("begin", 3))
+
+
+def test_a_committed_epoch_is_not_joined():
+    """What waits for nothing any more stays as it is."""
+    sink = JoiningSink()
+    driver = TwoPhaseDriver(sink, "kafka:out")
+    driver.begin(keep=())
+    driver.pre_commit(1)
+    driver.commit(1)
+
+    assert driver.pre_commit(2) == [2]
+    assert sink.of("join") == []
+
+
+def test_a_pre_commit_that_fails_leaves_the_epoch_open(sink, driver):
+    """The checkpoint is declined; the same transaction goes on and is pre-committed with the next."""
+
+    class Full(Exception):
+        pass
+
+    real, tries = sink.pre_commit, iter((True, False))
+
+    def pre_commit(txn):
+        if next(tries):
+            raise Full
+        return real(txn)
+
+    sink.pre_commit = pre_commit
+    with pytest.raises(Full):
+        driver.pre_commit(1)
+    assert driver.current == 1
+
+    assert driver.pre_commit(2) == [1]

@@ -282,6 +282,7 @@ def test_execute_hands_everything_to_the_runtime(monkeypatch: pytest.MonkeyPatch
         "restore_from": 3,
         "accept_duplicates": True,
         "allow_unmatched": True,
+        "assume_committed": False,
         "command_line": {"chains": "interpreted"},
         "listener": print,
         "control": object(),

@@ -121,15 +121,24 @@ class TestRun:
         assert options["job"] == "totals"
 
     def test_each_switch_reaches_the_job(self, write_job: WriteJob, options: dict[str, Any]) -> None:
-        names = ("fresh", "take_over", "restore_from", "accept_duplicates", "allow_unmatched", "command_line")
+        names = (
+            "fresh",
+            "take_over",
+            "restore_from",
+            "accept_duplicates",
+            "allow_unmatched",
+            "assume_committed",
+            "command_line",
+        )
         command("run", write_job())
-        assert [options[name] for name in names] == [False, False, None, False, False, {}]
+        assert [options[name] for name in names] == [False, False, None, False, False, None, {}]
         switches = ["--fresh", "--take-over", "--accept-duplicates", "--allow-unmatched-state"]
+        switches.append("--assume-uncommitted")
         command(
             "run", write_job(), *switches, "--restore", 7, "--checkpoint-dir", "/data", "--set", "chains=x=y"
         )
         settings = {"chains": "x=y", "checkpoint_dir": "/data"}
-        assert [options[name] for name in names] == [True, True, 7, True, True, settings]
+        assert [options[name] for name in names] == [True, True, 7, True, True, False, settings]
 
     def test_json_is_the_only_thing_on_stdout(self, write_job: WriteJob, options: dict[str, Any]) -> None:
         shown = command("run", write_job(), "--json", "--quiet")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from pipeline.core.errors import SinkError
 from pipeline.runtime.commits import SinkCommits
 from pipeline.runtime.sink_tail import SinkTail
+from pipeline.testing.clock import ManualClock
 
 
 class FakeSink:
@@ -23,6 +25,7 @@ class FakeSink:
         self.uid = uid
         self._outcomes = list(outcomes)
         self.commits: list[int] = []
+        self.commit_timeout = timedelta()
 
     def commit(self, checkpoint_id: int) -> bool:
         self.commits.append(checkpoint_id)
@@ -38,7 +41,7 @@ class Leaving(Exception):
 
 def commits(sinks: Sequence[FakeSink], pauses: list[int] | None = None) -> SinkCommits:
     noted: Any = ([] if pauses is None else pauses).append
-    return SinkCommits(cast("Sequence[SinkTail]", sinks), noted)
+    return SinkCommits(cast("Sequence[SinkTail]", sinks), noted, ManualClock())
 
 
 def test_all_sinks_commit_in_their_order() -> None:
@@ -72,6 +75,20 @@ def test_a_fault_that_stays_fails_with_the_operators_name() -> None:
     assert (e.value.operator, e.value.retryable) == ("file:report", True)
 
 
+def test_a_patient_sink_is_tried_until_its_time_is_over() -> None:
+    """A broker may be away for longer than five tries take; the pauses grow to a bound."""
+    sink, pauses, clock = FakeSink("a", False), list[int](), ManualClock()
+    sink.commit_timeout = timedelta(seconds=10)
+
+    def pause(milliseconds: int) -> None:
+        pauses.append(milliseconds)
+        clock.advance(timedelta(milliseconds=milliseconds))
+
+    with pytest.raises(SinkError, match="could not be committed in 10 tries"):
+        SinkCommits(cast("Sequence[SinkTail]", [sink]), pause, clock).commit(7)
+    assert pauses == [200, 400, 800, *[1600] * 6]
+
+
 def test_one_that_fails_keeps_no_other_from_committing() -> None:
     """The first failure is the one that is raised."""
     first, second = OSError("disk"), OSError("network")
@@ -90,5 +107,5 @@ def test_who_leaves_at_once_waits_no_longer() -> None:
 
     sinks = [FakeSink("a", False), FakeSink("b", True), FakeSink("c", False)]
     with pytest.raises(Leaving):
-        SinkCommits(cast("Sequence[SinkTail]", sinks), leave).commit(7)
+        SinkCommits(cast("Sequence[SinkTail]", sinks), leave, ManualClock()).commit(7)
     assert [sink.commits for sink in sinks] == [[7]] * 3

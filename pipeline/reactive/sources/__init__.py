@@ -1,0 +1,1 @@
+"""Where streams begin, one way a file; `pipeline.reactive` exports them."""

@@ -1,0 +1,122 @@
+"""A stream of what an iterable gives, read as far as it is asked for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from operator import length_hint
+from typing import TypeVar
+
+from pipeline.reactive.emission import Emission
+from pipeline.reactive.flux import Flux
+from pipeline.reactive.subscriber import Subscriber
+
+T = TypeVar("T")
+
+
+def from_iterable(iterable: Iterable[T], *, batch_size: int = 1) -> IterableFlux[T]:
+    """Make a stream of what `iterable` gives; each subscriber has an iterator of its own.
+
+    An iterator is read only when a record is wanted. So the end of one that does not know its length
+    shows with the request after the last record; a sequence ends with its last record.
+
+    Args:
+        iterable: what it raises ends the stream, and so does None in it.
+        batch_size: records that are handed on together, as far as they are wanted.
+
+    Example:
+        >>> from_iterable([1, 2]).subscribe(print).dispose()
+        1
+        2
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+    return IterableFlux(iterable, batch_size)
+
+
+class IterableFlux(Flux[T]):
+    """A stream behind which there is nothing but an iterable: an operator may read that itself.
+
+    Args:
+        iterable: of the records.
+        batch_size: how many travel together.
+    """
+
+    def __init__(self, iterable: Iterable[T], batch_size: int) -> None:
+        super().__init__(self._begin)
+        self.iterable = iterable
+        self._batch_size = batch_size
+
+    def _begin(self, subscriber: Subscriber[T]) -> None:
+        iteration = (
+            _Iteration[T](subscriber) if self._batch_size == 1 else _Batches(subscriber, self._batch_size)
+        )
+        iteration.begin(self.iterable)
+
+
+class _Iteration(Emission[T]):
+    def __init__(self, downstream: Subscriber[T]) -> None:
+        super().__init__(downstream)
+        self._iterator: Iterator[T] = iter(())
+
+    def begin(self, iterable: Iterable[T]) -> None:
+        try:
+            self._iterator = iter(iterable)
+            broken = None
+        except Exception as error:  # noqa: BLE001 - the stream's end carries it
+            broken = error
+        self._downstream.on_subscribe(self)
+        if broken is not None:
+            self._end().on_error(broken)
+        elif length_hint(self._iterator, 1) == 0:
+            self._end().on_completed()
+
+    def _emit(self, downstream: Subscriber[T]) -> None:
+        demand, iterator = self._demand, self._iterator
+        while (left := demand.left) > 0 and self._emit_some(downstream, iterator, left):
+            pass
+
+    def _emit_some(self, downstream: Subscriber[T], iterator: Iterator[T], left: int) -> bool:
+        """Emit up to `left` records; return False once there are no more, or none are wanted."""
+        emit, produced = downstream.on_next, 0
+        try:
+            for value in islice(iterator, min(left, sys.maxsize)):
+                if value is None:
+                    raise TypeError("rule 2.13: the iterable gave None")
+                produced += 1
+                emit(value)
+                if self._downstream is not downstream:
+                    return False
+        finally:
+            self._demand.produced(produced)
+        if produced < left or length_hint(iterator, 1) == 0:
+            self._end().on_completed()
+            return False
+        return True
+
+    def _clear(self) -> None:
+        self._iterator = iter(())
+
+
+class _Batches(_Iteration[T]):
+    def __init__(self, downstream: Subscriber[T], batch_size: int) -> None:
+        super().__init__(downstream)
+        self._batch_size = batch_size
+
+    def _emit_some(self, downstream: Subscriber[T], iterator: Iterator[T], left: int) -> bool:
+        values: list[T] = []
+        failure: Exception | None = None
+        wanted = min(left, self._batch_size)
+        try:
+            values.extend(islice(iterator, wanted))
+        except Exception as error:  # noqa: BLE001 - goes on behind what came before it
+            failure = error
+        if values:
+            self._demand.produced(len(values))
+            downstream.on_next_batch(values)
+        if failure is not None:
+            raise failure
+        if len(values) < wanted or length_hint(iterator, 1) == 0:
+            self._end().on_completed()
+        return not self.done

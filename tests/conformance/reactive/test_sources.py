@@ -1,0 +1,49 @@
+"""Every source of `pipeline.reactive` against the rules of publishers."""
+
+from __future__ import annotations
+
+from pipeline.reactive import Flux
+from pipeline.reactive.subscriber import Subscriber
+from tests.conformance.reactive.threads import Connected, Run, ThreadedPublishers, failing, numbers
+
+
+class Producers(ThreadedPublishers):
+    """A thread for each subscriber."""
+
+    def create_publisher(self, elements: int) -> Flux[int]:
+        return self.flux(numbers(elements))
+
+    def create_failed_publisher(self) -> Flux[int]:
+        return self.flux(failing)
+
+
+class TestProducersWithSingleRecords(Producers):
+    __test__ = True
+
+
+class TestProducersWithBatches(Connected, Producers):
+    __test__ = True
+
+
+class TestOneProducer(ThreadedPublishers):
+    """One thread serves one subscriber and refuses all others."""
+
+    __test__ = True
+    UNICAST = True
+
+    def create_publisher(self, elements: int) -> Flux[int]:
+        return self.single(numbers(elements))
+
+    def create_failed_publisher(self) -> Flux[int]:
+        return self.single(failing)
+
+    def single(self, run: Run) -> Flux[int]:
+        producer = self.producer(run)
+        unstarted = [producer]
+
+        def connect(subscriber: Subscriber[int]) -> None:
+            producer.flux.connect(subscriber)
+            if unstarted:
+                unstarted.pop().start()
+
+        return Flux(connect)
