@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from pipeline.core.exports import lazy_exports
 
 if TYPE_CHECKING:
+    from pipeline.testing.tck.processor import ProcessorVerification
     from pipeline.testing.tck.publisher import PublisherVerification
     from pipeline.testing.tck.publishing import ENDLESS
     from pipeline.testing.tck.subscriber_blackbox import SubscriberBlackboxVerification
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ENDLESS",
+    "ProcessorVerification",
     "PublisherVerification",
     "SubscriberBlackboxVerification",
     "SubscriberWhiteboxVerification",
@@ -33,6 +35,7 @@ __getattr__ = lazy_exports(
     __name__,
     {
         "ENDLESS": "pipeline.testing.tck.publishing",
+        "ProcessorVerification": "pipeline.testing.tck.processor",
         "PublisherVerification": "pipeline.testing.tck.publisher",
         "SubscriberBlackboxVerification": "pipeline.testing.tck.subscriber_blackbox",
         "SubscriberWhiteboxVerification": "pipeline.testing.tck.subscriber_whitebox",
