@@ -22,7 +22,7 @@ def write_to(
     partition: int = 0,
     timestamp: int = 0,
     key: bytes | None = None,
-    headers: list[tuple[str, bytes]] | None = None,
+    headers: list[tuple[str, str | bytes | None]] | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> None:
     """Write values, as JSON unless they are bytes or None, and wait until all are there."""
