@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from pipeline.api.call_site import call_site
 from pipeline.api.handle import Handle
+from pipeline.core.config import BackpressureStrategy, JobConfig
 from pipeline.core.errors import GraphError
 from pipeline.core.functions import function_ref, is_async
 from pipeline.core.policy import ErrorPolicy, SideTag
+from pipeline.graph.buffers import DEFAULT_SIZE, check_size
 from pipeline.graph.builder import Output
+from pipeline.operators.backpressure import Backpressure
 from pipeline.operators.base import Function, OperatorSpec
 from pipeline.operators.filter import Filter
 from pipeline.operators.flat_map import FlatMap
@@ -122,6 +125,41 @@ class Stream(Handle, Generic[T]):
         require_plain("key_by", selector)
         return KeyedStream(self.job, self._add(KeyBy(selector), uid), selector)
 
+    def backpressure(
+        self,
+        strategy: BackpressureStrategy,
+        *,
+        buffer_size: int | None = DEFAULT_SIZE,
+        on_drop: Callable[[T], object] | None = None,
+        value_type: Any = None,
+        accept_loss: bool = False,
+        uid: str | None = None,
+    ) -> Stream[T]:
+        """Put a buffer here: say what happens while what is behind it is slower than what is before it.
+
+        A checkpoint overtakes what the buffer holds and keeps it, so that nothing it has accepted is
+        lost by a restart.
+
+        Args:
+            strategy: BUFFER holds back what is before it and loses nothing; DROP drops the newest
+                records, LATEST all but the newest, both counted; ERROR fails the job, which restarts
+                from its last checkpoint.
+            buffer_size: records that it may hold; None lets a BUFFER grow without a bound. LATEST
+                holds one.
+            on_drop: called with each record that is dropped, in the thread before the buffer.
+            value_type: declares classes of your own that occur in records, so that they can be stored.
+            accept_loss: needed where records that may be dropped go to a sink that promises exactly-once.
+            uid: what the buffer is filed under; default `backpressure:` and the strategy.
+
+        Raises:
+            ConfigError: the size does not go with the strategy.
+            GraphError: `on_drop` is no plain function.
+        """
+        size = _checked_size(strategy, buffer_size)
+        if on_drop is not None:
+            require_plain("backpressure(on_drop=…)", on_drop)
+        return self._then(Backpressure(strategy, size, on_drop, value_type, accept_loss), uid)
+
     def union(self, *others: Stream[U], uid: str | None = None) -> Stream[T | U]:
         """Merge with other streams of the job, in the order in which records arrive.
 
@@ -172,6 +210,12 @@ class SinkHandle(Handle):
         """
         self.job.stream_graph()
         return self.job
+
+
+def _checked_size(strategy: BackpressureStrategy, size: int | None) -> int | None:
+    """Refuse a strategy or a size that does not exist, with the words of the job's own settings."""
+    JobConfig(backpressure=strategy, buffer_size=size)
+    return check_size(strategy, size)
 
 
 def require_plain(method: str, function: Function) -> None:

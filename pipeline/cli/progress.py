@@ -24,7 +24,7 @@ from pipeline.runtime.events import (
     StatusChanged,
     ThreadAbandoned,
 )
-from pipeline.runtime.result import JobResult, Progress
+from pipeline.runtime.result import EdgeProgress, JobResult, Progress
 
 REFRESH_S: Final = 0.2
 """Seconds between two pictures on a terminal."""
@@ -115,6 +115,8 @@ class ProgressReport:
             f"  checkpoints  {result.checkpoints}"
             + (f" in {result.checkpoint_path}" if result.checkpoint_path else ""),
         ]
+        if result.dropped_records:
+            lines.append(f"  dropped      {result.dropped_records:,}")
         if result.restarts:
             lines.append(f"  restarts     {result.restarts}")
         if result.status is JobStatus.CANCELLED:
@@ -154,8 +156,21 @@ class ProgressReport:
         if progress.failed:
             parts.append(f"{progress.failed:,} failed")
         parts.append(f"{progress.checkpoints} checkpoints")
-        parts += [f"{edge.name} {edge.buffered}/{edge.capacity}" for edge in progress.edges]
+        if progress.dropped:
+            parts.append(f"{progress.dropped:,} dropped")
+        parts += [_edge(edge) for edge in progress.edges]
         return " · ".join(parts)
+
+
+def _edge(edge: EdgeProgress) -> str:
+    """Say how full a hand-over is, and what its strategy does about it."""
+    fill = f"{edge.name} {edge.buffered}/{'∞' if edge.capacity is None else edge.capacity}"
+    said = [f"{edge.dropped:,} dropped"] if edge.dropped else []
+    if edge.active:
+        said.append("backpressure")
+    if edge.request_rate is not None and edge.active:
+        said.append(f"asks {edge.request_rate:,.0f}/s")
+    return f"{fill} ({', '.join(said)})" if said else fill
 
 
 def _remaining(progress: Progress, rate: float) -> str:

@@ -58,7 +58,11 @@ class JobConfig:
         parallelism: subtasks of each operator, where source and sink allow it.
         max_parallelism: key groups, the upper bound of `parallelism`; fixed for the life of a job's state.
         backpressure: what happens when the sink is slower than the source.
-        buffer_size: records the hand-over between two vertices may hold; default adapts to about one second.
+        buffer_size: records that a hand-over between two vertices may hold, and that the job's DROP or ERROR
+            buffer may; default adapts to about one second, 1,024 for DROP and ERROR. None puts a BUFFER
+            without a bound behind the sources.
+        accept_loss: whether records may be lost by DROP or LATEST on the way to a sink that promises
+            exactly-once; such a job is refused otherwise.
         source_batch_size: the most records a source reads at once; default the source's own.
         sink_batch_size: the most records a sink is handed at once; default adapts to about one second.
         restart: what happens after a failure that a retry can help.
@@ -81,7 +85,8 @@ class JobConfig:
     parallelism: int = 1
     max_parallelism: int = 128
     backpressure: BackpressureStrategy = BackpressureStrategy.BUFFER
-    buffer_size: int | None = None
+    buffer_size: int | Unset | None = UNSET
+    accept_loss: bool = False
     source_batch_size: int | None = None
     sink_batch_size: int | None = None
     restart: RestartStrategy | Unset = UNSET
@@ -105,6 +110,7 @@ class JobConfig:
         if self.checkpoint_dir is not None:
             _of_type("checkpoint_dir", self.checkpoint_dir, str, Path)
         _of_type("retain_on_cancel", self.retain_on_cancel, bool)
+        _of_type("accept_loss", self.accept_loss, bool)
         _of_type("backpressure", self.backpressure, BackpressureStrategy)
         if self.restart is not UNSET:
             _of_type("restart", self.restart, RestartStrategy)
@@ -348,6 +354,7 @@ _PARSERS: Final[dict[str, Callable[[str], Any]]] = {
     "max_parallelism": _whole_number,
     "backpressure": _backpressure,
     "buffer_size": _optional(_whole_number),
+    "accept_loss": _boolean,
     "source_batch_size": _optional(_whole_number),
     "sink_batch_size": _optional(_whole_number),
     "restart": _restart,

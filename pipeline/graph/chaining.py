@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from pipeline.core.config import BackpressureStrategy
+from pipeline.graph.buffers import Buffer
 from pipeline.graph.stream_graph import Partitioning, StreamEdge, StreamNode
 from pipeline.operators.base import Chaining
 from pipeline.operators.key_by import KeyBy
@@ -24,7 +24,7 @@ class Link:
         upstream_outputs: edges out of the upstream's main output; side outputs do not count.
         downstream_inputs: edges into the downstream.
         upstream_parallelism, downstream_parallelism: subtasks of each.
-        backpressure: the job's strategy, which stands behind its sources.
+        buffer: the buffer with a strategy between the two, None where there is none.
     """
 
     edge: StreamEdge
@@ -34,7 +34,7 @@ class Link:
     downstream_inputs: int
     upstream_parallelism: int
     downstream_parallelism: int
-    backpressure: BackpressureStrategy
+    buffer: Buffer | None = None
 
 
 Rule = Callable[[Link], str | None]
@@ -93,10 +93,11 @@ def downstream_allows(link: Link) -> str | None:
 
 
 def no_buffer_with_a_strategy_between(link: Link) -> str | None:
-    """A buffer that drops or overflows is a queue with state; BUFFER needs none, it holds the source back."""
-    if link.upstream.source is None or link.backpressure is BackpressureStrategy.BUFFER:
-        return None
-    return f"the job's {link.backpressure} buffer stands behind its source"
+    """A buffer with a strategy is a queue with state, between two threads."""
+    buffer = link.buffer
+    if buffer is None or not buffer.of_job:
+        return None  # the user's starts a chain anyway
+    return f"the job's {buffer.strategy} buffer stands behind its source"
 
 
 RULES: Final[tuple[Rule, ...]] = (

@@ -7,10 +7,11 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any, Final
 
-from pipeline.core.config import JobConfig, ResolvedConfig
+from pipeline.core.config import UNSET, JobConfig, ResolvedConfig
 from pipeline.core.durations import describe_duration
 from pipeline.core.functions import FunctionRef
 from pipeline.core.restart import RestartStrategy
+from pipeline.graph.buffers import losses
 from pipeline.graph.guarantees import end_to_end, sink_guarantee, source_guarantee
 from pipeline.graph.job_graph import JobEdge, JobGraph
 from pipeline.graph.stream_graph import StreamEdge, StreamGraph, StreamNode
@@ -69,8 +70,8 @@ def explain(graph: JobGraph, resolved: ResolvedConfig) -> Explanation:
     stream = graph.stream
     return Explanation(
         graph,
-        end_to_end(stream, checkpoints=resolved.checkpoints),
-        tuple(_facts(stream, node) for node in stream.nodes),
+        end_to_end(stream, checkpoints=resolved.checkpoints, losses=losses(graph.buffers)),
+        tuple(_facts(graph, node) for node in stream.nodes),
         tuple(
             Setting(
                 field.name,
@@ -82,12 +83,12 @@ def explain(graph: JobGraph, resolved: ResolvedConfig) -> Explanation:
     )
 
 
-def _facts(stream: StreamGraph, node: StreamNode) -> NodeFacts:
+def _facts(graph: JobGraph, node: StreamNode) -> NodeFacts:
     return NodeFacts(
         node,
         node.functions[0] if node.functions else None,
         None if node.on_error is None else node.on_error.describe(),
-        tuple(_details(stream, node)),
+        (*_details(graph.stream, node), *_buffers_before(graph, node)),
     )
 
 
@@ -105,6 +106,15 @@ def _details(stream: StreamGraph, node: StreamNode) -> list[str]:
     return [said] if said else []
 
 
+def _buffers_before(graph: JobGraph, node: StreamNode) -> list[str]:
+    """Say what the buffers that a node reads from do; the job's are named, an operator's own is itself."""
+    return [
+        f"reads from the job's {buffer.describe()}" if buffer.of_job else buffer.describe()
+        for edge, buffer in graph.buffers.items()
+        if edge.target == node.id
+    ]
+
+
 def _time_of_windows(stream: StreamGraph, window: StreamNode) -> str:
     without = [node.uid for node in stream.upstream_sources(window.id) if node.watermarks is None]
     return f"processing time: no watermarks from {', '.join(without)}" if without else "event time"
@@ -113,11 +123,14 @@ def _time_of_windows(stream: StreamGraph, window: StreamNode) -> str:
 _NONE: Final[Mapping[str, str]] = {
     "checkpoint_interval": "off",
     "checkpoint_rows": "off",
-    "buffer_size": "adapts to about one second",
+    "buffer_size": "without a bound",
     "source_batch_size": "the source's own",
     "sink_batch_size": "adapts to about one second",
 }
 """What it means that a setting is None."""
+
+_UNSET: Final[Mapping[str, str]] = {"buffer_size": "adapts to about one second"}
+"""What it means that a setting is left to the engine."""
 
 _WORDS: Final[tuple[tuple[type, Callable[[Any], str]], ...]] = (
     (bool, lambda value: "yes" if value else "no"),
@@ -128,6 +141,8 @@ _WORDS: Final[tuple[tuple[type, Callable[[Any], str]], ...]] = (
 
 
 def _words(name: str, value: object) -> str:
+    if value is UNSET:
+        return _UNSET[name]
     if value is None:
         return _NONE[name]
     return next((say(value) for kind, say in _WORDS if isinstance(value, kind)), str(value))

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from pipeline.core.functions import FunctionRef
+from pipeline.graph.buffers import Buffer
 from pipeline.graph.explain import Explanation, NodeFacts
 
 
@@ -65,6 +66,15 @@ def _function(function: FunctionRef) -> dict[str, Any]:
     return {"name": function.name, "file": function.file, "line": function.line}
 
 
+def _buffer(buffer: Buffer) -> dict[str, Any]:
+    return {
+        "uid": buffer.uid,
+        "strategy": buffer.strategy,
+        "size": buffer.size,
+        "says": buffer.describe(),
+    }
+
+
 def _job_graph(facts: Explanation) -> dict[str, Any]:
     return {
         "vertices": [
@@ -83,6 +93,7 @@ def _job_graph(facts: Explanation) -> dict[str, Any]:
                 "partitioning": edge.partitioning,
                 "side_output": None if edge.stream_edge.side_tag is None else edge.stream_edge.side_tag.name,
                 "reason": edge.reason,
+                "backpressure": None if edge.buffer is None else _buffer(edge.buffer),
             }
             for edge in facts.graph.edges
         ],

@@ -32,7 +32,8 @@ def _arrow(facts: Explanation, edge: StreamEdge) -> str:
     if transfer is None:
         return f"n{edge.source} --> n{edge.target}"
     side_output = "" if edge.side_tag is None else f", {edge.side_tag.name}"
-    says = f"{transfer.partitioning}{side_output}"
+    strategy = "" if transfer.buffer is None else f", {transfer.buffer.describe()}"
+    says = f"{transfer.partitioning}{side_output}{strategy}"
     return f"n{edge.source} ==>|{_label(says)}| n{edge.target}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from pipeline.graph.stream_graph import StreamGraph
@@ -27,16 +28,17 @@ def sink_guarantee(info: SinkInfo) -> str:
     return "no guarantee" if info.guarantee == "none" else info.guarantee
 
 
-def end_to_end(graph: StreamGraph, *, checkpoints: bool) -> str:
+def end_to_end(graph: StreamGraph, *, checkpoints: bool, losses: Sequence[str] = ()) -> str:
     """Say in one line what holds from the sources to the sinks.
 
     Args:
         graph: the job.
         checkpoints: whether it takes any.
+        losses: what its buffers may lose, whether or not anything fails.
     """
     if not checkpoints:
-        return "no checkpoints: a run that fails starts over from the beginning"
-    return "; ".join([_of_sinks(graph), _of_restarts(graph), *_caveats(graph)])
+        return "; ".join(["no checkpoints: a run that fails starts over from the beginning", *losses])
+    return "; ".join([_of_sinks(graph), *losses, _of_restarts(graph), *_caveats(graph)])
 
 
 def _of_sinks(graph: StreamGraph) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pipeline.core.config import JobConfig
 from pipeline.core.errors import ConfigError
+from pipeline.graph.buffers import Buffer, buffers_of
 from pipeline.graph.chaining import Link, why_not_fused
 from pipeline.graph.stream_graph import Partitioning, StreamEdge, StreamGraph, StreamNode
 from pipeline.graph.validate import most_subtasks
@@ -47,6 +48,7 @@ class JobEdge:
         stream_edge: the edge of the StreamGraph that it is.
         partitioning: as that edge's, or rebalance where the number of subtasks changes.
         reason: why its two ends were not fused.
+        buffer: the buffer with a strategy that it is; None for a plain hand-over.
     """
 
     source: int
@@ -54,6 +56,7 @@ class JobEdge:
     stream_edge: StreamEdge
     partitioning: Partitioning
     reason: str
+    buffer: Buffer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,11 @@ class JobGraph:
     stream: StreamGraph
     vertices: tuple[JobVertex, ...]
     edges: tuple[JobEdge, ...]
+
+    @property
+    def buffers(self) -> Mapping[StreamEdge, Buffer]:
+        """The buffers with a strategy, by the edge of the StreamGraph that each stands on."""
+        return {edge.stream_edge: edge.buffer for edge in self.edges if edge.buffer is not None}
 
     def vertex(self, vertex_id: int) -> JobVertex:
         """Return the vertex of an id."""
@@ -91,10 +99,14 @@ def build_job_graph(stream: StreamGraph, config: JobConfig) -> JobGraph:
         config: settings in which nothing is unset.
 
     Raises:
-        ConfigError: an operator's parallelism is above the job's `max_parallelism`.
+        ConfigError: an operator's parallelism is above the job's `max_parallelism`, or a buffer's
+            strategy does not go with the job.
     """
+    buffers = buffers_of(stream, config)
     parallelism = {node.id: _parallelism(node, config) for node in stream.nodes}
-    broken = {edge: why_not_fused(_link(stream, edge, parallelism, config)) for edge in stream.edges}
+    broken = {
+        edge: why_not_fused(_link(stream, edge, parallelism, buffers.get(edge))) for edge in stream.edges
+    }
     vertex_of = _chains(stream, broken)
     vertices: dict[int, list[StreamNode]] = {}
     for node in stream.nodes:
@@ -103,7 +115,14 @@ def build_job_graph(stream: StreamGraph, config: JobConfig) -> JobGraph:
         stream,
         tuple(JobVertex(head, tuple(nodes), parallelism[head]) for head, nodes in vertices.items()),
         tuple(
-            JobEdge(vertex_of[edge.source], edge.target, edge, _partitioning(edge, parallelism), reason)
+            JobEdge(
+                vertex_of[edge.source],
+                edge.target,
+                edge,
+                _partitioning(edge, parallelism),
+                reason,
+                buffers.get(edge),
+            )
             for edge, reason in broken.items()
             if reason is not None
         ),
@@ -122,7 +141,9 @@ def _parallelism(node: StreamNode, config: JobConfig) -> int:
     return node.parallelism
 
 
-def _link(stream: StreamGraph, edge: StreamEdge, parallelism: Mapping[int, int], config: JobConfig) -> Link:
+def _link(
+    stream: StreamGraph, edge: StreamEdge, parallelism: Mapping[int, int], buffer: Buffer | None
+) -> Link:
     return Link(
         edge=edge,
         upstream=stream.nodes[edge.source],
@@ -131,7 +152,7 @@ def _link(stream: StreamGraph, edge: StreamEdge, parallelism: Mapping[int, int],
         downstream_inputs=len(stream.inputs(edge.target)),
         upstream_parallelism=parallelism[edge.source],
         downstream_parallelism=parallelism[edge.target],
-        backpressure=config.backpressure,
+        buffer=buffer,
     )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from pipeline.core.config import BackpressureStrategy
 from pipeline.core.errors import GraphError
 from pipeline.core.policy import SideTag
+from pipeline.graph.buffers import Buffer
 from pipeline.graph.job_graph import JobEdge, JobGraph, JobVertex
 from pipeline.graph.stream_graph import Partitioning, StreamGraph, StreamNode
 from pipeline.operators.base import Function
@@ -52,6 +54,7 @@ class PlanEdge:
         input_index: which input of the first node of `target` it is.
         side_tag: the side output of `source_node` that is read; None for its main output.
         key_by: the KeyBy that it goes through, None if there is none.
+        buffer: the buffer with a strategy that its queues are; None for plain hand-overs.
     """
 
     source: int
@@ -61,6 +64,7 @@ class PlanEdge:
     input_index: int
     side_tag: SideTag | None
     key_by: StreamNode | None
+    buffer: Buffer | None = None
 
     @property
     def selector(self) -> Function | None:
@@ -89,9 +93,39 @@ class JobPlan:
     vertices: tuple[PlanVertex, ...]
     edges: tuple[PlanEdge, ...]
 
+    def is_fresh(self, vertex_id: int) -> bool:
+        """Say whether what a vertex gives was the newest a moment ago: LATEST stands before it.
+
+        Queues behind it must not collect what grows old meanwhile.
+        """
+        return any(
+            edge.target == vertex_id
+            and (_keeps_the_newest(edge.buffer) if edge.buffer else self.is_fresh(edge.source))
+            for edge in self.edges
+        )
+
+    def lanes(self) -> Mapping[str, int]:
+        """Return how many queues each buffer with a strategy is, by its uid."""
+        parallelism = {vertex.id: vertex.parallelism for vertex in self.vertices}
+        return {
+            edge.buffer.uid: parallelism[edge.target]
+            * (1 if edge.partitioning is Partitioning.FORWARD else parallelism[edge.source])
+            for edge in self.edges
+            if edge.buffer is not None
+        }
+
     def vertex(self, vertex_id: int) -> PlanVertex:
         """Return the vertex of an id."""
         return next(vertex for vertex in self.vertices if vertex.id == vertex_id)
+
+
+def _keeps_the_newest(buffer: Buffer) -> bool:
+    return buffer.strategy is BackpressureStrategy.LATEST
+
+
+def lane_of(partitioning: Partitioning, subtask: int, upstream: int, upstreams: int) -> int:
+    """Number the queues of an edge, those of one target subtask side by side."""
+    return subtask if partitioning is Partitioning.FORWARD else subtask * upstreams + upstream
 
 
 def physical(job_graph: JobGraph) -> JobPlan:
@@ -151,7 +185,16 @@ def _plan_edge(job_graph: JobGraph, edge: JobEdge) -> PlanEdge:
         input_index=edge.stream_edge.input_index,
         side_tag=origin.stream_edge.side_tag,
         key_by=key_by,
+        buffer=edge.buffer or _behind_exchange(job_graph, origin, edge),
     )
+
+
+def _behind_exchange(job_graph: JobGraph, origin: JobEdge, edge: JobEdge) -> Buffer | None:
+    """Return the buffer before a KeyBy, which stands behind the exchange: one for each of its readers."""
+    buffer = origin.buffer
+    if buffer is None or len(job_graph.outputs(edge.source)) == 1:
+        return buffer
+    return replace(buffer, uid=f"{buffer.uid}:{job_graph.vertex(edge.target).nodes[0].uid}")
 
 
 def _can_run(stream: StreamGraph) -> None:

@@ -154,6 +154,14 @@ class StreamGraph:
                 reached.add(edge.source)
         return [source for source in self.sources if source.id in reached]
 
+    def downstream_sinks(self, node: int) -> Sequence[StreamNode]:
+        """Return the sinks that a node's records reach."""
+        reached = {node}
+        for edge in sorted(self.edges, key=lambda edge: edge.source):  # targets are larger than sources
+            if edge.source in reached:
+                reached.add(edge.target)
+        return [sink for sink in self.sinks if sink.id in reached]
+
     @property
     def resumable(self) -> bool:
         """False if a source can only start over: the job is then one epoch."""

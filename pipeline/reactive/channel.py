@@ -10,6 +10,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from pipeline.reactive.demand import MAX_BOUND, AdaptiveBound, Prefetch
 from pipeline.reactive.footprint import footprint
+from pipeline.reactive.rate import Rate
 from pipeline.reactive.subscriber import Records, Subscription
 
 T = TypeVar("T")
@@ -47,9 +48,10 @@ class Channel(Generic[T]):
         self._adaptive = AdaptiveBound(MAX_BOUND) if size is None else None
         self._size = size
         self._prefetch = Prefetch()
+        self._asked = Rate(now)
         self._subscription: Subscription | None = None
         self._buffered = 0
-        self._in_hand = False
+        self._in_hand = 0
         self._busy_since = 0.0
         self._most = MAX_BOUND
         self._until_sample = 0
@@ -59,7 +61,9 @@ class Channel(Generic[T]):
 
     def on_subscribe(self, subscription: Subscription) -> None:
         self._subscription = subscription
-        subscription.request(self._prefetch.first(self.capacity))
+        first = self._prefetch.first(self.capacity)
+        self._asked.add(first)
+        subscription.request(first)
 
     def on_next_batch(self, values: Records[T]) -> None:
         with self._condition:
@@ -98,6 +102,16 @@ class Channel(Generic[T]):
         assert self._size is not None
         return self._size
 
+    @property
+    def is_full(self) -> bool:
+        """Whether all that was asked for is here, so that what is before it is held back."""
+        return self._buffered + self._in_hand >= self._prefetch.outstanding
+
+    @property
+    def request_rate(self) -> float:
+        """Records a second that it asks for, lately."""
+        return self._asked.value
+
     # --- the consumer's thread, holding the condition --------------------------------------------
 
     @property
@@ -129,7 +143,7 @@ class Channel(Generic[T]):
         if first.is_empty:
             self._queue.popleft()
         self._buffered -= len(values)
-        self._in_hand = True
+        self._in_hand = len(values)
         return values
 
     # --- the consumer's thread, not holding it ---------------------------------------------------
@@ -138,9 +152,10 @@ class Channel(Generic[T]):
         """Say that the records last taken are dealt with; asks for more when it is time."""
         if self._adaptive is not None:
             self._adapt(self._adaptive, values)
-        self._in_hand = False
+        self._in_hand = 0
         more = self._prefetch.consumed(len(values), self.capacity)
         if more and self._subscription is not None:
+            self._asked.add(more)
             self._subscription.request(more)
 
     def _adapt(self, bound: AdaptiveBound, values: Records[T]) -> None:

@@ -31,6 +31,7 @@ from pipeline.core.faults import faultpoint
 from pipeline.core.job import JobStatus
 from pipeline.runtime.commits import SinkCommits
 from pipeline.runtime.control import Mailbox
+from pipeline.runtime.edges import edges_into
 from pipeline.runtime.events import (
     Acknowledged,
     CheckpointCompleted,
@@ -48,7 +49,7 @@ from pipeline.runtime.events import (
 )
 from pipeline.runtime.lifecycle import THREAD_GRACE, Lifecycle
 from pipeline.runtime.manifests import ManifestWriter, Restorer, handles_of, logs_of
-from pipeline.runtime.result import EdgeProgress, Progress
+from pipeline.runtime.result import Progress
 from pipeline.runtime.snapshot import Participant, SubtaskSnapshot
 from pipeline.runtime.status import StatusTracker
 from pipeline.runtime.wiring import Wired
@@ -165,14 +166,7 @@ class Attempt:
 
     def progress(self) -> Progress:
         """Look at the attempt; any thread."""
-        edges = [
-            EdgeProgress(
-                f"→{inner.participant.vertex}",
-                sum(channel.buffered for channel in inner.channels),
-                sum(channel.capacity for channel in inner.channels),
-            )
-            for inner in self._wired.inners
-        ]
+        edges = [edge for inner in self._wired.inners for edge in edges_into(inner)]
         estimates = [source.estimate for source in self._wired.sources]
         known = [estimate for estimate in estimates if estimate is not None]
         return Progress(
@@ -180,6 +174,7 @@ class Attempt:
             processed=self.processed,
             written=sum(sink.records for sink in self._wired.sinks),
             failed=self.failed,
+            dropped=self.dropped,
             estimated=sum(known) if known and len(known) == len(estimates) else None,
             checkpoints=self.checkpoints,
             last_checkpoint=None if self._newest is None else self._newest.checkpoint_id,
@@ -195,6 +190,11 @@ class Attempt:
     def failed(self) -> int:
         """Records let pass by a policy, likewise."""
         return self._base_failed + sum(subtask.failed for subtask in self._wired.subtasks)
+
+    @property
+    def dropped(self) -> int:
+        """Records that buffers have dropped, likewise."""
+        return sum(buffer.dropped for buffer in self._wired.buffers)
 
     # --- INITIALIZING -----------------------------------------------------------------------------
 
@@ -237,6 +237,7 @@ class Attempt:
         faultpoint("P17")
         self._tracker.change(JobStatus.INITIALIZING, "RESTORE")
         try:
+            Restorer(manifest, storage, self._wired).restore_buffers()
             for sink in self._wired.sinks:
                 sink.open()
             self._commit_decided(manifest, storage)

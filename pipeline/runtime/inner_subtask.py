@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from checkpoint.aligner import Aligned, Aligner
+from checkpoint.aligner import Aligned, Aligner, Ignored
 from checkpoint.barrier import Barrier
 from pipeline.core.elements import END_OF_INPUT, EndOfInput
 from pipeline.core.errors import InternalError
 from pipeline.reactive.channel import Channel
 from pipeline.runtime.contexts import VertexContext
+from pipeline.runtime.edge_buffer import EdgeBuffer
 from pipeline.runtime.snapshot import Participant
 from pipeline.runtime.subtask import HostedOperator, Post, Subtask
+
+Input = Channel[Any] | EdgeBuffer
+"""The queue of one input: a plain hand-over, or a buffer with a strategy."""
 
 
 class InnerSubtask(Subtask):
@@ -22,8 +27,7 @@ class InnerSubtask(Subtask):
     subtask takes its snapshot. Control elements need no demand, records do.
 
     Args:
-        channels: how many inputs.
-        buffer_size: records each may hold; None adapts.
+        inputs: of each input the queue to read from, made around the condition it is given.
     """
 
     def __init__(
@@ -34,13 +38,12 @@ class InnerSubtask(Subtask):
         post: Post,
         *,
         name: str,
-        channels: int,
-        buffer_size: int | None,
+        inputs: Sequence[Callable[[threading.Condition], Input]],
     ) -> None:
         super().__init__(participant, ctx, operators, post, f"{ctx.job_name}/{name}/{ctx.subtask}")
-        condition = self.producer.condition
-        self.channels: list[Channel[Any]] = [Channel(condition, buffer_size) for _ in range(channels)]
-        self._aligner = Aligner(channels)
+        self.channels = [make(self.producer.condition) for make in inputs]
+        self.buffers = [channel for channel in self.channels if isinstance(channel, EdgeBuffer)]
+        self._aligner = Aligner(len(inputs))
         self._inputs_ended: set[int] = set()
         self._next = 0
         self._ready: int | None = None
@@ -49,7 +52,13 @@ class InnerSubtask(Subtask):
     def abandon(self, checkpoint_id: int) -> None:
         with self.producer.condition:
             self._aligner.abandon(checkpoint_id)
+            self._forget(checkpoint_id)
             self.producer.condition.notify_all()
+
+    def start(self) -> None:
+        for buffer in self.buffers:
+            buffer.open()
+        super().start()
 
     def run(self) -> None:
         while self.producer.wait_until(self._something_to_do):
@@ -58,10 +67,10 @@ class InnerSubtask(Subtask):
                 self.fused.resume()
             elif index is None:
                 return  # every channel has ended
-            elif self.channels[index].has_records:
-                self._pass_records(self.channels[index])
-            else:
+            elif self.channels[index].has_control:
                 self._handle(index, self._take_control(self.channels[index]))
+            else:
+                self._pass_records(self.channels[index])
 
     def _something_to_do(self) -> bool:
         self._resuming = self.fused.suspended
@@ -85,13 +94,14 @@ class InnerSubtask(Subtask):
                 return index
         return None
 
-    def _pass_records(self, channel: Channel[Any]) -> None:
+    def _pass_records(self, channel: Input) -> None:
         with self.producer.condition:
             batch = channel.take_records(self.producer.requested)
-        self.producer.next_batch(batch)
-        channel.consumed(batch)
+        if len(batch):
+            self.producer.next_batch(batch)
+            channel.consumed(batch)
 
-    def _take_control(self, channel: Channel[Any]) -> object:
+    def _take_control(self, channel: Input) -> object:
         with self.producer.condition:
             return channel.take_control()
 
@@ -99,6 +109,8 @@ class InnerSubtask(Subtask):
         if isinstance(element, Barrier):
             with self.producer.condition:
                 outcome = self._aligner.on_barrier(index, element)
+                if isinstance(outcome, Ignored):
+                    self._forget(element.checkpoint_id)
             if isinstance(outcome, Aligned):
                 self.take_snapshot(outcome.barrier, {})
         elif isinstance(element, EndOfInput):
@@ -107,3 +119,7 @@ class InnerSubtask(Subtask):
                 self.producer.control(END_OF_INPUT)
         else:
             raise InternalError(f"unknown control element {element!r}")
+
+    def _forget(self, checkpoint_id: int) -> None:
+        for buffer in self.buffers:
+            buffer.forget(checkpoint_id)

@@ -17,7 +17,7 @@ from checkpoint.manifest import Manifest
 from checkpoint.storage.base import StorageAttempt
 from checkpoint.storage.local import LocalCheckpointStorage
 from pipeline.core.clock import Clock, SystemClock
-from pipeline.core.config import BackpressureStrategy, JobConfig, ResolvedConfig
+from pipeline.core.config import JobConfig, ResolvedConfig
 from pipeline.core.errors import CheckpointError, ConfigError, PipelineError
 from pipeline.core.job import JobStatus
 from pipeline.core.restart import RestartDecider, RestartStrategy
@@ -92,19 +92,10 @@ def run_job(
         PipelineError: the job failed and no restart was left; `error.result` is the `JobResult`.
     """
     resolved = job.resolve(command_line)
-    _can_run(resolved.values)
     plan = physical(job.job_graph(command_line))
     start = Start(fresh, take_over, restore_from, accept_duplicates, allow_unmatched, assume_committed)
     run = _Run(plan, resolved, start, listener or _ignore, control or JobControl(), clock or SystemClock())
     return run.run()
-
-
-def _can_run(config: JobConfig) -> None:
-    if config.backpressure is not BackpressureStrategy.BUFFER:
-        raise ConfigError(
-            f"backpressure {config.backpressure} can be planned, but this version does not run it",
-            hint="use BUFFER, the default: a slow sink holds the source back and nothing is lost",
-        )
 
 
 def _ignore(event: JobEvent) -> None:
@@ -340,6 +331,7 @@ class _Run:
             lineage,
             self._config.max_parallelism,
             {node.uid: vertex.parallelism for vertex in self._plan.vertices for node in vertex.nodes},
+            self._plan.lanes(),
         )
 
     # --- failures -------------------------------------------------------------------------------------
@@ -385,6 +377,7 @@ class _Run:
             status=outcome.status,
             processed_records=0 if attempt is None else attempt.processed,
             failed_records=0 if attempt is None else attempt.failed,
+            dropped_records=0 if attempt is None else attempt.dropped,
             duration=timedelta(seconds=time.monotonic() - self._started),
             state=outcome.state,
             execution_id=self._execution_id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from checkpoint.barrier import CheckpointKind
@@ -14,6 +14,7 @@ from pipeline.core.clock import Clock
 from pipeline.core.errors import CheckpointError
 from pipeline.core.faults import faultpoint
 from pipeline.graph.stream_graph import StreamGraph
+from pipeline.operators.backpressure import Backpressure
 from pipeline.runtime.snapshot import SubtaskSnapshot
 from pipeline.runtime.wiring import Wired
 from state.encoding import from_json, to_json
@@ -26,6 +27,7 @@ class Execution:
     Args:
         graph: the job as written.
         max_parallelism: key groups.
+        lanes: of each buffer with a strategy, how many queues it is.
     """
 
     graph: StreamGraph
@@ -33,17 +35,17 @@ class Execution:
     lineage: str
     max_parallelism: int
     parallelism: Mapping[str, int]
+    lanes: Mapping[str, int] = field(default_factory=dict[str, int])
 
     def describe_graph(self) -> dict[str, dict[str, Any]]:
         """Say which uids a checkpoint of this job speaks of."""
+        kept = {
+            node.uid: (node.kind, self.parallelism[node.uid]) for node in self.graph.nodes if node.keeps_state
+        }
+        kept.update((uid, (Backpressure.kind, lanes)) for uid, lanes in self.lanes.items())
         return {
-            node.uid: {
-                "kind": node.kind,
-                "parallelism": self.parallelism[node.uid],
-                "max_parallelism": self.max_parallelism,
-            }
-            for node in self.graph.nodes
-            if node.keeps_state
+            uid: {"kind": kind, "parallelism": parallelism, "max_parallelism": self.max_parallelism}
+            for uid, (kind, parallelism) in kept.items()
         }
 
 
@@ -144,6 +146,22 @@ class Restorer:
             subtask = operator.ctx.subtask
             operator.restore(keyed, from_json(states[subtask]) if subtask < len(states) else None)
             faultpoint("P16a")
+        self.restore_buffers()
+
+    def restore_buffers(self) -> None:
+        """Restore what the buffers held, and how much they had dropped."""
+        for buffer in self._wired.buffers:
+            states: Sequence[Any] = self._manifest.operator_state.get(buffer.uid, ())
+            if buffer.lane >= len(states):
+                continue
+            parts = [
+                part
+                for part in self._manifest.parts
+                if part.uid == buffer.uid and part.subtask == buffer.lane
+            ]
+            held = self._storage.read_part(parts[0]) if parts else None
+            buffer.restore(held, from_json(states[buffer.lane])["dropped"])
+            faultpoint("P16a")
 
     def restore_sinks(self) -> None:
         """Restore what the sinks had written."""
@@ -200,6 +218,13 @@ def check_matches(manifest: Manifest, execution: Execution, *, noted: bool, allo
                 f"max_parallelism is {here['max_parallelism']}",
                 retryable=False,
                 hint=f"set max_parallelism={stored['max_parallelism']}",
+            )
+        if here is not None and here["kind"] == Backpressure.kind and here != stored:
+            raise CheckpointError(
+                f"the buffer {uid!r} was kept in {stored['parallelism']} queues, the job has "
+                f"{here['parallelism']}: records would get to the wrong ones",
+                retryable=False,
+                hint="keep the parallelism before and behind it, and max_parallelism",
             )
         if here is not None and stored["parallelism"] != here["parallelism"] and uid in manifest.sink_state:
             raise CheckpointError(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from pipeline.core.config import BackpressureStrategy
 from pipeline.core.job import JobStatus
 
 
@@ -18,6 +19,7 @@ class JobResult:
         status: COMPLETED or CANCELLED; a run that fails raises instead, with this as `error.result`.
         processed_records: records its sources emitted, over all attempts of the execution.
         failed_records: records that its functions could not handle and a policy let pass.
+        dropped_records: records that DROP and LATEST have dropped, over all attempts of the execution.
         duration: of this run, restarts included.
         state: the keyed state at the end, `{uid: {key: value}}`.
         execution_id: stays the same when a killed run is started again.
@@ -36,20 +38,30 @@ class JobResult:
     checkpoints: int = 0
     restarts: int = 0
     restored_from: int | None = None
+    dropped_records: int = 0
     checkpoint_path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class EdgeProgress:
-    """The hand-over into one subtask.
+    """A hand-over into one subtask.
 
     Args:
-        buffered, capacity: records it holds, and may hold now.
+        name: of the vertex behind it; of a buffer with a strategy, its uid.
+        buffered, capacity: records it holds, and may hold now; a capacity of None is without a bound.
+        strategy: what it does when it is full; BUFFER, of any hand-over, holds back what is before it.
+        dropped: records it has dropped, over all attempts of the execution.
+        active: whether it holds back what is before it, or loses records, now.
+        request_rate: records a second that it asks for, lately; None where it asks without limit.
     """
 
     name: str
     buffered: int
-    capacity: int
+    capacity: int | None
+    strategy: BackpressureStrategy = BackpressureStrategy.BUFFER
+    dropped: int = 0
+    active: bool = False
+    request_rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +72,7 @@ class Progress:
         processed: records emitted by the sources, over all attempts of the execution.
         written: records handed to the sinks in this attempt.
         failed: records let pass by a policy.
+        dropped: records dropped by buffers, over all attempts of the execution.
         estimated: about how many records there are in all, None where unknown.
         checkpoints: completed in this run.
         last_checkpoint: id of the newest, None if there is none.
@@ -70,6 +83,7 @@ class Progress:
     processed: int = 0
     written: int = 0
     failed: int = 0
+    dropped: int = 0
     estimated: int | None = None
     checkpoints: int = 0
     last_checkpoint: int | None = None

@@ -63,6 +63,7 @@ class SourceSubtask(Subtask):
         self._rows_posted = False
         self._stopping = False
         self._finished = False
+        self._broken = False  # a batch is out in part: no barrier may pass behind it
         self._is_open = False
         self._barriers = BarrierThread(self, f"{ctx.job_name}/{uid}/barriers")
 
@@ -188,8 +189,10 @@ class SourceSubtask(Subtask):
         try:
             self.producer.next_batch(batch)
         except PipelineError:
+            self._broken = True
             raise
         except Exception as error:
+            self._broken = True
             raise InternalError(
                 f"the chain behind {self._uid} broke: {type(error).__name__}: {error}",
                 hint="please report it with the traceback",
@@ -254,7 +257,7 @@ class SourceSubtask(Subtask):
     def perform_if_settled(self) -> None:
         """Perform a due barrier from the barrier thread, unless the source's own thread must."""
         with self._lock:
-            if self.fused.suspended or self.producer.cancelled:
+            if self.fused.suspended or self.producer.cancelled or self._broken:
                 return
             barrier = self._barriers.take()
             if barrier is not None:

@@ -12,6 +12,7 @@ from checkpoint.barrier import Barrier
 from pipeline.core.errors import CheckpointError, PipelineError
 from pipeline.reactive.producer import ThreadProducer
 from pipeline.runtime.contexts import RunningOperatorContext, VertexContext
+from pipeline.runtime.edge_buffer import EdgeBuffer
 from pipeline.runtime.events import Acknowledged, Declined, SubtaskFailed, SubtaskLeft, TaskEvent
 from pipeline.runtime.fused import FusedChain
 from pipeline.runtime.sink_tail import SinkTail
@@ -89,6 +90,7 @@ class Subtask(ABC):
         self.operators = operators
         self.sink: SinkTail | None = None
         self.post = post
+        self.buffers: Sequence[EdgeBuffer] = ()
         self.producer: ThreadProducer[Any] = ThreadProducer(self._thread, thread_name)
         self._fused: FusedChain | None = None
         self._collecting = SubtaskSnapshot(participant)
@@ -166,6 +168,7 @@ class Subtask(ABC):
         self._collecting = SubtaskSnapshot(
             self.participant, sources, processed=self.processed, failed=self.failed
         )
+        self._collecting.operators.extend(buffer.snapshot(barrier) for buffer in self.buffers)
         self.producer.control(barrier)
         refusal = self._collecting.refusal
         if refusal is None:

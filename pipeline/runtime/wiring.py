@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -14,12 +15,14 @@ from pipeline.compiler.stages import OperatorStage, Stage, StepStage
 from pipeline.core.clock import Clock
 from pipeline.core.config import JobConfig
 from pipeline.core.errors import GraphError, InternalError
-from pipeline.graph.plan import JobPlan, PlanEdge, PlanVertex
+from pipeline.graph.buffers import checkpointed
+from pipeline.graph.plan import JobPlan, PlanEdge, PlanVertex, lane_of
 from pipeline.graph.stream_graph import Partitioning, StreamNode
 from pipeline.operators.base import OperatorFactory, Step
 from pipeline.reactive.channel import Channel
 from pipeline.reactive.subscriber import BatchSubscriber
 from pipeline.runtime.contexts import Identity, RunningOperatorContext, RunningSinkContext, VertexContext
+from pipeline.runtime.edge_buffer import EdgeBuffer
 from pipeline.runtime.epoch_logs import SinkLogs
 from pipeline.runtime.fanout import (
     Broadcast,
@@ -32,7 +35,7 @@ from pipeline.runtime.fanout import (
     SideOutput,
 )
 from pipeline.runtime.fused import FusedChain
-from pipeline.runtime.inner_subtask import InnerSubtask
+from pipeline.runtime.inner_subtask import InnerSubtask, Input
 from pipeline.runtime.sink_tail import SinkTail
 from pipeline.runtime.snapshot import Participant
 from pipeline.runtime.source_subtask import SourceSubtask
@@ -56,6 +59,10 @@ class Wired:
     @property
     def operators(self) -> list[HostedOperator]:
         return [operator for subtask in self.subtasks for operator in subtask.operators]
+
+    @property
+    def buffers(self) -> list[EdgeBuffer]:
+        return [buffer for inner in self.inners for buffer in inner.buffers]
 
     @property
     def sinks(self) -> list[SinkTail]:
@@ -135,16 +142,28 @@ class Wiring:
                 else self._config.checkpoint_rows,
                 batch_limit=self._config.source_batch_size,
             )
-        channels = sum(len(self._upstreams(edge, subtask)) for edge in self._inputs(vertex))
         return InnerSubtask(
             participant,
             ctx,
             operators,
             self._post,
             name=self._names[vertex.id],
-            channels=channels,
-            buffer_size=self._config.buffer_size,
+            inputs=[
+                self._input(edge, subtask, upstream)
+                for edge in self._inputs(vertex)
+                for upstream in self._upstreams(edge, subtask)
+            ],
         )
+
+    def _input(self, edge: PlanEdge, subtask: int, upstream: int) -> Callable[[threading.Condition], Input]:
+        """Say how to make the queue between two subtasks."""
+        buffer, size = edge.buffer, self._config.buffer_size
+        if buffer is None:
+            bound = 1 if self._plan.is_fresh(edge.source) else size if isinstance(size, int) else None
+            return lambda condition: Channel(condition, bound)
+        lane = lane_of(edge.partitioning, subtask, upstream, self._parallelism[edge.source])
+        stored = checkpointed(self._config)
+        return lambda condition: EdgeBuffer(condition, buffer, lane, stored=stored)
 
     def _operator(self, node: StreamNode, ctx: VertexContext) -> HostedOperator:
         spec = node.spec
@@ -176,9 +195,9 @@ class Wiring:
             for index in range(vertex.parallelism):
                 self._wire(vertex, built[self._names[vertex.id], index], channels)
 
-    def _number_channels(self) -> dict[tuple[int, int, int], Channel[Any]]:
+    def _number_channels(self) -> dict[tuple[int, int, int], Input]:
         """Give each (edge, source subtask, target subtask) one channel of the target."""
-        numbered: dict[tuple[int, int, int], Channel[Any]] = {}
+        numbered: dict[tuple[int, int, int], Input] = {}
         for (vertex_id, subtask), inner in self._inners.items():
             free = iter(inner.channels)
             for number, edge in enumerate(self._plan.edges):
@@ -188,7 +207,7 @@ class Wiring:
         return numbered
 
     def _wire(
-        self, vertex: PlanVertex, subtask: Subtask, channels: dict[tuple[int, int, int], Channel[Any]]
+        self, vertex: PlanVertex, subtask: Subtask, channels: dict[tuple[int, int, int], Input]
     ) -> None:
         index = subtask.participant.subtask
         outputs: list[Output] = []

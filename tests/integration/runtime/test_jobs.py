@@ -13,8 +13,6 @@ import pytest
 from connectors import CollectionSource, CollectSink
 from pipeline import (
     DEAD_LETTERS,
-    BackpressureStrategy,
-    ConfigError,
     ErrorPolicy,
     JobConfig,
     JobControl,
@@ -243,17 +241,6 @@ def test_gives_up_when_the_restarts_are_used_up(numbers: Any, checkpoints: Path)
     with pytest.raises(PipelineError) as caught:
         run(job)
     assert caught.value.result.restarts == 2
-
-
-@pytest.mark.parametrize("strategy", ["DROP", "LATEST", "ERROR"])
-def test_a_strategy_that_loses_records_is_refused_rather_than_ignored(strategy: str) -> None:
-    sink = CollectSink()
-    config = JobConfig(backpressure=BackpressureStrategy(strategy))
-    job = StreamJob("lossy", config)
-    job.source(CollectionSource(range(10))).sink(sink)
-    with pytest.raises(ConfigError, match=strategy):
-        run(job)
-    assert sink.values == []
 
 
 def test_a_job_may_run_in_another_thread() -> None:

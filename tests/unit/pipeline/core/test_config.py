@@ -42,6 +42,7 @@ TEXTS: dict[str, tuple[str, Any]] = {
     "max_parallelism": ("256", 256),
     "backpressure": ("latest", BackpressureStrategy.LATEST),
     "buffer_size": ("100", 100),
+    "accept_loss": ("true", True),
     "source_batch_size": ("100", 100),
     "sink_batch_size": ("100", 100),
     "restart": ("5", RestartStrategy.fixed_delay(attempts=5)),
@@ -181,9 +182,10 @@ class TestDefaults:
         assert resolved(command_line={"restart": "off"}).values.restart == RestartStrategy.none()
 
     def test_nothing_is_left_unset(self) -> None:
+        """But the size of hand-overs, which then adapts; None is without a bound."""
         for mode in JobMode:
             values = resolved(mode=mode).values
-            assert UNSET not in [getattr(values, name) for name in NAMES]
+            assert [name for name in NAMES if getattr(values, name) is UNSET] == ["buffer_size"]
             assert values.checkpoint_dir == Path(".pipeline/checkpoints")
 
     @pytest.mark.parametrize(

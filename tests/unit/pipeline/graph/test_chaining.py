@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.core.config import BackpressureStrategy
 from pipeline.core.policy import SideTag
+from pipeline.graph.buffers import Buffer
 from pipeline.graph.chaining import RULES, Link, why_not_fused
 from pipeline.graph.stream_graph import Partitioning
 from pipeline.operators.base import Chaining
@@ -24,7 +25,7 @@ def link(**changes: Any) -> Link:
     graph.line(FakeSource(), Map(parse), Map(parse), FakeSink())
     stream = graph.stream()
     edge = stream.edges[1]
-    plain = Link(edge, stream.nodes[1], stream.nodes[2], 1, 1, 1, 1, BackpressureStrategy.BUFFER)
+    plain = Link(edge, stream.nodes[1], stream.nodes[2], 1, 1, 1, 1)
     return replace(plain, **changes)
 
 
@@ -50,7 +51,7 @@ UP, DOWN = link().upstream, link().downstream
         ({"downstream": replace(DOWN, chaining=Chaining.HEAD)}, "starts a new chain"),
         ({"downstream": replace(DOWN, chaining=Chaining.NEVER)}, "kept out of chains"),
         (
-            {"upstream": replace(UP, definition=FakeSource()), "backpressure": BackpressureStrategy.DROP},
+            {"buffer": Buffer("backpressure:source", BackpressureStrategy.DROP, 10, of_job=True)},
             "DROP buffer stands behind its source",
         ),
     ],
@@ -68,6 +69,6 @@ def test_the_head_of_a_chain_may_be_followed() -> None:
     assert why_not_fused(link(upstream=replace(UP, chaining=Chaining.HEAD))) is None
 
 
-def test_a_strategy_stands_behind_the_source_only() -> None:
-    """DROP, LATEST and ERROR are a queue behind the source, not between any two operators."""
-    assert why_not_fused(link(backpressure=BackpressureStrategy.DROP)) is None
+def test_a_buffer_of_the_user_is_no_reason_of_its_own() -> None:
+    """Its operator starts a chain, which says so already."""
+    assert why_not_fused(link(buffer=Buffer("mine", BackpressureStrategy.DROP, 10))) is None

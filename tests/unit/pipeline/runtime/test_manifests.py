@@ -164,6 +164,7 @@ def wired(calls: list[Any], subtasks: int, **uids: str) -> Wired:
             sources=[part(uids.get("source", "in"), 0)],
             operators=[part(uids.get("operator", "sum"), subtask) for subtask in range(subtasks)],
             sinks=[part(uids.get("sink", "out"), subtask) for subtask in range(subtasks)],
+            buffers=[],
         ),
     )
 

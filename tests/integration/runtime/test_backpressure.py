@@ -1,0 +1,362 @@
+"""Each strategy in whole jobs: every record is delivered, dropped or buffered, and counted as one of them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connectors import CollectSink
+from pipeline import (
+    DEAD_LETTERS,
+    BackpressureOverflow,
+    BackpressureStrategy,
+    CheckpointError,
+    EncodingError,
+    ErrorPolicy,
+    JobConfig,
+    JobControl,
+    JobResult,
+    JobStatus,
+    PipelineError,
+    RestartStrategy,
+    StreamJob,
+)
+from pipeline.core.errors import SinkError
+from pipeline.runtime.events import CheckpointCompleted
+from pipeline.spi.sink import SinkContext
+
+pytestmark = pytest.mark.usefixtures("nothing_left", "somewhere_else")
+
+S = BackpressureStrategy
+
+
+@pytest.fixture
+def somewhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs that are given no folder for their checkpoints put them below the working directory."""
+    monkeypatch.chdir(tmp_path)
+
+
+LOSSY = [S.DROP, S.LATEST]
+COUNT = 20_000
+
+
+def slowly(into: list[Any], per_second: int) -> Callable[[list[Any]], None]:
+    """A sink's function that takes so many records a second."""
+
+    def take(values: list[Any]) -> None:
+        time.sleep(len(values) / per_second)
+        into.extend(values)
+
+    return take
+
+
+class Failing(CollectSink[int]):
+    """A slow sink that fails now and then, as a server does that is restarted.
+
+    Args:
+        times: how often it fails.
+        after: records it takes before each failure, more or less.
+    """
+
+    def __init__(self, times: int, after: int) -> None:
+        super().__init__()
+        self._left = [after] * times  # shared by the copies that the attempts run
+
+    def invoke_batch(self, values: Sequence[int], ctx: SinkContext) -> None:
+        if self._left:
+            self._left[-1] -= len(values)
+        if self._left and self._left[-1] <= 0:
+            self._left.pop()
+            raise SinkError("a fault that passes", retryable=True)
+        time.sleep(len(values) / 5000)
+        super().invoke_batch(values, ctx)
+
+
+def every(milliseconds: int, folder: Path, **settings: Any) -> JobConfig:
+    return JobConfig(
+        checkpoint_interval=timedelta(milliseconds=milliseconds),
+        checkpoint_min_pause=timedelta(0),
+        checkpoint_dir=folder,
+        **settings,
+    )
+
+
+class TestConservation:
+    @pytest.mark.parametrize("strategy", LOSSY)
+    @pytest.mark.parametrize("parallelism", [1, 3])
+    def test_of_the_jobs_strategy(
+        self, strategy: S, parallelism: int, numbers: Any, calling: Any, checkpoints: Path
+    ) -> None:
+        """In = out + dropped once the job is done, each record once, in order."""
+        got: list[int] = []
+        job = StreamJob(
+            "job-level",
+            every(50, checkpoints, backpressure=strategy, buffer_size=50, parallelism=parallelism),
+        )
+        numbered = job.source(numbers(COUNT)).key_by(lambda n: n % 7).reduce(lambda _, n: n, uid="newest")
+        numbered.sink(calling(slowly(got, 20_000)))
+        result = job.execute()
+        assert result.processed_records == COUNT == len(got) + result.dropped_records
+        assert result.dropped_records > 0
+        assert all(group == sorted(set(group)) for group in by_remainder(got, 7))
+
+    @pytest.mark.parametrize("strategy", LOSSY)
+    def test_of_a_union(self, strategy: S, numbers: Any, calling: Any) -> None:
+        got: list[Any] = []
+        job = StreamJob("union", JobConfig(backpressure=strategy, buffer_size=50))
+        first = job.source(numbers(COUNT), uid="first").map(lambda n: (1, n))
+        second = job.source(numbers(COUNT), uid="second").map(lambda n: (2, n))
+        first.union(second).sink(calling(slowly(got, 50_000)))
+        result = job.execute()
+        assert len(got) + result.dropped_records == 2 * COUNT
+        assert len(set(got)) == len(got)
+
+    def test_of_a_side_output(self, numbers: Any, calling: Any) -> None:
+        """The dead letters may be lost while the main output is not."""
+
+        def odd_only(n: int) -> int:
+            if n % 2 == 0:
+                raise ValueError(n)
+            return n
+
+        dead: list[Any] = []
+        seen: list[int] = []
+        sink = CollectSink[int]()
+        job = StreamJob("side")
+        parsed = job.source(numbers(COUNT)).map(odd_only, on_error=ErrorPolicy.dead_letter())
+        parsed.sink(sink)
+        letters = parsed.side_output(DEAD_LETTERS)
+        letters.backpressure(S.DROP, buffer_size=10, on_drop=lambda letter: seen.append(letter.value)).sink(
+            calling(slowly(dead, 10_000))
+        )
+        result = job.execute()
+        assert sink.values == list(range(1, COUNT, 2))
+        assert len(dead) + result.dropped_records == COUNT // 2
+        assert sorted([letter.value for letter in dead] + seen) == list(range(0, COUNT, 2))
+
+    def test_a_buffer_loses_nothing_wherever_it_stands(
+        self, numbers: Any, calling: Any, checkpoints: Path
+    ) -> None:
+        got: list[int] = []
+        job = StreamJob("buffers", every(20, checkpoints, parallelism=2))
+        stream = (
+            job.source(numbers(COUNT)).backpressure(S.BUFFER, buffer_size=7, uid="a").map(lambda n: n + 1)
+        )
+        stream = stream.backpressure(S.BUFFER, buffer_size=None, uid="b").map(lambda n: n - 1)
+        stream.backpressure(S.ERROR, buffer_size=10**6, uid="c").sink(calling(slowly(got, 50_000)))
+        result = job.execute()
+        assert sorted(got) == list(range(COUNT))
+        assert result.dropped_records == 0
+        assert result.checkpoints > 1
+
+
+def by_remainder(values: list[int], modulus: int) -> list[list[int]]:
+    groups: dict[int, list[int]] = {}
+    for value in values:
+        groups.setdefault(value % modulus, []).append(value)
+    return list(groups.values())
+
+
+class TestCheckpoints:
+    def test_a_barrier_overtakes_a_full_buffer(self, numbers: Any, calling: Any, checkpoints: Path) -> None:
+        """100 records a second with 2,000 before them: to wait for those would take 20 s."""
+        got: list[int] = []
+        completed: list[CheckpointCompleted] = []
+        control = JobControl()
+
+        def listen(event: Any) -> None:
+            if isinstance(event, CheckpointCompleted):
+                completed.append(event)
+                if len(completed) == 3:
+                    control.abort()
+
+        job = StreamJob("overtaken", every(100, checkpoints))
+        job.source(numbers(10**9)).backpressure(S.BUFFER, buffer_size=2000).sink(calling(slowly(got, 100)))
+        assert job.execute(control=control, listener=listen).status is JobStatus.CANCELLED
+        assert max(event.duration_ms for event in completed) <= 3000
+        assert completed[-1].size_bytes > 2000  # what was overtaken is in the checkpoint
+
+    @pytest.mark.parametrize("strategy", [S.BUFFER, S.DROP, S.LATEST])
+    @pytest.mark.parametrize("union", [False, True])
+    def test_nothing_accepted_is_lost_by_a_failure(
+        self, strategy: S, union: bool, numbers: Any, calling: Any, checkpoints: Path
+    ) -> None:
+        """The sink fails now and then; each attempt goes on from the newest checkpoint.
+
+        What counts is what the records did since the checkpoint that the last attempt began with: all
+        before it were delivered, dropped or in its buffer.
+        """
+        sink = Failing(times=5, after=50)
+        dropped: set[int] = set()
+        job = StreamJob(
+            "failing",
+            every(20, checkpoints, restart=RestartStrategy.fixed_delay(10, timedelta(milliseconds=1))),
+        )
+        paced = numbers(3000, before=lambda _: time.sleep(0.001), batch=7)
+        stream = job.source(paced, uid="a")
+        if union:
+            stream = stream.union(job.source(paced, uid="b").map(lambda n: n + 3000))
+        behind = stream.backpressure(strategy, buffer_size=40, on_drop=dropped.add, uid="buffer")
+        behind.sink(sink)
+        result = job.execute()
+        everything = set(range(6000 if union else 3000))
+        assert result.restarts == 5
+        assert len(sink.values) == len(set(sink.values))
+        assert set(sink.values) | dropped == everything
+        assert result.processed_records == len(everything) == len(sink.values) + result.dropped_records
+
+    def test_error_restarts_and_loses_nothing(self, numbers: Any, calling: Any, checkpoints: Path) -> None:
+        """Each overflow takes the job back to its last checkpoint, until the sink keeps up."""
+        sink = CollectSink[int]()
+        overflows = 0
+        hindered = threading.Event()
+
+        def slow_at_first(n: int) -> int:
+            if overflows < 2:
+                hindered.wait(0.005)
+            return n
+
+        def listen(event: Any) -> None:
+            nonlocal overflows
+            if isinstance(getattr(event, "error", None), BackpressureOverflow):
+                overflows += 1
+
+        job = StreamJob(
+            "overflowing",
+            every(20, checkpoints, restart=RestartStrategy.fixed_delay(10, timedelta(milliseconds=1))),
+        )
+        paced = job.source(numbers(2000, before=lambda _: time.sleep(0.001), batch=10))
+        paced.backpressure(S.ERROR, buffer_size=300).map(slow_at_first).sink(sink)
+        result = job.execute(listener=listen)
+        assert result.restarts == overflows == 2
+        assert sink.values == list(range(2000))
+
+    def test_a_stop_keeps_what_is_buffered_for_the_next_run(
+        self, numbers: Any, calling: Any, checkpoints: Path
+    ) -> None:
+        sink = CollectSink[int]()
+        control = JobControl()
+        stopped = False
+
+        def stop_in_the_midst(n: int) -> int:
+            nonlocal stopped
+            if n == 100 and not stopped:
+                stopped = True
+                control.stop()
+            time.sleep(0.001 if n > 100 else 0)
+            return n
+
+        def build() -> StreamJob:
+            job = StreamJob("stopped", every(10_000, checkpoints))
+            job.source(numbers(1000)).backpressure(S.BUFFER, buffer_size=500).map(stop_in_the_midst).sink(
+                sink
+            )
+            return job
+
+        assert build().execute(control=control).status is JobStatus.CANCELLED
+        assert len(sink.values) < 1000
+        assert build().execute().status is JobStatus.COMPLETED
+        assert sink.values == list(range(1000))
+
+    def test_another_number_of_queues_is_refused(self, numbers: Any, calling: Any, checkpoints: Path) -> None:
+        def build(parallelism: int) -> StreamJob:
+            job = StreamJob("spread", every(10, checkpoints, parallelism=parallelism))
+            job.source(numbers(10**9)).backpressure(S.BUFFER, buffer_size=50).sink(calling(slowly([], 1000)))
+            return job
+
+        def run(parallelism: int) -> JobResult:
+            control = JobControl()
+
+            def listen(event: Any) -> None:
+                if isinstance(event, CheckpointCompleted):
+                    control.abort()
+
+            return build(parallelism).execute(control=control, listener=listen)
+
+        run(1)
+        with pytest.raises(CheckpointError, match="kept in 1 queues, the job has 2"):
+            run(2)
+
+    def test_what_cannot_be_stored_is_refused_at_the_first_record(self, numbers: Any) -> None:
+        job = StreamJob("unstorable", JobConfig(checkpoint_interval=timedelta(hours=1)))
+        stream = job.source(numbers(10)).map(lambda _: threading.Lock())
+        stream.backpressure(S.BUFFER, buffer_size=50).sink(CollectSink[Any]())
+        with pytest.raises(EncodingError, match="backpressure:BUFFER"):
+            job.execute()
+
+
+class TestLatest:
+    def test_what_is_delivered_is_fresh(self, numbers: Any, calling: Any) -> None:
+        """No more than 2 sink periods old, at a hundredth of the source's speed."""
+        period = 0.01
+        ages: list[float] = []
+
+        def take(values: list[float]) -> None:
+            for born in values:
+                ages.append(time.monotonic() - born)
+                time.sleep(period)
+
+        job = StreamJob("fresh", JobConfig(backpressure=S.LATEST))
+        paced = job.source(numbers(5000, before=lambda _: time.sleep(0.0005), batch=5))
+        # born behind the source, in front of the buffer that the user put there
+        born = paced.map(lambda _: time.monotonic()).backpressure(S.LATEST)
+        born.sink(calling(take))
+        job.execute()
+        ages.sort()
+        assert len(ages) > 20
+        assert ages[len(ages) * 99 // 100] <= 2 * period
+
+
+class TestMetrics:
+    def test_progress_shows_each_buffer(self, numbers: Any, calling: Any) -> None:
+        control = JobControl()
+        shown: list[Any] = []
+
+        def look(values: list[int]) -> None:
+            time.sleep(0.01)
+            shown.extend(edge for edge in control.progress().edges if edge.name == "board")
+            if len(shown) == 20:
+                control.abort()
+
+        job = StreamJob("shown")
+        job.source(numbers(10**9)).backpressure(S.DROP, buffer_size=10, uid="board").sink(calling(look))
+        job.execute(control=control)
+        last = shown[-1]
+        assert (last.strategy, last.capacity, last.request_rate) == (S.DROP, 10, None)
+        assert last.dropped > 0
+        assert last.active
+        assert 0 <= last.buffered <= 10
+
+    def test_a_plain_hand_over_shows_that_it_holds_back(self, numbers: Any, calling: Any) -> None:
+        control = JobControl()
+        seen: list[Any] = []
+
+        def look(values: list[int]) -> None:
+            time.sleep(0.01)
+            seen.extend(control.progress().edges)
+            if len(seen) == 30:
+                control.abort()
+
+        job = StreamJob("held-back", JobConfig(buffer_size=10))
+        job.source(numbers(10**9)).map(lambda n: n).start_new_chain().sink(calling(look))
+        job.execute(control=control)
+        assert any(edge.active for edge in seen)
+        assert max(edge.request_rate for edge in seen) > 0
+
+
+def test_a_callback_that_raises_fails_the_job(numbers: Any, calling: Any) -> None:
+    def tell(n: int) -> None:
+        raise ValueError(n)
+
+    job = StreamJob("telling")
+    job.source(numbers(1000)).backpressure(S.DROP, buffer_size=1, on_drop=tell).sink(
+        calling(slowly([], 10_000))
+    )
+    with pytest.raises(PipelineError, match="tell raised ValueError"):
+        job.execute()
