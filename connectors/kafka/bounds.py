@@ -44,21 +44,29 @@ def checked_stop(stop: Stop | None) -> Stop | None:
 
 
 def start_offsets(
-    start: Start, partitions: Sequence[Partition], group: str, brokers: OffsetQueries
+    start: Start,
+    partitions: Sequence[Partition],
+    group: str,
+    brokers: OffsetQueries,
+    *,
+    committed: bool = True,
 ) -> dict[Partition, int]:
     """Return the offset to start at in each partition.
 
     Partitions that explicit offsets do not name, and those for which the group has committed
     nothing, start at their beginning; those with nothing at or after a time start at their end.
 
+    Args:
+        committed: whether the end is that of the committed records.
+
     Raises:
         ConfigError: explicit offsets name a partition that does not exist.
         SourceError: they, or the group's, name an offset that the partition does not have.
     """
     if isinstance(start, datetime):
-        return _at(start, partitions, brokers)
+        return _at(start, partitions, brokers, committed=committed)
     if start == "latest":
-        return dict(brokers.end_offsets(partitions, committed=True))
+        return dict(brokers.end_offsets(partitions, committed=committed))
     first = dict(brokers.first_offsets(partitions))
     if start == "earliest":
         return first
@@ -76,7 +84,7 @@ def start_offsets(
 
 
 def stop_offsets(
-    stop: Stop | None, partitions: Sequence[Partition], brokers: OffsetQueries
+    stop: Stop | None, partitions: Sequence[Partition], brokers: OffsetQueries, *, committed: bool
 ) -> dict[Partition, int] | None:
     """Return the offset before which reading ends in each partition; None if it never does.
 
@@ -88,14 +96,16 @@ def stop_offsets(
     if stop is None:
         return None
     if isinstance(stop, datetime):
-        return _at(stop, partitions, brokers)
-    end = dict(brokers.end_offsets(partitions, committed=True))
+        return _at(stop, partitions, brokers, committed=committed)
+    end = dict(brokers.end_offsets(partitions, committed=committed))
     return end if stop == "latest" else end | _named(stop, partitions)
 
 
-def _at(time: datetime, partitions: Sequence[Partition], brokers: OffsetQueries) -> dict[Partition, int]:
+def _at(
+    time: datetime, partitions: Sequence[Partition], brokers: OffsetQueries, *, committed: bool
+) -> dict[Partition, int]:
     found = brokers.offsets_at(partitions, (time - _EPOCH) // timedelta(milliseconds=1))
-    end = brokers.end_offsets([partition for partition, at in found.items() if at < 0], committed=True)
+    end = brokers.end_offsets([partition for partition, at in found.items() if at < 0], committed=committed)
     return {**found, **end}
 
 

@@ -128,13 +128,16 @@ class Reading:
 
     def _begin(self, ctx: SourceContext[Any]) -> None:
         partitions = [partition for name, topic in self._topics.items() for partition in topic.of(name)]
+        committed = self._plan.isolation == "read_committed"
         if self._restored is None:
-            offsets = start_offsets(self._plan.start, partitions, self._group, self._cluster)
+            offsets = start_offsets(
+                self._plan.start, partitions, self._group, self._cluster, committed=committed
+            )
         else:
             known = self._restored.offsets
             new = self._cluster.first_offsets([one for one in partitions if one not in known])
             offsets = {**known, **new}
-        self._stops = stop_offsets(self._plan.stop, partitions, self._cluster)
+        self._stops = stop_offsets(self._plan.stop, partitions, self._cluster, committed=committed)
         self._add(ctx, offsets)
         self._drop_finished()
 

@@ -55,4 +55,5 @@ class TestTopicOfTransactions(KafkaSourceVerification):
                 producer.begin_transaction()
                 for record in range(first, min(first + 2, records)):
                     producer.produce(name, value or b"%d" % record)
+                producer.flush(TIMEOUT)  # else an abort takes back what was never sent
                 end(TIMEOUT)
