@@ -21,6 +21,8 @@ DEPTH = 2
 
 MOMENT = timedelta(milliseconds=1)
 LONG = timedelta(days=1)
+DRIPS = 6
+"""Records that are brought one by one at the end of a schedule."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,10 @@ class Consumer:
     def ended(self) -> bool:
         return self.completions > 0 or bool(self.errors)
 
+    @property
+    def waits(self) -> bool:
+        return self.wanted > 0 and not self.ended and not self.cancelled
+
     def on_subscribe(self, subscription: Any) -> None:
         self.world.expect(self.subscription is None, "rule 2.12: subscribed twice")
         self.subscription = subscription
@@ -215,6 +221,7 @@ class World:
 
     def settle(self) -> None:
         """Let everything come to its end, and see that every record is accounted for."""
+        self.satisfy()
         for _ in range(1_000):
             for source in self.sources:
                 if source.open:
@@ -231,6 +238,20 @@ class World:
         missing = set(range(1, self.emitted + 1)) - self.delivered - self.lost
         self.expect(not missing, f"neither delivered nor counted as lost: {sorted(missing)}")
         self.raise_broken()
+
+    def satisfy(self) -> None:
+        """Bring what is still wanted, one by one: demand that is forgotten on its way up shows here."""
+        for _ in range(DRIPS):
+            self.scheduler.advance_by(LONG)
+            open_sources = [source for source in self.sources if source.open]
+            if not open_sources or not self.consumer.waits:
+                return
+            asked = next((source for source in open_sources if source.requested), None)
+            if asked is None:
+                self.expect(False, f"a stall: {self.consumer.wanted} are wanted, no source is asked")
+                return
+            asked.emit(1, batch=False)
+            self.check()
 
     # --- what must hold ----------------------------------------------------------------------------------
 

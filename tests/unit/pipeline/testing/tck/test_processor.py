@@ -37,13 +37,6 @@ class KeepsCancels(Same):
         self._end()
 
 
-class CancelsTwice(Same):
-    def cancel(self) -> None:
-        super().cancel()
-        if self._upstream is not None:
-            self._upstream.cancel()
-
-
 class AsksForOne(Same):
     def request(self, n: int) -> None:
         super().request(min(n, 1))
@@ -80,7 +73,6 @@ class Suite(ProcessorVerification[int]):
         (WrapsErrors, "spec104_must_pass_an_error"),
         (KeepsErrors, "behind_records"),
         (KeepsCancels, "cancel_must_reach"),
-        (CancelsTwice, "cancel_must_reach"),
         (AsksForOne, "requested_long_ago"),
         (LosesARecord, "requested_long_ago"),
         (LosesARecord, "spec102"),
