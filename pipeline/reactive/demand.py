@@ -47,14 +47,25 @@ def produced(requested: int, n: int) -> int:
     return requested if requested == UNBOUNDED else requested - n
 
 
-def low_tide(bound: int) -> int:
+def low_tide(bound: int, chosen: int | None = None) -> int:
     """How many of `bound` requested records are consumed before more are asked for: three quarters.
+
+    Args:
+        bound: records.
+        chosen: takes the place of three quarters; 0 for not before all of them, and one that is not
+            below `bound` means nothing.
 
     Example:
         >>> [low_tide(n) for n in (100, 40, 256, 4, 3, 1)]
         [75, 30, 192, 3, 3, 1]
+        >>> [low_tide(100, n) for n in (80, 0, 110)]
+        [80, 100, 75]
     """
-    return UNBOUNDED if bound == UNBOUNDED else bound - (bound >> 2)
+    if bound == UNBOUNDED:
+        return UNBOUNDED
+    if chosen is None or chosen >= bound:
+        return bound - (bound >> 2)
+    return chosen if chosen > 0 else bound
 
 
 class Demand:
@@ -89,6 +100,11 @@ class Demand:
         """Records that may be emitted now."""
         asked = self._asked
         return UNBOUNDED if asked == UNBOUNDED else asked - self._emitted
+
+    @property
+    def emitted(self) -> int:
+        """Records counted with `produced`."""
+        return self._emitted
 
     def produced(self, n: int = 1) -> None:
         """Count emitted records; only the one that emits calls it."""

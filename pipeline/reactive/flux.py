@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import warnings
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
@@ -53,6 +55,8 @@ class Flux(Observable[T]):
         Raises:
             TypeError: `on_next` is neither callable nor an observer (rule 1.9).
         """
+        if not _offers(on_next, "on_subscribe"):
+            _warn_of_lost_demand()
         link = _Link[T]()
         link.attach(_as_subscriber(link, on_next, on_error, on_completed))
         self._connect(link)
@@ -61,6 +65,31 @@ class Flux(Observable[T]):
     def connect(self, subscriber: Subscriber[T]) -> None:
         """Subscribe something that keeps the whole protocol itself, without a wrapper in between."""
         self._connect(subscriber)
+
+
+class DemandLost(UserWarning):
+    """A plain Rx operator stands behind a Flux: it asks for everything, however slow what follows is."""
+
+
+_RX_OPERATORS: Final = ("reactivex.operators._", "reactivex.observable.")
+_warned_of: set[str] = set()
+
+
+def _warn_of_lost_demand() -> None:
+    """Warn, once for each operator, if one of reactivex's own is what subscribes."""
+    frame = inspect.currentframe()
+    caller = frame.f_back.f_back if frame is not None and frame.f_back is not None else None
+    module = caller.f_globals.get("__name__", "") if caller is not None else ""
+    name = module.rpartition(".")[2].lstrip("_")
+    if not module.startswith(_RX_OPERATORS) or name in {"observable", *_warned_of}:
+        return
+    _warned_of.add(name)
+    warnings.warn(
+        f"reactivex's {name} behind a Flux asks for everything: demand is lost there. Where records may "
+        "pile up, put an operator of pipeline.reactive in its place, or on_backpressure_…() before it",
+        DemandLost,
+        stacklevel=3,
+    )
 
 
 class _Link(Generic[T]):

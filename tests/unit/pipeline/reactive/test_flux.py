@@ -11,7 +11,8 @@ import pytest
 from reactivex import Observable
 from reactivex import operators as ops
 
-from pipeline.reactive import Flux
+from pipeline.reactive import DemandLost, Flux
+from pipeline.reactive import map as flux_map
 from pipeline.reactive.demand import UNBOUNDED
 from tests.unit.pipeline.reactive.conftest import FullProbe, Probe
 
@@ -90,6 +91,28 @@ class TestDemandOfTheSubscriber:
         assert simple.values == [1, 2]
 
 
+@pytest.fixture
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget which plain operators have been warned of, since that is said once in a process."""
+    monkeypatch.setattr("pipeline.reactive.flux._warned_of", set[str]())
+
+
+@pytest.mark.usefixtures("forgetful")
+class TestLostDemand:
+    def test_a_plain_rx_operator_behind_a_flux_warns_once_by_name(self, source: Source) -> None:
+        with pytest.warns(DemandLost, match="reactivex's map behind a Flux asks for everything"):
+            source.flux.pipe(ops.map(lambda x: x)).subscribe()
+        source.flux.pipe(ops.map(lambda x: x)).subscribe()
+        with pytest.warns(DemandLost, match="reactivex's filter "):
+            source.flux.pipe(ops.filter(lambda x: bool(x))).subscribe()
+
+    def test_neither_callbacks_nor_our_operators_lose_it(self, source: Source) -> None:
+        """The warnings of this suite are errors."""
+        source.flux.pipe(flux_map(str)).subscribe(print).dispose()
+        source.flux.subscribe(Probe(first=1))
+
+
+@pytest.mark.filterwarnings("ignore::pipeline.reactive.flux.DemandLost")
 class TestPlainRx:
     @pytest.mark.parametrize("style", ["callbacks", "observer"])
     def test_a_plain_observer_is_taken_to_want_everything(self, source: Source, style: str) -> None:
