@@ -104,7 +104,7 @@ class TestLostDemand:
             source.flux.pipe(ops.map(lambda x: x)).subscribe()
         source.flux.pipe(ops.map(lambda x: x)).subscribe()
         with pytest.warns(DemandLost, match="reactivex's filter "):
-            source.flux.pipe(ops.filter(lambda x: bool(x))).subscribe()
+            source.flux.pipe(ops.filter(bool)).subscribe()
 
     def test_neither_callbacks_nor_our_operators_lose_it(self, source: Source) -> None:
         """The warnings of this suite are errors."""

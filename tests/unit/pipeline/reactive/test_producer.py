@@ -280,6 +280,7 @@ class TestCancel:
         assert producer.join(LONG)
         assert seen == [0, 0, True]
 
+    @pytest.mark.filterwarnings("ignore::pipeline.reactive.flux.DemandLost")
     def test_may_come_from_within_on_next(self, produce: Produce) -> None:
         """Rule 3.5: the plain operator `take` does so."""
         heard: list[int] = []
