@@ -19,7 +19,9 @@ MAX_BYTES: Final = 16 * 1024 * 1024
 """Bytes a hand-over may hold, by a sampled estimate (DESIGN section 3)."""
 
 SAMPLED_EVERY: Final = 1024
-"""Records: to measure one takes tens of microseconds, which a batch of one could not afford."""
+SAMPLED_EVERY_S: Final = 0.005
+"""Records, and seconds, between two that are measured: it takes tens of microseconds, too many for a batch of
+one and for each batch of a hand-over of millions a second."""
 
 
 class Channel(Generic[T]):
@@ -55,6 +57,7 @@ class Channel(Generic[T]):
         self._busy_since = 0.0
         self._most = MAX_BOUND
         self._until_sample = 0
+        self._sample_at = 0.0
         self._ended = False
 
     # --- the upstream thread -----------------------------------------------------------------
@@ -165,12 +168,13 @@ class Channel(Generic[T]):
         now = self._now()
         bound.observe(len(values), now - self._busy_since)
         self._busy_since = now
-        bound.limit(self._most_by_bytes(values))
+        bound.limit(self._most_by_bytes(values, now))
 
-    def _most_by_bytes(self, values: Records[T]) -> int:
+    def _most_by_bytes(self, values: Records[T], now: float) -> int:
         self._until_sample -= len(values)
-        if self._until_sample <= 0:
+        if self._until_sample <= 0 and now >= self._sample_at:
             self._until_sample = SAMPLED_EVERY
+            self._sample_at = now + SAMPLED_EVERY_S
             self._most = min((MAX_BYTES // footprint(first) for first in values[:1]), default=MAX_BOUND)
         return self._most
 

@@ -73,8 +73,8 @@ def test_the_query_job_gives_each_row_its_total_so_far(tmp_path: Path, dsn: str)
     """The job with a query runs on any PostgreSQL that PIPELINE_DSN names."""
     run("daily_totals.py", tmp_path, PIPELINE_RUN, PIPELINE_DSN=dsn)
     written = rows(tmp_path / "daily_totals.csv")
-    expected = {str(day): sum(n % 100 for n in range(1, 200_001) if n % 7 == day) for day in range(7)}
-    assert len(written) == 200_000
+    expected = {str(day): sum(n % 100 for n in range(1, 1_000_001) if n % 7 == day) for day in range(7)}
+    assert len(written) == 1_000_000
     assert {row["day"]: int(row["amount"]) for row in written} == expected  # the last row of each day counts
 
 

@@ -45,16 +45,16 @@ def test_cancelled_at_random_moments(numbers: Any, tmp_path: Path, checkpoints: 
     for number in range(CANCELS):
         control = JobControl()
         stop = control.stop if number % 2 else control.abort
-        timer = threading.Timer(rng.uniform(0, 0.05), stop)
+        wait = rng.uniform(0, 0.05)
+        timer = threading.Timer(wait, stop)
         timer.start()
+        began = time.monotonic()
         try:
             result = build(numbers, tmp_path, checkpoints, 100_000_000).execute(control=control)
         finally:
             timer.join()
-        asked = time.monotonic()
         assert result.status is JobStatus.CANCELLED, f"seed {seed}"
-        assert time.monotonic() - asked < 5
-        assert result.duration < timedelta(seconds=6)
+        assert time.monotonic() - began < wait + 5, f"seed {seed}"
     read = len((tmp_path / "all.csv").read_bytes()) if (tmp_path / "all.csv").exists() else 0
     assert read == 0, "a whole file appears at the end of the input only"
     done = build(numbers, tmp_path, checkpoints, 30_000).execute(fresh=True)

@@ -252,6 +252,22 @@ class TestAdaptation:
                 assert channel.capacity == MAX_BOUND
         assert channel.capacity <= 16
 
+    def test_a_fast_hand_over_measures_few_records(
+        self, upstream: Upstream, time: Time, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """One in each five milliseconds, however many batches pass meanwhile."""
+        measured: list[Any] = []
+        monkeypatch.setattr(
+            "pipeline.reactive.channel.footprint", lambda record: measured.append(record) or 64
+        )
+        channel = open_channel(upstream, now=time)
+        for _ in range(100):
+            self.feed(channel, upstream)
+            batch = channel.take_records(MAX_BOUND)
+            time.seconds += 0.001
+            channel.consumed(batch)
+        assert 10 <= len(measured) <= 20
+
     def test_a_given_size_is_kept(self, upstream: Upstream, time: Time) -> None:
         channel = open_channel(upstream, 50, now=time)
         self.feed(channel, upstream)
