@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any, Final
@@ -26,6 +27,8 @@ from pipeline.core.errors import ConnectorError
 
 ANSWER_TIMEOUT: Final = 10.0
 """Seconds the brokers have for an answer; what waits for one can be cancelled."""
+
+_HEAR_EVERY: Final = 0.1  # seconds until a refusal is noticed; an answer is at once
 
 _NO_ID: Final = "AAAAAAAAAAAAAAAAAAAAAA"  # sixteen zero bytes: the broker is older than topic ids
 
@@ -134,8 +137,7 @@ class Cluster:
         }
 
     def _result(self, doing: str, asked: Future[Any]) -> Any:
-        waited_for: list[Future[Any]] = [asked, self._refused, self._cancelled]
-        wait(waited_for, ANSWER_TIMEOUT, FIRST_COMPLETED)
+        self._await(asked)
         if asked.done():
             try:
                 return asked.result()
@@ -150,6 +152,14 @@ class Cluster:
             retryable=True,
             hint="check that the brokers run, the address, and what they advertise",
         )
+
+    def _await(self, asked: Future[Any]) -> None:
+        """Return once there is an answer, or no hope for one."""
+        waited_for: list[Future[Any]] = [asked, self._refused, self._cancelled]
+        deadline = time.monotonic() + ANSWER_TIMEOUT
+        while not any(one.done() for one in waited_for) and time.monotonic() < deadline:
+            wait(waited_for, _HEAR_EVERY, FIRST_COMPLETED)
+            self._client.poll(0)  # else what it reports beside the answers is not heard
 
     def _heard(self, error: KafkaError) -> None:
         if error.code() in LASTING and not self._refused.done():

@@ -120,6 +120,10 @@ class SourceDriver(Generic[T]):
         """Return once there are so many in all, or the input has ended."""
         self._wait_until(lambda: len(self.emitted) >= records or self._ended, f"{records} records")
 
+    def wait_until_splits(self, splits: int) -> None:
+        """Return once the source has declared so many splits."""
+        self._wait_until(lambda: len(self.splits) >= splits, f"{splits} splits")
+
     def wait_until_idle(self) -> None:
         """Return once the source waits for demand, or its input has ended."""
         self._wait_until(lambda: (self._waiting and not self._demand) or self._ended, "the source to wait")
@@ -193,7 +197,9 @@ class SourceDriver(Generic[T]):
 
     def declare_splits(self, splits: Sequence[str]) -> None:
         assert self._holder == threading.get_ident(), "declared splits without holding ctx.checkpoint_lock"
-        self.splits.update(splits)
+        with self._changed:
+            self.splits.update(splits)
+            self._changed.notify_all()
 
     # --- inside ------------------------------------------------------------------------------------
 
