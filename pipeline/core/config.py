@@ -59,7 +59,7 @@ class JobConfig:
         max_parallelism: key groups, the upper bound of `parallelism`; fixed for the life of a job's state.
         backpressure: what happens when the sink is slower than the source.
         buffer_size: records that a hand-over between two vertices may hold, and that the job's DROP or ERROR
-            buffer may; default adapts to about one second, 1,024 for DROP and ERROR. None puts a BUFFER
+            buffer may; default adapts to about one second, 2,048 for DROP and ERROR. None puts a BUFFER
             without a bound behind the sources.
         accept_loss: whether records may be lost by DROP or LATEST on the way to a sink that promises
             exactly-once; such a job is refused otherwise.

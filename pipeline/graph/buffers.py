@@ -11,8 +11,9 @@ from pipeline.core.errors import ConfigError, GraphError
 from pipeline.graph.stream_graph import StreamEdge, StreamGraph
 from pipeline.operators.backpressure import Backpressure
 from pipeline.operators.base import Function
+from pipeline.reactive.demand import MAX_BATCH
 
-DEFAULT_SIZE: Final = 1024
+DEFAULT_SIZE: Final = MAX_BATCH
 """Records: as many as travel together at most, so that one burst of a source fits."""
 
 _LOSSY: Final = (BackpressureStrategy.DROP, BackpressureStrategy.LATEST)

@@ -13,7 +13,7 @@ from pipeline.core.elements import END_OF_INPUT
 from pipeline.core.errors import BackpressureOverflow, EncodingError, UserFunctionError
 from pipeline.core.records import Batch, Origin
 from pipeline.graph.buffers import Buffer
-from pipeline.reactive.demand import UNBOUNDED
+from pipeline.reactive.demand import MAX_BATCH, UNBOUNDED
 from pipeline.runtime.edge_buffer import ACTIVE_FOR_S, EdgeBuffer
 
 S = BackpressureStrategy
@@ -150,8 +150,8 @@ class TestDemand:
 
     def test_no_more_is_taken_than_travels_together(self) -> None:
         bench = Bench(S.BUFFER, None)
-        bench.give(*range(3000))
-        assert len(bench.take(UNBOUNDED)) == 1024
+        bench.give(*range(MAX_BATCH + 1))
+        assert len(bench.take(UNBOUNDED)) == MAX_BATCH
 
 
 class TestSnapshots:
