@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pipeline.core.exports import lazy_exports
 
 if TYPE_CHECKING:
+    from pipeline.reactive.base_subscriber import BaseSubscriber, SignalType
     from pipeline.reactive.flux import DemandLost, Flux
     from pipeline.reactive.intake import BufferOverflowStrategy, OverflowStrategy
     from pipeline.reactive.operators.filter import filter  # noqa: A004 - the name in Rx
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
     from pipeline.reactive.sources.observable import from_observable
 
 __all__ = [
+    "BaseSubscriber",
     "BufferOverflowStrategy",
     "DemandLost",
     "Flux",
     "FluxSink",
     "OverflowStrategy",
+    "SignalType",
     "create",
     "filter",
     "from_async_iterable",
@@ -49,11 +52,13 @@ __all__ = [
 __getattr__ = lazy_exports(
     __name__,
     {
+        "BaseSubscriber": "pipeline.reactive.base_subscriber",
         "BufferOverflowStrategy": "pipeline.reactive.intake",
         "DemandLost": "pipeline.reactive.flux",
         "Flux": "pipeline.reactive.flux",
         "FluxSink": "pipeline.reactive.sources.create",
         "OverflowStrategy": "pipeline.reactive.intake",
+        "SignalType": "pipeline.reactive.base_subscriber",
         "create": "pipeline.reactive.sources.create",
         "filter": "pipeline.reactive.operators.filter",
         "from_async_iterable": "pipeline.reactive.sources.async_iterable",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import threading
 import warnings
 from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar, cast
@@ -13,7 +14,7 @@ from reactivex.disposable import Disposable
 from pipeline.reactive import hooks
 from pipeline.reactive.demand import UNBOUNDED
 from pipeline.reactive.nobody import NO_EMISSION
-from pipeline.reactive.subscriber import Records, Subscriber, Subscription
+from pipeline.reactive.subscriber import Records, Subscriber, Subscription, refuse_null
 
 T = TypeVar("T")
 
@@ -96,7 +97,8 @@ class _Link(Generic[T]):
     """Stands between a Flux and a foreign subscriber, to both of them as the other.
 
     It refuses a second subscription (2.5), passes nothing on after the end or a cancel, in either
-    direction (1.7, 3.6, 3.7), and then lets go of the subscriber (3.13).
+    direction (1.7, 3.6, 3.7), and then lets go of the subscriber (3.13). What the subscriber asks for
+    in the midst of `on_subscribe` goes up when that has returned, so that no signal comes before.
     """
 
     def __init__(self) -> None:
@@ -120,15 +122,21 @@ class _Link(Generic[T]):
     # --- to the Flux --------------------------------------------------------------------------
 
     def on_subscribe(self, subscription: Subscription) -> None:
+        refuse_null(subscription, "on_subscribe")
         if self._subscription is not None:
             subscription.cancel()
             return
-        self._subscription = subscription
+        early = _Early(subscription)
+        self._subscription = early
         subscriber = self._subscriber  # read after the subscription is set: see `cancel`
         if subscriber is None:
             subscription.cancel()
-        else:
+            return
+        try:
             subscriber.on_subscribe(self)
+        finally:
+            self._subscription = subscription
+            early.pass_on()
 
     def on_next_batch(self, values: Records[T]) -> None:
         subscriber = self._subscriber
@@ -144,6 +152,7 @@ class _Link(Generic[T]):
             subscriber.on_control(element)
 
     def on_error(self, error: Exception) -> None:
+        refuse_null(error, "on_error")
         subscriber = self._let_go()
         if subscriber is not None:
             subscriber.on_error(error)
@@ -177,6 +186,39 @@ class _Link(Generic[T]):
         # Whichever of this and `on_subscribe` runs later sees what the other has set, and cancels.
         if self._let_go() is not None and self._subscription is not None:
             self._subscription.cancel()
+
+
+class _Early:
+    """A subscription while its subscriber is still being told of it.
+
+    Args:
+        subscription: gets every call once `pass_on` is called, and directly from then on.
+    """
+
+    def __init__(self, subscription: Subscription) -> None:
+        self._subscription = subscription
+        self._calls: list[Callable[[], None]] | None = []
+        self._lock = threading.Lock()
+
+    def request(self, n: int) -> None:
+        self._call(lambda: self._subscription.request(n))
+
+    def cancel(self) -> None:
+        self._call(self._subscription.cancel)
+
+    def pass_on(self) -> None:
+        """Make the calls that came so far, and wait with none any more."""
+        with self._lock:
+            calls, self._calls = self._calls or (), None
+        for call in calls:
+            call()
+
+    def _call(self, call: Callable[[], None]) -> None:
+        with self._lock:
+            if self._calls is not None:
+                self._calls.append(call)
+                return
+        call()
 
 
 def _as_subscriber(link: _Link[Any], on_next: Any, on_error: Any, on_completed: Any) -> Subscriber[Any]:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Generic, Self, TypeVar
 
 from pipeline.reactive.demand import UNBOUNDED
-from pipeline.reactive.subscriber import Records, Subscription
+from pipeline.reactive.subscriber import Records, Subscription, refuse_null
 
 T = TypeVar("T")
 
@@ -54,6 +54,7 @@ class AssertSubscriber(Generic[T]):
     # --- the subscriber --------------------------------------------------------------------------
 
     def on_subscribe(self, subscription: Subscription) -> None:
+        refuse_null(subscription, "on_subscribe")
         if self._subscription is not None:
             self.violations.append("rule 2.12: on_subscribe was called twice")
             subscription.cancel()
@@ -65,6 +66,7 @@ class AssertSubscriber(Generic[T]):
             self.request(self._initial_request)
 
     def on_next(self, value: T) -> None:
+        refuse_null(value, "on_next")
         self._enter("on_next")
         try:
             with self._changed:
@@ -78,6 +80,7 @@ class AssertSubscriber(Generic[T]):
             self._inside -= 1
 
     def on_error(self, error: Exception) -> None:
+        refuse_null(error, "on_error")
         self._end("on_error", lambda: self.errors.append(error))
 
     def on_completed(self) -> None:

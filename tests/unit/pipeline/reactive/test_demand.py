@@ -35,7 +35,10 @@ from pipeline.reactive.demand import (
     ],
 )
 def test_demand_adds_up_and_saturates(requested: int, n: int, total: int) -> None:
-    """Rule 3.17: 2^63 - 1 and everything above it means "without limit"."""
+    """Rule 3.17: 2^63 - 1 and everything above it means "without limit".
+
+    Reactor: OperatorsTest.addCap
+    """
     assert add_cap(requested, n) == total
 
 
@@ -57,6 +60,7 @@ def test_a_request_must_be_positive(n: int) -> None:
     [(100, 75), (40, 30), (256, 192), (8, 6), (4, 3), (3, 3), (2, 2), (1, 1), (UNBOUNDED, UNBOUNDED)],
 )
 def test_more_is_asked_for_after_three_quarters(bound: int, tide: int) -> None:
+    """Reactor: OperatorsTest.unboundedOrLimit, OperatorsTest.unboundedOrPrefetch"""
     assert low_tide(bound) == tide
 
 

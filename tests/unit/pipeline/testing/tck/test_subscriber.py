@@ -29,8 +29,8 @@ class Taking:
         self.cancelled = False
 
     def on_subscribe(self, subscription: Any) -> None:
-        if self.fault != "accepts None":
-            refuse(subscription)
+        if self.refuses(subscription):
+            return
         if self.subscription is not None:
             old = self.subscription
             if self.fault == "changes to the second subscription":
@@ -56,8 +56,8 @@ class Taking:
         self.subscription.cancel()
 
     def on_next(self, value: int) -> None:
-        if self.fault != "accepts None":
-            refuse(value)
+        if self.refuses(value):
+            return
         if self.fault == "breaks after its cancel" and self.cancelled:
             raise RuntimeError("already closed")
         if self.fault == "breaks on a record":
@@ -66,8 +66,8 @@ class Taking:
             self.probe.on_next(value)
 
     def on_error(self, error: Exception) -> None:
-        if self.fault != "accepts None":
-            refuse(error)
+        if self.refuses(error):
+            return
         self.end()
         if self.probe is not None:
             self.probe.on_error(error)
@@ -77,6 +77,12 @@ class Taking:
         if self.probe is not None and not self.cancelled and self.fault != "keeps the end to itself":
             self.probe.on_completed()
 
+    def refuses(self, signal: Any) -> bool:
+        """Raise for None or, with the fault, merely leave it out."""
+        if signal is None and self.fault != "accepts None":
+            raise TypeError("rule 2.13")
+        return signal is None
+
     def end(self) -> None:
         if self.fault == "cancels at the end":
             self.subscription.cancel()
@@ -84,11 +90,6 @@ class Taking:
             raise RuntimeError("not begun")
         if self.fault == "must not be asked before the end" and self.asked:
             raise RuntimeError("records are missing")
-
-
-def refuse(signal: Any) -> None:
-    if signal is None:
-        raise TypeError("rule 2.13")
 
 
 class Blackbox(SubscriberBlackboxVerification[int]):
