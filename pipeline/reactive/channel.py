@@ -29,22 +29,24 @@ class Channel(Generic[T]):
 
     The upstream thread calls the subscriber's methods, which never wait: what arrives was asked
     for. One consumer thread looks at what comes next and takes it. It waits on `condition`, which it
-    may share with other channels and with its own demand.
+    may share with other channels and with its own demand; one that is called when there is work
+    instead needs none, and holds `guard`.
 
     Args:
-        condition: guards the queue; notified when something arrives.
+        condition: notified when something arrives; None if nobody waits.
         size: records the queue may hold; None adapts to about a second of the consumer's rate.
         now: a clock in seconds that never goes back.
     """
 
     def __init__(
         self,
-        condition: threading.Condition,
+        condition: threading.Condition | None,
         size: int | None = None,
         *,
         now: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._condition = condition
+        self.guard = threading.Lock() if condition is None else condition
+        self._notify = _nobody_waits if condition is None else condition.notify_all
         self._now = now
         self._queue: deque[_Records[T] | _Control] = deque()
         self._adaptive = AdaptiveBound(MAX_BOUND) if size is None else None
@@ -58,6 +60,7 @@ class Channel(Generic[T]):
         self._most = MAX_BOUND
         self._until_sample = 0
         self._sample_at = 0.0
+        self._singles: list[T] | None = None
         self._ended = False
 
     # --- the upstream thread -----------------------------------------------------------------
@@ -68,27 +71,38 @@ class Channel(Generic[T]):
         self._asked.add(first)
         subscription.request(first)
 
+    def on_next(self, value: T) -> None:
+        """Queue a single record; those that wait behind one another are taken together."""
+        with self.guard:
+            self._arrive(1)
+            if self._singles is None:
+                self._singles = [value]
+                self._queue.append(_Records(self._singles))
+            else:
+                self._singles.append(value)
+            self._notify()
+
     def on_next_batch(self, values: Records[T]) -> None:
-        with self._condition:
-            if not self._buffered and not self._in_hand:
-                self._busy_since = self._now()
+        with self.guard:
+            self._arrive(len(values))
             self._queue.append(_Records(values))
-            self._buffered += len(values)
-            self._condition.notify_all()
+            self._singles = None
+            self._notify()
 
     def on_control(self, element: object) -> None:
-        with self._condition:
+        with self.guard:
             self._queue.append(_Control(element))
-            self._condition.notify_all()
+            self._singles = None
+            self._notify()
 
     def on_error(self, error: Exception) -> None:
         """The failed side reports its error to whoever owns both; here the stream just ends."""
         self.on_completed()
 
     def on_completed(self) -> None:
-        with self._condition:
+        with self.guard:
             self._ended = True
-            self._condition.notify_all()
+            self._notify()
 
     # --- any thread --------------------------------------------------------------------------
 
@@ -115,7 +129,7 @@ class Channel(Generic[T]):
         """Records a second that it asks for, lately."""
         return self._asked.value
 
-    # --- the consumer's thread, holding the condition --------------------------------------------
+    # --- the consumer's thread, holding the guard ------------------------------------------------
 
     @property
     def has_records(self) -> bool:
@@ -132,6 +146,12 @@ class Channel(Generic[T]):
         """Whether nothing is left and nothing will come."""
         return self._ended and not self._queue
 
+    @property
+    def next_records(self) -> int:
+        """Records that can be taken together."""
+        first = self._queue[0] if self._queue else None
+        return len(first) if isinstance(first, _Records) else 0
+
     def take_control(self) -> object:
         """Take the control element that comes next."""
         first = self._queue.popleft()
@@ -143,8 +163,10 @@ class Channel(Generic[T]):
         first = self._queue[0]
         assert isinstance(first, _Records)
         values = first.take(limit)
-        if first.is_empty:
+        if not len(first):
             self._queue.popleft()
+            if not self._queue:
+                self._singles = None  # the consumer's now
         self._buffered -= len(values)
         self._in_hand = len(values)
         return values
@@ -160,6 +182,11 @@ class Channel(Generic[T]):
         if more and self._subscription is not None:
             self._asked.add(more)
             self._subscription.request(more)
+
+    def _arrive(self, records: int) -> None:
+        if self._adaptive is not None and not self._buffered and not self._in_hand:
+            self._busy_since = self._now()
+        self._buffered += records
 
     def _adapt(self, bound: AdaptiveBound, values: Records[T]) -> None:
         # From the arrival of the first record or the end of the batch before: the time that records
@@ -179,6 +206,10 @@ class Channel(Generic[T]):
         return self._most
 
 
+def _nobody_waits() -> None:
+    """Notify nobody."""
+
+
 class _Records(Generic[T]):
     """A batch and how much of it has been taken, so that taking a little copies a little."""
 
@@ -188,13 +219,12 @@ class _Records(Generic[T]):
         self._values = values
         self._position = 0
 
-    @property
-    def is_empty(self) -> bool:
-        return self._position >= len(self._values)
+    def __len__(self) -> int:
+        return len(self._values) - self._position
 
     def take(self, limit: int) -> Any:
-        start, self._position = self._position, self._position + limit
-        if start == 0 and self.is_empty:
+        start, self._position = self._position, min(self._position + limit, len(self._values))
+        if start == 0 and not len(self):
             return self._values
         return self._values[start : self._position]
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
+
+from reactivex import abc
 
 
 class Drain:
@@ -47,3 +50,49 @@ class Drain:
                     self._turn()
             finally:
                 self._busy.release()
+
+
+class ScheduledDrain(Drain):
+    """A drain loop whose turns a scheduler runs, wherever that does; the caller never waits for one.
+
+    Args:
+        turn: as for `Drain`.
+        scheduler: is asked anew each time that there is work again.
+        rejected: called in place of a turn if the scheduler refuses, such as one that is disposed.
+    """
+
+    __slots__ = ("_rejected", "_scheduler")
+
+    def __init__(
+        self,
+        turn: Callable[[], None],
+        scheduler: abc.SchedulerBase,
+        rejected: Callable[[Exception], None],
+    ) -> None:
+        super().__init__(turn)
+        self._scheduler = scheduler
+        self._rejected = rejected
+
+    def __call__(self) -> None:
+        self._missed = True
+        while self._missed and self._busy.acquire(blocking=False):
+            try:
+                self._scheduler.schedule(self._run)
+            except Exception as error:  # noqa: BLE001 - the stream's end carries it
+                self._missed = False
+                try:
+                    self._rejected(error)
+                finally:
+                    self._busy.release()
+            else:
+                return  # the one that runs it lets go
+
+    def _run(self, _scheduler: Any, _state: Any = None) -> None:
+        try:
+            while self._missed:
+                self._missed = False
+                self._turn()
+        finally:
+            self._busy.release()
+        if self._missed:
+            self()

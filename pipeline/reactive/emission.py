@@ -81,3 +81,11 @@ class Emission(Generic[T]):
         downstream = self._end()
         self._cancelled()
         downstream.on_error(error)
+
+    def _finish(self, error: Exception | None) -> None:
+        """End as the stream behind has ended: with `error`, or completed."""
+        downstream = self._end()
+        if error is None:
+            downstream.on_completed()
+        else:
+            downstream.on_error(error)

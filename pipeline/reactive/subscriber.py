@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import NoneType
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -59,3 +60,9 @@ def refuse_null(signal: object, method: str) -> None:
     """Raise TypeError for a signal that is None (rules 1.9, 2.13)."""
     if signal is None:
         raise TypeError(f"rule 2.13: {method} needs a value, found None")
+
+
+def refuse_nulls(values: Records[Any], method: str) -> None:
+    """Raise TypeError if one of `values` is None, without asking a record whether it equals None."""
+    if NoneType in map(type, values):
+        refuse_null(None, method)

@@ -39,16 +39,20 @@ class Operator(Generic[T, R]):
     # --- to upstream: a subscriber ----------------------------------------------------------------
 
     def on_subscribe(self, subscription: Subscription) -> None:
+        if self._accept(subscription):
+            self._downstream.on_subscribe(self)
+            self._subscribed(subscription)
+
+    def _accept(self, subscription: Subscription) -> bool:
+        """Keep the subscription, unless there is one (rule 2.5) or downstream has cancelled already."""
         refuse_null(subscription, "on_subscribe")
-        if self._upstream is not None:  # rule 2.5
+        if self._upstream is not None:
             subscription.cancel()
-            return
+            return False
         self._upstream = subscription
-        if self._done:  # cancelled before it began
+        if self._done:
             subscription.cancel()
-            return
-        self._downstream.on_subscribe(self)
-        self._subscribed(subscription)
+        return not self._done
 
     def _subscribed(self, upstream: Subscription) -> None:
         """Do what is to be done once downstream has its subscription, such as a first request."""
