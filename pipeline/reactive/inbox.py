@@ -170,8 +170,9 @@ class Inbox(Generic[T]):
 
     def cancel(self) -> None:
         """Want nothing more. Whichever of this and `on_subscribe` is later sees the other's mark."""
-        self._closed = self._cancelled = True
-        if self._subscription is not None:
+        ended, self._closed = self._closed, True
+        self._cancelled = True
+        if self._subscription is not None and not ended:  # rule 2.3
             self._subscription.cancel()
 
 

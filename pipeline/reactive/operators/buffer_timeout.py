@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from reactivex import Observable, abc
 from reactivex.disposable import SingleAssignmentDisposable
 
 from pipeline.core.errors import BackpressureOverflow
 from pipeline.reactive import hooks
-from pipeline.reactive.demand import UNBOUNDED
 from pipeline.reactive.emission import Emission
 from pipeline.reactive.flux import Flux
 from pipeline.reactive.inbox import validate_prefetch
@@ -20,6 +19,9 @@ from pipeline.reactive.operators.base import flux_of
 from pipeline.reactive.subscriber import Records, Subscriber, Subscription, refuse_null
 
 T = TypeVar("T")
+
+LISTS_AHEAD: Final = 4
+"""For how many lists records are asked for at most, as in Reactor."""
 
 
 def buffer_timeout(
@@ -156,16 +158,14 @@ class _BufferTimeout(Emission[list[T]], Generic[T]):
         return self._timer is not None and self._timer.elapsed
 
     def _ask_for_more(self) -> None:
-        if self._upstream is None or self._asked == UNBOUNDED:
-            return
-        lists = self._demand.left
-        room = UNBOUNDED if lists == UNBOUNDED else lists * self._max_size
+        """Ask for what fits into the lists that are wanted, or the next few of them.
+
+        Never for everything: a source that gives at once what it is asked for does so within this turn.
+        """
+        room = min(self._demand.left, LISTS_AHEAD) * self._max_size
         coming = self._asked - self._received
-        more = min(room - len(self._waiting) - coming, UNBOUNDED - self._asked)
-        if room >= UNBOUNDED:
-            self._asked = UNBOUNDED
-            self._upstream.request(UNBOUNDED)
-        elif more > 0:
+        more = room - len(self._waiting) - coming
+        if more > 0 and self._upstream is not None:
             self._asked += more
             self._upstream.request(more)
 
@@ -187,7 +187,7 @@ class _BufferTimeout(Emission[list[T]], Generic[T]):
             timer.dispose()
 
     def _cancelled(self) -> None:
-        if self._upstream is not None:
+        if self._upstream is not None and not self._ended:  # rule 2.3
             self._upstream.cancel()
 
     def _clear(self) -> None:

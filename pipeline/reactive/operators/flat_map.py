@@ -115,9 +115,9 @@ class _FlatMap(Emission[R], Generic[T, R]):
         try:
             inner = _opened(self._function(value))
         except Exception as error:  # noqa: BLE001 - the stream's end carries it
-            self.on_error(error)
-            return
-        self._run(inner)
+            self._error = error
+        else:
+            self._run(inner)
         self._drain()
 
     def on_next_batch(self, values: Records[T]) -> None:
@@ -148,7 +148,8 @@ class _FlatMap(Emission[R], Generic[T, R]):
             self._ready.append(_Listed(at_hand, lists))
         self._drain()
         if failure is not None:
-            self.on_error(failure)
+            self._error = failure
+            self._drain()
 
     def on_control(self, element: object) -> None:
         """Control elements have no place among streams that run side by side."""
@@ -235,7 +236,7 @@ class _FlatMap(Emission[R], Generic[T, R]):
                 self._upstream.request(freed)
 
     def _cancelled(self) -> None:
-        if self._upstream is not None:
+        if self._upstream is not None and not self._upstream_ended:  # rule 2.3
             self._upstream.cancel()
         for inner in list(self._subscribed):
             inner.cancel()
