@@ -82,7 +82,7 @@ class Emission(Generic[T]):
         self._cancelled()
         downstream.on_error(error)
 
-    def _finish(self, error: Exception | None) -> None:
+    def _end_with(self, error: Exception | None) -> None:
         """End as the stream behind has ended: with `error`, or completed."""
         downstream = self._end()
         if error is None:

@@ -140,7 +140,7 @@ class _BufferTimeout(Emission[list[T]], Generic[T]):
             self._fail(self._error)
             return
         if self._ended and not self._waiting:
-            self._finish(None)
+            self._end_with(None)
             return
         if self._waiting and self._timer is None:
             self._start_timer()

@@ -198,7 +198,7 @@ class _FlatMap(Emission[R], Generic[T, R]):
         if self._error is not None:
             self._fail(self._error)
         elif self._upstream_ended and self._done_with == self._received:
-            self._finish(None)
+            self._end_with(None)
         else:
             if self._freed:
                 self._ask_for_more()

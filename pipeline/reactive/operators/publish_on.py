@@ -62,7 +62,7 @@ class _PublishOn(Emission[T]):
         while not self.done and (handed := inbox.hand_on(downstream, demand.left)):
             demand.produced(handed)
         if inbox.ended and not self.done:
-            self._finish(inbox.error)
+            self._end_with(inbox.error)
 
     def _rejected(self, error: Exception) -> None:
         if not self.done:

@@ -63,7 +63,7 @@ class _Zip(Emission[tuple[Any, ...]]):
                 return
             if any(inbox.ended for inbox in self._inboxes):
                 self._cancelled()
-                self._finish(None)
+                self._end_with(None)
                 return
             several = min(self._demand.left, MAX_BATCH, *(inbox.next_records for inbox in self._inboxes))
             if several == 0:

@@ -74,11 +74,4 @@ def busy_looping(duration: timedelta, now: Callable[[], float] = time.monotonic)
         now: a clock in seconds that never goes back.
     """
     until = now() + duration.total_seconds()
-
-    def again(result: EmitResult) -> bool:
-        if result is not EmitResult.FAIL_NON_SERIALIZED or now() >= until:
-            return False
-        time.sleep(0)  # lets the thread that emits have the processor
-        return True
-
-    return again
+    return lambda result: result is EmitResult.FAIL_NON_SERIALIZED and now() < until

@@ -60,7 +60,7 @@ class Outlet(Emission[T]):
                 for value in values:
                     downstream.on_next(value)
         if closing is not None and not self.done:
-            self._finish(*closing)
+            self._end_with(*closing)
 
     def _cancelled(self) -> None:
         self._changed(self)

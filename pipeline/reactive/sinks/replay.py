@@ -137,7 +137,7 @@ class _Reader(Emission[T]):
             else:
                 downstream.on_next_batch(values)
         if not self.done and ended and self._before is not None and self._before.following is None:
-            self._finish(error)
+            self._end_with(error)
 
     def _read(self, limit: int) -> list[T]:
         values: list[T] = []

@@ -132,7 +132,7 @@ class _Outlet(Emission[T]):
             else:
                 downstream.on_next_batch([queue.popleft() for _ in range(several)])
         if ended and not queue and not self.done:
-            self._finish(error)
+            self._end_with(error)
 
     def _cancelled(self) -> None:
         self._on_cancel()
