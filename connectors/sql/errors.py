@@ -10,31 +10,38 @@ from typing import Final, NamedTuple
 import psycopg
 
 from connectors.sql.statement import WRAPPER_LINES
-from pipeline.core.errors import SourceError
+from pipeline.core.errors import Fault, SourceError
 
 
 class _Verdict(NamedTuple):
     retryable: bool
     hint: str | None = None
+    fault: Fault = Fault.ENVIRONMENT
 
 
 _LOST: Final = _Verdict(True, "the connection was lost: check the server and the network")
-_QUERY: Final = _Verdict(False, "correct the query")
+
+
+def _query(hint: str) -> _Verdict:
+    return _Verdict(False, hint, Fault.CONFIG)
+
+
+_QUERY: Final = _query("correct the query")
 _BUSY: Final = _Verdict(True, "another transaction was in the way; it is tried again")
 
 _BY_STATE: Final[dict[str, _Verdict]] = {
     "08": _LOST,
-    "22": _Verdict(False, "a value cannot be computed or read: correct the query or the data"),
-    "25": _Verdict(False, "the query is run in a read-only transaction: only SELECT, VALUES, TABLE or WITH"),
+    "22": _Verdict(False, "a value cannot be computed or read: correct the query or the data", Fault.USER),
+    "25": _query("the query is run in a read-only transaction: only SELECT, VALUES, TABLE or WITH"),
     "25P03": _Verdict(True, "raise idle_in_transaction_session_timeout: the sink was slower than it allows"),
     "28": _Verdict(False, "check user and password in the DSN"),
     "3D": _Verdict(False, "check the name of the database in the DSN"),
     "40": _BUSY,
     "42": _QUERY,
     "42501": _Verdict(False, "GRANT SELECT to the user of the DSN"),
-    "42703": _Verdict(False, "correct the column's name in the query"),
-    "42883": _Verdict(False, "correct the query; a key column needs a type that can be ordered"),
-    "42P01": _Verdict(False, "check the table's name, the database in the DSN and the search_path"),
+    "42703": _query("correct the column's name in the query"),
+    "42883": _query("correct the query; a key column needs a type that can be ordered"),
+    "42P01": _query("check the table's name, the database in the DSN and the search_path"),
     "53": _Verdict(True, "the server is short of memory, disk or connections"),
     "53300": _Verdict(True, "too many connections: raise max_connections or run fewer jobs at once"),
     "55P03": _BUSY,
@@ -92,7 +99,9 @@ def translated(doing: str) -> Generator[None]:
 def _source_error(error: psycopg.Error, doing: str) -> SourceError:
     """Build the error for a failure on an open connection."""
     verdict = _verdict(error)
-    return SourceError(f"{_message(error)}, {doing}", retryable=verdict.retryable, hint=verdict.hint)
+    found = SourceError(f"{_message(error)}, {doing}", retryable=verdict.retryable, hint=verdict.hint)
+    found.fault = verdict.fault
+    return found
 
 
 def connect_error(error: psycopg.Error, server: str) -> SourceError:

@@ -52,6 +52,7 @@ class ProgressReport:
         self._thread = threading.Thread(target=self._draw, name=f"{job}/progress", daemon=True)
         self._started = time.monotonic()
         self._base = 0
+        self._resumable = True
         self._phase = "starting"
 
     def __enter__(self) -> ProgressReport:
@@ -80,6 +81,9 @@ class ProgressReport:
                     f"continues from checkpoint {event.restored_from} ({event.processed:,} records before it)"
                 )
             self._say(f"{event.job} {how}, execution {event.execution_id}, attempt {event.attempt}")
+            self._resumable = event.resumable
+            if not event.resumable:
+                self._say(f"{event.job} cannot be resumed: its output is committed once, at the end")
         elif isinstance(event, StatusChanged):
             phase = f" ({event.phase})" if event.phase else ""
             self._phase = f"{event.status.value.lower()}{phase}"
@@ -120,7 +124,9 @@ class ProgressReport:
         if result.restarts:
             lines.append(f"  restarts     {result.restarts}")
         if result.status is JobStatus.CANCELLED:
-            lines.append("  run it again to continue from its last checkpoint")
+            continues = self._resumable and result.checkpoint_path is not None
+            how = "continue from its last checkpoint" if continues else "start over"
+            lines.append(f"  run it again to {how}")
         for line in lines:
             self._say(line)
 

@@ -14,7 +14,14 @@ from typing import Any
 from pipeline.cli.load import load_job
 from pipeline.cli.main import EXIT_FAILED, EXIT_REFUSED, EXIT_STOPPED
 from pipeline.cli.progress import ProgressReport
-from pipeline.core.errors import ConfigError, Fenced, JobAlreadyRunning, PipelineError
+from pipeline.core.errors import (
+    ConfigError,
+    Fault,
+    Fenced,
+    JobAlreadyRunning,
+    PipelineError,
+    UserFunctionError,
+)
 from pipeline.core.job import JobStatus
 from pipeline.runtime.control import JobControl
 from pipeline.runtime.result import JobResult
@@ -92,10 +99,17 @@ def _handle_signals(control: JobControl, report: ProgressReport) -> None:
 def _report(error: PipelineError, code: int) -> int:
     print(f"error: {error}", file=sys.stderr)
     cause = error.__cause__
-    if cause is not None and not isinstance(cause, PipelineError):
+    if cause is not None and not isinstance(cause, PipelineError) and _lies_in_code(error):
         frames = traceback.format_exception(cause, limit=-3)
         print("".join(frames).rstrip(), file=sys.stderr)
     return code
+
+
+def _lies_in_code(error: PipelineError) -> bool:
+    """Whether the lines of code it passed through say more than the message does."""
+    if isinstance(error, UserFunctionError) or error.fault is Fault.ENGINE:
+        return True
+    return error.hint is None and error.fault is not Fault.CONFIG
 
 
 def _advise(error: PipelineError) -> None:

@@ -91,6 +91,7 @@ class JobStarted:
         restored_from: the checkpoint it continues from, None for a fresh start.
         processed: records the execution had read up to there.
         restart: how often the job has been restarted within this run.
+        resumable: False if a restart of it would begin again.
     """
 
     job: str
@@ -99,6 +100,7 @@ class JobStarted:
     restored_from: int | None
     processed: int
     restart: int
+    resumable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

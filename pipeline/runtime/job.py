@@ -223,6 +223,7 @@ class _Run:
                 restored,
                 0 if manifest is None else manifest.processed,
                 self._restarts,
+                self._plan.stream.resumable,
             )
         )
 

@@ -7,7 +7,7 @@ import pytest
 from psycopg import errors
 
 from connectors.sql.errors import connect_error, translated
-from pipeline.core.errors import SourceError
+from pipeline.core.errors import Fault, SourceError
 
 
 def translate(error: psycopg.Error) -> SourceError:
@@ -58,6 +58,21 @@ def test_what_stays_wrong_is_not_retried(error: psycopg.Error) -> None:
     translated_error = translate(error)
     assert not translated_error.retryable
     assert translated_error.hint
+
+
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [
+        (errors.SyntaxError("syntax error"), Fault.CONFIG),
+        (errors.UndefinedColumn("no such column"), Fault.CONFIG),
+        (errors.DivisionByZero("division by zero"), Fault.USER),
+        (errors.InsufficientPrivilege("permission denied"), Fault.ENVIRONMENT),
+        (errors.AdminShutdown("terminating connection"), Fault.ENVIRONMENT),
+    ],
+)
+def test_whose_fault_it_is(error: psycopg.Error, fault: Fault) -> None:
+    """A query that is wrong is not the server's fault."""
+    assert translate(error).fault is fault
 
 
 def test_an_unknown_state_is_not_retried() -> None:

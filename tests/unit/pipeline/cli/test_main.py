@@ -16,6 +16,7 @@ from pipeline.cli.main import app
 from pipeline.core.errors import (
     ConfigError,
     Fenced,
+    InternalError,
     JobAlreadyRunning,
     PipelineError,
     SourceError,
@@ -159,7 +160,7 @@ class TestRun:
         options["outcome"] = JobResult(JobStatus.CANCELLED, 1, 0, timedelta(), {}, "e1")
         shown = command("run", write_job())
         assert shown.exit_code == 130
-        assert "run it again to continue from its last checkpoint" in shown.stderr
+        assert "run it again to start over" in shown.stderr
 
     @pytest.mark.parametrize(
         ("error", "code", "advice"),
@@ -195,6 +196,25 @@ class TestRun:
             "error: double raised ValueError: bad 2",
             "ValueError: bad 2",
         ]
+
+    @pytest.mark.parametrize(
+        ("error", "shown_too"),
+        [
+            (SourceError("the query is wrong", hint="correct it"), False),
+            (ConfigError("cannot read 'abc'"), False),
+            (SourceError("MySource raised KeyError: 'x'"), True),
+            (InternalError("this cannot be", hint="please report it"), True),
+        ],
+    )
+    def test_lines_of_code_are_shown_where_they_say_more_than_the_message(
+        self, write_job: WriteJob, options: dict[str, Any], error: PipelineError, shown_too: bool
+    ) -> None:
+        """What a library said on the way to an error that names its remedy would only bury it."""
+        error.__cause__ = ValueError("inner")
+        options["outcome"] = error
+        shown = command("run", write_job(), "--quiet")
+        assert shown.stderr.startswith(f"error: {error}\n")
+        assert ("ValueError: inner" in shown.stderr) is shown_too
 
     def test_bad_input_never_starts_anything(self, write_job: WriteJob, options: dict[str, Any]) -> None:
         for arguments in ([f"{write_job()}:none"], [write_job(), "--set", "fresh"]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -165,6 +166,19 @@ class TestSummary:
             "  failed       1,200",
             "  checkpoints  0",
         ]
+
+    def test_what_cannot_be_resumed_says_so(
+        self, reported: Reported, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """When it starts, and when it is stopped; a job without checkpoints has none to promise either."""
+        reported.report.listen(replace(started(), resumable=False))
+        reported.report.summarise(result(JobStatus.CANCELLED, checkpoint_path="/data/totals"))
+        said = lines(capsys)
+        assert said[1] == "totals cannot be resumed: its output is committed once, at the end"
+        assert said[-1] == "  run it again to start over"
+        reported.report.listen(started())
+        reported.report.summarise(result(JobStatus.CANCELLED))
+        assert lines(capsys)[-1] == "  run it again to start over"
 
     def test_of_one_that_continued(self, reported: Reported, capsys: pytest.CaptureFixture[str]) -> None:
         """The whole and its own part of it; where the checkpoints are; how to go on."""
