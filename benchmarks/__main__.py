@@ -17,6 +17,7 @@ from benchmarks.report import as_json, show
 BENCHMARKS = {
     "chain": "stateless functions: fused chain against loop, reactivex, bytewax",
     "keyed": "running reduce by key against a loop over a dict",
+    "window": "keyed 10-second sum in event time against a loop and bytewax",
     "sql": "query → map → CSV against psycopg and csv; the price of checkpoints; memory",
     "latency": "one record at a time through a quiet job",
     "startup": "`pipeline --help` and `import pipeline` in fresh processes",

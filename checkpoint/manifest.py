@@ -61,6 +61,7 @@ class Manifest:
         logs: the epoch logs from which `committables` can be written again, needed until they are noted.
         processed: records emitted by the sources since the beginning of the lineage.
         failed: records skipped or dead-lettered since then.
+        late: records that came too late for their windows since then.
     """
 
     job: str
@@ -81,6 +82,7 @@ class Manifest:
     logs: Sequence[Part] = ()
     processed: int
     failed: int
+    late: int = 0
 
     @property
     def size_bytes(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from state.descriptors import (
@@ -12,6 +12,7 @@ from state.descriptors import (
     ReducingStateDescriptor,
     StateDescriptor,
     ValueStateDescriptor,
+    WindowStateDescriptor,
 )
 
 T = TypeVar("T")
@@ -84,6 +85,29 @@ class StateTable(Protocol[V]):
         ...
 
 
+class WindowTable(Protocol[V]):
+    """The batch interface of a window state: every window has values by key of its own.
+
+    A window is known by the instant at which it starts, milliseconds UTC.
+    """
+
+    def windows(self) -> Sequence[int]:
+        """Return the windows that hold anything, the earliest first."""
+        ...
+
+    def batch(self, keys: Sequence[Key]) -> Callable[[int], MutableMapping[Any, V]]:
+        """Return what opens a window for `keys`: gives its mapping, on the terms of `StateTable.batch`."""
+        ...
+
+    def columns(self, window: int) -> tuple[Sequence[Key], Sequence[V]]:
+        """Return all keys of one window and, in the same order, their values."""
+        ...
+
+    def drop(self, window: int) -> None:
+        """Forget all that one window holds."""
+        ...
+
+
 class KeyedStateBackend(Protocol):
     """The keyed states of one subtask of one operator.
 
@@ -107,6 +131,10 @@ class KeyedStateBackend(Protocol):
         With a TTL, what expired before the call of `batch` is not in its mapping. The entries of a
         map state are reached one by one only: its table refuses.
         """
+        ...
+
+    def window_table(self, descriptor: WindowStateDescriptor) -> WindowTable[Any]:
+        """Return the batch interface of a window state."""
         ...
 
     def names(self) -> Sequence[str]:

@@ -106,3 +106,15 @@ class AggregatingStateDescriptor(StateDescriptor, Generic[In, Acc, Out]):
     """One accumulator per key, into which `aggregate` takes each value added."""
 
     aggregate: AggregateFunction[In, Acc, Out]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowStateDescriptor(StateDescriptor):
+    """One value per key and window; it lives until its window is dropped, so it takes no `ttl`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.ttl is not None:
+            raise ConfigError(
+                f"state {self.name!r}: what a window holds lives as long as the window, not ttl"
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from enum import Enum, auto
 from itertools import chain, islice
 from typing import Any, TypeVar
 
@@ -10,6 +11,29 @@ from state.backend import Key
 from state.keys import DISTINCT_TYPES, all_distinct_types, check_key, decode_key, encode_key
 
 V = TypeVar("V")
+
+
+class Part(Enum):
+    """Which of the mappings of a `KeyMap` holds some keys."""
+
+    DISTINCT = auto()
+    BOOLS = auto()
+    SEVERAL = auto()
+
+
+def part_of(keys: Sequence[Key]) -> Part:
+    """Say which mapping holds all these keys.
+
+    Raises:
+        StateError: one of them cannot be a key.
+    """
+    if all_distinct_types(keys):
+        return Part.DISTINCT
+    if set(map(type, keys)) == {bool}:
+        return Part.BOOLS
+    for key in keys:
+        check_key(key)
+    return Part.SEVERAL
 
 
 class KeyMap(MutableMapping[Key, V]):
@@ -32,13 +56,13 @@ class KeyMap(MutableMapping[Key, V]):
         Raises:
             StateError: one of them cannot be a key.
         """
-        if all_distinct_types(keys):
+        return self.part(part_of(keys))
+
+    def part(self, part: Part) -> MutableMapping[Key, V]:
+        """Return the mapping that holds the keys of a part."""
+        if part is Part.DISTINCT:
             return self._distinct
-        if set(map(type, keys)) == {bool}:
-            return self._bools
-        for key in keys:
-            check_key(key)
-        return self
+        return self._bools if part is Part.BOOLS else self
 
     def columns(self) -> tuple[list[Key], list[V]]:
         """Return all keys and, in the same order, all values."""

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar, cast
 
 from pipeline.core.clock import Clock, SystemClock
 from pipeline.core.errors import StateError
-from state.backend import FoldingState, Key, ListState, MapState, StateTable, ValueState
+from state.backend import FoldingState, Key, ListState, MapState, StateTable, ValueState, WindowTable
 from state.descriptors import (
     AggregatingStateDescriptor,
     ListStateDescriptor,
@@ -15,6 +15,7 @@ from state.descriptors import (
     ReducingStateDescriptor,
     StateDescriptor,
     ValueStateDescriptor,
+    WindowStateDescriptor,
 )
 from state.encoding import Codec
 from state.memory_states import (
@@ -26,6 +27,7 @@ from state.memory_states import (
     MemoryValueState,
 )
 from state.memory_tables import MapTable, Table
+from state.memory_windows import MemoryWindowTable, WindowEntries
 from state.snapshot import Section, narrowed, read_part, read_section, write_part, write_section
 
 T = TypeVar("T")
@@ -38,8 +40,12 @@ KINDS: Final[dict[type[StateDescriptor], str]] = {
     MapStateDescriptor: "map",
     ReducingStateDescriptor: "reducing",
     AggregatingStateDescriptor: "aggregating",
+    WindowStateDescriptor: "window",
 }
 """The names of the kinds of state in a snapshot."""
+
+_TABLES: Final[dict[str, type[Table]]] = {"map": MapTable, "window": WindowEntries}
+"""The kinds of state that have more than one value per key."""
 
 
 class MemoryStateBackend:
@@ -86,13 +92,15 @@ class MemoryStateBackend:
     def table(self, descriptor: StateDescriptor) -> StateTable[Any]:
         return self._table(descriptor)
 
+    def window_table(self, descriptor: WindowStateDescriptor) -> WindowTable[Any]:
+        return MemoryWindowTable(cast("WindowEntries", self._table(descriptor)))
+
     def entries(self, name: str) -> Iterator[tuple[Key, Any]]:
         table = self._tables.get(name)
         if table is None:
             known = ", ".join(sorted(self._tables)) or "none"
             raise StateError(f"operator {self._uid} has no state {name!r}; it has named: {known}")
-        columns = table.columns()
-        return zip(columns.keys, table.readable(columns.values), strict=True)
+        return iter(table.readable(table.columns()))
 
     def names(self) -> Sequence[str]:
         return list(self._tables)
@@ -141,8 +149,7 @@ class MemoryStateBackend:
     def _create_table(self, descriptor: StateDescriptor, kind: str) -> Table:
         owner = f"state {descriptor.name!r} of operator {self._uid}"
         codec = Codec(owner, descriptor.value_type, pickle=descriptor.pickle)
-        make = MapTable if kind == "map" else Table
-        return make(kind, codec, descriptor.ttl, self._clock)
+        return _TABLES.get(kind, Table)(kind, codec, descriptor.ttl, self._clock)
 
     def _load(self, name: str, table: Table) -> None:
         """Decode what was restored for a state; it stays where it was if that fails."""

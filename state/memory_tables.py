@@ -13,13 +13,15 @@ from state.encoding import Codec
 from state.keymap import ExpiringMap, KeyMap
 from state.keys import encode_keys
 from state.snapshot import Columns
+from state.windowmap import WindowMaps
 
 _SAMPLE: Final = 64
 """Entries looked at to estimate a table's size."""
 _ENTRY_BYTES: Final = 200
 """What a key, a value and their place in a dict take beside their content, roughly."""
 
-Entries = KeyMap[Any] | ExpiringMap[Any]
+LivingMap = KeyMap[Any] | ExpiringMap[Any]
+Entries = LivingMap | WindowMaps
 
 
 class Table:
@@ -46,7 +48,7 @@ class Table:
     def batch(self, keys: Sequence[Key]) -> MutableMapping[Key, Any]:
         """Return the mapping in which an operator finds and puts the values of `keys`."""
         found = self.entries.batch(keys)
-        return found if self.tested else _Trial(found, self)
+        return found if self.tested else Trial(found, self)
 
     def test(self, value: Any) -> None:
         """Refuse a value that no checkpoint could store; asked for the first one only."""
@@ -67,9 +69,9 @@ class Table:
         else:
             self.entries.load(columns.keys, columns.values)
 
-    def readable(self, values: Iterable[Any]) -> Iterable[Any]:
-        """Turn the values of `columns` into what users know."""
-        return values
+    def readable(self, columns: Columns) -> Iterable[tuple[Key, Any]]:
+        """Turn the columns into keys and what users know as their values."""
+        return zip(columns.keys, columns.values, strict=True)
 
     def size_bytes(self) -> int:
         """Estimate the memory taken, from a sample spread over the entries."""
@@ -86,7 +88,7 @@ class Table:
     def _new_entries(self) -> Entries:
         return self._new_map()
 
-    def _new_map(self) -> Entries:
+    def _new_map(self) -> LivingMap:
         if self._ttl is None:
             return KeyMap()
         return ExpiringMap(round(self._ttl.total_seconds() * 1000), self._clock.now_ms)
@@ -95,9 +97,9 @@ class Table:
 class MapTable(Table):
     """The maps of a map state; each entry of a map lives and expires on its own."""
 
-    entries: KeyMap[Entries]
+    entries: KeyMap[LivingMap]
 
-    def map_of(self, key: Key) -> Entries:
+    def map_of(self, key: Key) -> LivingMap:
         """Return the map of `key`, an empty one if it has none yet."""
         found = self.entries.get(key)
         if found is None:
@@ -129,8 +131,11 @@ class MapTable(Table):
                 else:
                     found[item_key] = value
 
-    def readable(self, values: Iterable[Any]) -> Iterable[Any]:
-        return ({row[0]: row[1] for row in rows} for rows in values)
+    def readable(self, columns: Columns) -> Iterable[tuple[Key, Any]]:
+        return (
+            (key, {row[0]: row[1] for row in rows})
+            for key, rows in zip(columns.keys, columns.values, strict=True)
+        )
 
     def _new_entries(self) -> Entries:
         return KeyMap()
@@ -140,7 +145,7 @@ class MapTable(Table):
         return [[list(row) for row in zip(*found.columns(), strict=True)] for found in values]
 
 
-class _Trial(MutableMapping[Key, Any]):
+class Trial(MutableMapping[Key, Any]):
     """Hands out `found` until a first value has been written, which it tests."""
 
     __slots__ = ("_found", "_table")

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Generic, TypeVar, overload
 
 from pipeline.api.call_site import call_site
 from pipeline.api.handle import Handle
 from pipeline.api.job import StreamJob
 from pipeline.api.stream import Stream, require_plain
+from pipeline.core.durations import milliseconds
 from pipeline.core.errors import GraphError
-from pipeline.core.policy import ErrorPolicy
+from pipeline.core.policy import ErrorPolicy, SideTag
 from pipeline.graph.builder import Output
 from pipeline.operators.aggregate import Aggregate
 from pipeline.operators.base import Function, OperatorSpec
 from pipeline.operators.reduce import Reduce
 from pipeline.operators.window import AssignWindows, WindowAggregate, WindowReduce
-from pipeline.windows.assigners import WindowAssigner
+from pipeline.operators.window_fold import Windowing
+from pipeline.windows.assigners import Window, WindowAssigner
 from state.descriptors import AggregateFunction
 
 K = TypeVar("K")
 T = TypeVar("T")
 Acc = TypeVar("Acc")
 Out = TypeVar("Out")
+R = TypeVar("R")
 
 _FAIL = ErrorPolicy()
 
@@ -78,7 +83,8 @@ class KeyedStream(Handle, Generic[K, T]):
                 f"window needs an assigner, found {assigner!r}",
                 hint="write TumblingTimeWindows.of(timedelta(minutes=5)), for example",
             )
-        return WindowedStream(self.job, self._add(AssignWindows(assigner, self._selector), uid))
+        output = self._add(AssignWindows(assigner, self._selector), uid)
+        return WindowedStream(self.job, output, Windowing(assigner, self._selector))
 
     def _then(self, spec: OperatorSpec, uid: str | None) -> Stream[Any]:
         return Stream(self.job, self._add(spec, uid))
@@ -88,25 +94,123 @@ class KeyedStream(Handle, Generic[K, T]):
 
 
 class WindowedStream(Handle, Generic[K, T]):
-    """Records of type `T` divided by key and time; made by `keyed.window`."""
+    """Records of type `T` divided by key and time; made by `keyed.window`.
 
+    Each window gives one result for each of its keys, when it closes.
+    """
+
+    def __init__(self, job: StreamJob, output: Output, windowing: Windowing) -> None:
+        super().__init__(job, output)
+        self._windowing = windowing
+
+    def allowed_lateness(self, lateness: timedelta) -> WindowedStream[K, T]:
+        """Keep each window for `lateness` after its end: a record that still comes has it fire again.
+
+        Who reads the results must expect more than one for a window and key; the last one holds.
+        """
+        lateness_ms = milliseconds("the allowed lateness", lateness, least=0)
+        return self._with(replace(self._windowing, lateness_ms=lateness_ms))
+
+    def side_output_late_data(self, tag: SideTag[T]) -> WindowedStream[K, T]:
+        """Send records that come too late for all their windows to the side output `tag`.
+
+        Without this they are counted, in `JobResult.late_records`.
+
+        Example:
+            windows = keyed.window(TumblingTimeWindows.of(timedelta(minutes=5)))
+            sums = windows.side_output_late_data(LATE).reduce(add)
+            sums.side_output(LATE).sink(FileSink("late.jsonl"))
+        """
+        return self._with(replace(self._windowing, late=tag))
+
+    @overload
     def reduce(
-        self, function: Callable[[T, T], T], *, on_error: ErrorPolicy = _FAIL, uid: str | None = None
-    ) -> Stream[T]:
-        """Fold the records of each window into one; the result comes when the window closes."""
-        require_plain("reduce", function)
-        return self._then(WindowReduce(function, on_error), uid)
+        self,
+        function: Callable[[T, T], T],
+        *,
+        window_function: Callable[[K, Window, T], R],
+        on_error: ErrorPolicy = ...,
+        uid: str | None = ...,
+        value_type: Any = ...,
+    ) -> Stream[R]: ...
+    @overload
+    def reduce(
+        self,
+        function: Callable[[T, T], T],
+        *,
+        on_error: ErrorPolicy = ...,
+        uid: str | None = ...,
+        value_type: Any = ...,
+    ) -> Stream[T]: ...
+    def reduce(
+        self,
+        function: Callable[[T, T], T],
+        *,
+        window_function: Callable[[K, Window, T], Any] | None = None,
+        on_error: ErrorPolicy = _FAIL,
+        uid: str | None = None,
+        value_type: Any = None,
+    ) -> Stream[Any]:
+        """Fold the records of each window into one of their own type.
 
+        Args:
+            function: takes what was folded so far and a record, returns both in one; plain, not async.
+            window_function: makes the result from the key, the window and what was folded; without it
+                that is the result, and says no more of key and window than the records did.
+            on_error: what happens to the argument of a call that raises.
+            uid: what the state is filed under; needed in a checkpointed job where `function` is a lambda.
+            value_type: declares classes of your own among the records, so that they can be stored.
+        """
+        require_plain("reduce", function)
+        self._require_window_function(window_function)
+        fold = WindowReduce(self._windowing, window_function, on_error, value_type, function=function)
+        return self._then(fold, uid)
+
+    @overload
     def aggregate(
         self,
         aggregate: AggregateFunction[T, Acc, Out],
         *,
+        window_function: Callable[[K, Window, Out], R],
+        on_error: ErrorPolicy = ...,
+        uid: str | None = ...,
+        value_type: Any = ...,
+    ) -> Stream[R]: ...
+    @overload
+    def aggregate(
+        self,
+        aggregate: AggregateFunction[T, Acc, Out],
+        *,
+        on_error: ErrorPolicy = ...,
+        uid: str | None = ...,
+        value_type: Any = ...,
+    ) -> Stream[Out]: ...
+    def aggregate(
+        self,
+        aggregate: AggregateFunction[T, Acc, Out],
+        *,
+        window_function: Callable[[K, Window, Out], Any] | None = None,
         on_error: ErrorPolicy = _FAIL,
         uid: str | None = None,
-    ) -> Stream[Out]:
-        """Fold the records of each window into an accumulator; its result comes when the window closes."""
+        value_type: Any = None,
+    ) -> Stream[Any]:
+        """Fold the records of each window into an accumulator, and give its result.
+
+        `window_function` makes the result from the key, the window and that; `value_type` declares
+        classes of your own that occur in accumulators, so that they can be stored.
+        """
         require_aggregate(aggregate)
-        return self._then(WindowAggregate(aggregate, on_error), uid)
+        self._require_window_function(window_function)
+        fold = WindowAggregate(self._windowing, window_function, on_error, value_type, aggregate=aggregate)
+        return self._then(fold, uid)
+
+    @staticmethod
+    def _require_window_function(function: Function | None) -> None:
+        if function is not None:
+            require_plain("window_function", function)
+
+    def _with(self, windowing: Windowing) -> WindowedStream[K, T]:
+        return WindowedStream(self.job, self.output, windowing)
 
     def _then(self, spec: OperatorSpec, uid: str | None) -> Stream[Any]:
         output = self.job.graph.add_operator(spec, [self.output], uid=uid, written_at=call_site())

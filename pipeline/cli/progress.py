@@ -121,6 +121,8 @@ class ProgressReport:
         ]
         if result.dropped_records:
             lines.append(f"  dropped      {result.dropped_records:,}")
+        if result.late_records:
+            lines.append(f"  late         {result.late_records:,}")
         if result.restarts:
             lines.append(f"  restarts     {result.restarts}")
         if result.status is JobStatus.CANCELLED:
@@ -161,6 +163,8 @@ class ProgressReport:
             parts.append(_remaining(progress, rate))
         if progress.failed:
             parts.append(f"{progress.failed:,} failed")
+        if progress.late:
+            parts.append(f"{progress.late:,} late")
         parts.append(f"{progress.checkpoints} checkpoints")
         if progress.dropped:
             parts.append(f"{progress.dropped:,} dropped")

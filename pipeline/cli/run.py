@@ -123,6 +123,7 @@ def _as_json(result: JobResult) -> dict[str, Any]:
         "execution_id": result.execution_id,
         "processed_records": result.processed_records,
         "failed_records": result.failed_records,
+        "late_records": result.late_records,
         "duration_ms": round(result.duration.total_seconds() * 1000),
         "checkpoints": result.checkpoints,
         "restarts": result.restarts,

@@ -52,6 +52,14 @@ class Chain(Protocol):
         """
         ...
 
+    def next_timer(self) -> int | None:
+        """Return the earliest wall time at which `process_timer` is wanted; None for never."""
+        ...
+
+    def process_timer(self, now_ms: int) -> Batch[Any]:
+        """Return what fires at the wall time `now_ms`, in the same order of events."""
+        ...
+
     def finish(self) -> Batch[Any]:
         """Return what was held back until the end of all inputs, in the same order of events."""
         ...
@@ -115,6 +123,12 @@ class _SegmentedChain:
 
     def watermark(self, timestamp: int) -> Batch[Any]:
         return self._fire(lambda segment: segment.watermark(timestamp))
+
+    def next_timer(self) -> int | None:
+        return min((at for each in self._segments if (at := each.next_timer()) is not None), default=None)
+
+    def process_timer(self, now_ms: int) -> Batch[Any]:
+        return self._fire(lambda segment: segment.process_timer(now_ms))
 
     def finish(self) -> Batch[Any]:
         return self._fire(lambda segment: segment.finish())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -39,6 +39,14 @@ class Segment(ABC):
         """Return what fires at `timestamp` (milliseconds UTC)."""
         return None
 
+    def next_timer(self) -> int | None:
+        """Return the wall time at which `process_timer` is wanted; None for never."""
+        return None
+
+    def process_timer(self, now_ms: int) -> Batch[Any] | None:
+        """Return what fires at the wall time `now_ms`."""
+        return None
+
     def finish(self) -> Batch[Any] | None:
         """Return what was held back until the end of all inputs."""
         return None
@@ -69,14 +77,21 @@ class OperatorSegment(Segment):
             return self._outputs(self._operator.process_batch(batch))
 
     def watermark(self, timestamp: int) -> Batch[Any] | None:
-        with self._locating():
-            fired = self._operator.process_watermark(timestamp)
-        return None if fired is None else self._outputs(fired)
+        return self._fire(lambda: self._operator.process_watermark(timestamp))
+
+    def next_timer(self) -> int | None:
+        return self._operator.next_timer()
+
+    def process_timer(self, now_ms: int) -> Batch[Any] | None:
+        return self._fire(lambda: self._operator.process_timer(now_ms))
 
     def finish(self) -> Batch[Any] | None:
+        return self._fire(self._operator.finish)
+
+    def _fire(self, event: Callable[[], Batch[Any] | None]) -> Batch[Any] | None:
         with self._locating():
-            rest = self._operator.finish()
-        return None if rest is None else self._outputs(rest)
+            fired = event()
+        return None if fired is None else self._outputs(fired)
 
     def _outputs(self, batch: Batch[Any]) -> Batch[Any]:
         return batch if self._carry_origins else without_origins(batch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,3 +12,27 @@ class EndOfInput:
 
 
 END_OF_INPUT = EndOfInput()
+
+
+BEGINNING: Final = -(2**63)
+"""The event time of a stream that has said nothing yet: before every timestamp."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """Event time has come to `timestamp`, milliseconds UTC: what is not later than it has come, or is late.
+
+    One with the timestamp of the last one says that an idle edge expects records again.
+    """
+
+    timestamp: int
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """No record is expected on this edge for now: whoever waits for its event time need not."""
+
+
+IDLE = Idle()
+
+TimeElement = Watermark | Idle

@@ -15,7 +15,7 @@ from pipeline.graph.buffers import losses
 from pipeline.graph.guarantees import end_to_end, sink_guarantee, source_guarantee
 from pipeline.graph.job_graph import JobEdge, JobGraph
 from pipeline.graph.stream_graph import StreamEdge, StreamGraph, StreamNode
-from pipeline.operators.window import AssignWindows
+from pipeline.operators.window import AssignWindows, WindowFold
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +102,8 @@ def _details(stream: StreamGraph, node: StreamNode) -> list[str]:
         return [sink_guarantee(node.sink.info)]
     if isinstance(node.definition, AssignWindows):
         return [node.definition.describe(), _time_of_windows(stream, node)]
+    if isinstance(node.definition, WindowFold):
+        return [node.definition.describe()]
     said = "" if node.spec is None or node.on_error is not None else node.spec.describe()
     return [said] if said else []
 

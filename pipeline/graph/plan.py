@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.core.config import BackpressureStrategy
-from pipeline.core.errors import GraphError
 from pipeline.core.policy import SideTag
 from pipeline.graph.buffers import Buffer
 from pipeline.graph.job_graph import JobEdge, JobGraph, JobVertex
 from pipeline.graph.stream_graph import Partitioning, StreamGraph, StreamNode
 from pipeline.operators.base import Function
 from pipeline.operators.key_by import KeyBy
-from pipeline.operators.window import AssignWindows
+from pipeline.operators.window import WindowFold
 from pipeline.windows.watermarks import WatermarkStrategy
 
 
@@ -28,6 +27,7 @@ class PlanVertex:
         nodes: in the order of the stream; a source can only be the first, a sink only the last.
         parallelism: how many subtasks it runs as.
         carry_origins: whether a vertex behind it dead-letters, so that origins must travel with its output.
+        carry_time: whether it, or one behind it, has windows of event time, so that its source must tell it.
     """
 
     id: int
@@ -35,11 +35,12 @@ class PlanVertex:
     nodes: tuple[StreamNode, ...]
     parallelism: int
     carry_origins: bool
+    carry_time: bool
 
     @property
     def watermarks(self) -> WatermarkStrategy | None:
-        """How its source tells event time; None if it has no source or that has no event time."""
-        return self.nodes[0].watermarks
+        """How its source tells event time; None if it has no source, or nobody wants to know."""
+        return self.nodes[0].watermarks if self.carry_time else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,36 +130,37 @@ def lane_of(partitioning: Partitioning, subtask: int, upstream: int, upstreams: 
 
 
 def physical(job_graph: JobGraph) -> JobPlan:
-    """Turn a JobGraph into a plan.
-
-    Raises:
-        GraphError: the job has an operator that this version can draw but not run.
-    """
-    _can_run(job_graph.stream)
+    """Turn a JobGraph into a plan."""
     edges = [
         _plan_edge(job_graph, edge)
         for edge in job_graph.edges
         if not job_graph.vertex(edge.target).is_exchange
     ]
     chains = [vertex for vertex in job_graph.vertices if not vertex.is_exchange]
-    carriers = _before_dead_letters(chains, edges)
+    dead_lettering = _those_with(chains, lambda node: node.dead_letters is not None)
+    timed = _those_with(
+        chains, lambda node: isinstance(node.spec, WindowFold) and job_graph.stream.has_event_time(node.id)
+    )
+    origins = _before(dead_lettering, edges)
+    time = timed | _before(timed, edges)
     vertices = [
-        PlanVertex(vertex.id, name, vertex.nodes, vertex.parallelism, vertex.id in carriers)
+        PlanVertex(vertex.id, name, vertex.nodes, vertex.parallelism, vertex.id in origins, vertex.id in time)
         for vertex, name in zip(chains, _unique_names(chains), strict=True)
     ]
     return JobPlan(job_graph.stream, tuple(vertices), tuple(edges))
 
 
-def _before_dead_letters(chains: Sequence[JobVertex], edges: Sequence[PlanEdge]) -> set[int]:
-    """Return the vertices that have one behind them which dead-letters, at any distance."""
-    dead_lettering = {
-        vertex.id for vertex in chains if any(node.dead_letters is not None for node in vertex.nodes)
-    }
-    carriers: set[int] = set()
+def _those_with(chains: Sequence[JobVertex], wanted: Callable[[StreamNode], bool]) -> set[int]:
+    return {vertex.id for vertex in chains if any(map(wanted, vertex.nodes))}
+
+
+def _before(vertices: set[int], edges: Sequence[PlanEdge]) -> set[int]:
+    """Return those that have one of `vertices` behind them, at any distance."""
+    found: set[int] = set()
     for edge in sorted(edges, key=lambda edge: -edge.target):  # ids rise along the stream
-        if edge.target in dead_lettering | carriers:
-            carriers.add(edge.source)
-    return carriers
+        if edge.target in vertices | found:
+            found.add(edge.source)
+    return found
 
 
 def _unique_names(chains: Sequence[JobVertex]) -> list[str]:
@@ -195,12 +197,3 @@ def _behind_exchange(job_graph: JobGraph, origin: JobEdge, edge: JobEdge) -> Buf
     if buffer is None or len(job_graph.outputs(edge.source)) == 1:
         return buffer
     return replace(buffer, uid=f"{buffer.uid}:{job_graph.vertex(edge.target).nodes[0].uid}")
-
-
-def _can_run(stream: StreamGraph) -> None:
-    for node in stream.nodes:
-        if isinstance(node.definition, AssignWindows):
-            raise GraphError(
-                f"{node}: windows can be planned and explained, but this version does not run them",
-                hint="use key_by(…).reduce(…) or .aggregate(…) without a window",
-            ).located(job=stream.job, operator=node.uid)

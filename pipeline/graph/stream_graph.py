@@ -11,6 +11,7 @@ from pipeline.core.functions import FunctionRef
 from pipeline.core.job import JobMode
 from pipeline.core.policy import DEAD_LETTERS, ErrorPolicy, SideTag
 from pipeline.operators.base import Chaining, OperatorSpec
+from pipeline.operators.window import WindowFold
 from pipeline.spi.sink import AnySink
 from pipeline.spi.source import Source
 from pipeline.windows.watermarks import WatermarkStrategy
@@ -89,6 +90,12 @@ class StreamNode:
             return None
         return policy.tag or DEAD_LETTERS
 
+    @property
+    def side_tags(self) -> Sequence[SideTag]:
+        """The side outputs it writes to."""
+        late = self.definition.late if isinstance(self.definition, WindowFold) else None
+        return [tag for tag in (self.dead_letters, late) if tag is not None]
+
     def __str__(self) -> str:
         """Return what error messages call it: its uid and where to find it."""
         first = self.functions[0] if self.functions else None
@@ -161,6 +168,10 @@ class StreamGraph:
             if edge.source in reached:
                 reached.add(edge.target)
         return [sink for sink in self.sinks if sink.id in reached]
+
+    def has_event_time(self, node: int) -> bool:
+        """Whether all sources before a node tell event time; otherwise its time is that of processing."""
+        return all(source.watermarks is not None for source in self.upstream_sources(node))
 
     @property
     def resumable(self) -> bool:

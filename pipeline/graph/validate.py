@@ -6,6 +6,7 @@ from collections import Counter
 
 from pipeline.core.errors import GraphError
 from pipeline.graph.stream_graph import StreamGraph, StreamNode
+from pipeline.operators.window import AssignWindows
 
 
 def validate(graph: StreamGraph, *, checkpointed: bool) -> None:
@@ -22,7 +23,8 @@ def validate(graph: StreamGraph, *, checkpointed: bool) -> None:
     _every_stream_ends_in_a_sink(graph)
     _given_uids_are_unique(graph)
     _side_outputs_have_a_writer(graph)
-    _dead_letters_have_a_reader(graph)
+    _side_outputs_have_a_reader(graph)
+    _windows_run_as_one_operator(graph)
     _parallelism_is_possible(graph)
     if checkpointed:
         _state_can_be_found_again(graph)
@@ -51,22 +53,40 @@ def _given_uids_are_unique(graph: StreamGraph) -> None:
 def _side_outputs_have_a_writer(graph: StreamGraph) -> None:
     for edge in graph.edges:
         writer = graph.nodes[edge.source]
-        if edge.side_tag is not None and edge.side_tag != writer.dead_letters:
+        if edge.side_tag is not None and edge.side_tag not in writer.side_tags:
             message = f"{writer} sends nothing to the side output {edge.side_tag.name!r}"
-            hint = "read it right behind the operator with on_error=ErrorPolicy.dead_letter(tag)"
+            hint = (
+                "read it right behind the operator with on_error=ErrorPolicy.dead_letter(tag), "
+                "or behind what folds the windows of side_output_late_data(tag)"
+            )
             raise _error(graph, writer, message, hint)
 
 
-def _dead_letters_have_a_reader(graph: StreamGraph) -> None:
+def _side_outputs_have_a_reader(graph: StreamGraph) -> None:
     read = {(edge.source, edge.side_tag) for edge in graph.edges}
     for node in graph.nodes:
-        tag = node.dead_letters
-        if tag is not None and (node.id, tag) not in read:
-            message = f"nobody reads the dead letters of {node}: they would be lost"
-            hint = (
-                "add stream.side_output(tag).sink(…) behind it, or use ErrorPolicy.skip() to count and drop"
+        for tag in node.side_tags:
+            if (node.id, tag) in read:
+                continue
+            dead = tag == node.dead_letters
+            what = "dead letters" if dead else "late records"
+            message = f"nobody reads the {what} of {node}: they would be lost"
+            otherwise = (
+                "use ErrorPolicy.skip() to count and drop"
+                if dead
+                else "leave out side_output_late_data to count and drop"
             )
-            raise _error(graph, node, message, hint)
+            raise _error(
+                graph, node, message, f"add stream.side_output(tag).sink(…) behind it, or {otherwise}"
+            )
+
+
+def _windows_run_as_one_operator(graph: StreamGraph) -> None:
+    for edge in graph.edges:
+        window, fold = graph.nodes[edge.source], graph.nodes[edge.target]
+        if isinstance(window.definition, AssignWindows) and window.parallelism != fold.parallelism:
+            message = f"{fold} has another parallelism than {window}, whose windows it folds"
+            raise _error(graph, fold, message, "give both the same with_parallelism, or neither")
 
 
 def _parallelism_is_possible(graph: StreamGraph) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import MutableMapping, Sequence
-from functools import partial
 from typing import Any
 
 from pipeline.core.errors import StateError
@@ -12,7 +11,8 @@ from pipeline.core.functions import function_ref
 from pipeline.core.policy import ErrorPolicy
 from pipeline.core.records import Batch
 from pipeline.operators.base import Function
-from pipeline.operators.failure import DROPPED, Failures, Survivors
+from pipeline.operators.failure import Survivors
+from pipeline.operators.key_selection import KeySelection
 from pipeline.spi.operator import OperatorContext, StreamOperator
 from state.backend import StateTable
 from state.descriptors import StateDescriptor
@@ -35,10 +35,10 @@ class KeyedFold(StreamOperator[Any, Any]):
     def open(self, ctx: OperatorContext) -> None:
         self._uid = ctx.uid
         self._table: StateTable[Any] = ctx.keyed_state.table(self._descriptor)
-        self._selecting = Failures(self._selector, self._policy, ctx.uid, ctx)
+        self._keys = KeySelection(self._selector, self._policy, ctx.uid, ctx)
 
     def process_batch(self, batch: Batch[Any]) -> Batch[Any]:
-        batch, keys = self._select(batch)
+        batch, keys = self._keys.select(batch)
         survivors = Survivors(batch)
         results: list[Any] = []
         state = self._state_of(keys)
@@ -67,16 +67,3 @@ class KeyedFold(StreamOperator[Any, Any]):
         except StateError as error:  # what the selector returned cannot be a key
             error.located(operator=self._uid, function=str(function_ref(self._selector)))
             raise
-
-    def _select(self, batch: Batch[Any]) -> tuple[Batch[Any], list[Any]]:
-        """Return the keys, and the records for which there is one."""
-        selector, survivors = self._selector, Survivors(batch)
-        keys: list[Any] = []
-        for value in batch.values:
-            try:
-                keys.append(selector(value))  # Python has an instruction for this form
-            except Exception as error:  # noqa: BLE001 - whatever the user's function raises
-                key = survivors.recover(self._selecting, error, partial(selector, value), keys)
-                if key is not DROPPED:
-                    keys.append(key)
-        return survivors.records(), keys

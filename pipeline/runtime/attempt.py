@@ -124,6 +124,7 @@ class Attempt:
         self._newest: Manifest | None = restored
         self._base_processed = 0 if restored is None else restored.processed
         self._base_failed = 0 if restored is None else restored.failed
+        self._base_late = 0 if restored is None else restored.late
         self.checkpoints = 0
 
     def _settings(self) -> CoordinatorSettings:
@@ -175,6 +176,7 @@ class Attempt:
             written=sum(sink.records for sink in self._wired.sinks),
             failed=self.failed,
             dropped=self.dropped,
+            late=self.late,
             estimated=sum(known) if known and len(known) == len(estimates) else None,
             checkpoints=self.checkpoints,
             last_checkpoint=None if self._newest is None else self._newest.checkpoint_id,
@@ -195,6 +197,11 @@ class Attempt:
     def dropped(self) -> int:
         """Records that buffers have dropped, likewise."""
         return sum(buffer.dropped for buffer in self._wired.buffers)
+
+    @property
+    def late(self) -> int:
+        """Records that came too late for their windows and that nobody reads, likewise."""
+        return self._base_late + sum(subtask.late for subtask in self._wired.subtasks)
 
     # --- INITIALIZING -----------------------------------------------------------------------------
 

@@ -9,13 +9,14 @@ from types import TracebackType
 from typing import Protocol
 
 from checkpoint.barrier import Barrier
+from pipeline.core.clock import Clock
 from pipeline.reactive.producer import Interrupted
 
 
 class BarrierHost(Protocol):
-    """Who performs the barriers."""
+    """Who performs the barriers, and says after how many milliseconds it wants to be called anyhow."""
 
-    def perform_if_settled(self) -> None: ...
+    def perform_if_settled(self) -> int | None: ...
     def fail(self, error: Exception) -> None: ...
 
 
@@ -48,10 +49,11 @@ class LockScope:
 
 
 class BarrierThread:
-    """Performs barriers for a source that waits for demand or for input."""
+    """Performs barriers, and what time brings, for a source that waits for demand or for input."""
 
-    def __init__(self, host: BarrierHost, name: str) -> None:
+    def __init__(self, host: BarrierHost, name: str, clock: Clock) -> None:
         self._host = host
+        self._clock = clock
         self._condition = threading.Condition()
         self._pending: Barrier | None = None
         self._fresh = False
@@ -64,6 +66,12 @@ class BarrierThread:
     def put(self, barrier: Barrier) -> None:
         with self._condition:
             self._pending = barrier
+            self._fresh = True
+            self._condition.notify()
+
+    def wake(self) -> None:
+        """Have the host called soon, from the thread."""
+        with self._condition:
             self._fresh = True
             self._condition.notify()
 
@@ -92,18 +100,23 @@ class BarrierThread:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        while self._wait():
+        wait_ms: int | None = None
+        while self._wait(wait_ms):
             try:
-                self._host.perform_if_settled()
+                wait_ms = self._host.perform_if_settled()
             except Interrupted:
                 return
             except Exception as error:  # noqa: BLE001 - reported as the subtask's own
                 self._host.fail(error)
                 return
 
-    def _wait(self) -> bool:
+    def _wait(self, wait_ms: int | None) -> bool:
+        until = None if wait_ms is None else self._clock.monotonic_ms() + wait_ms
         with self._condition:
             while not (self._fresh or self._stopped):
-                self._condition.wait()
+                left = None if until is None else until - self._clock.monotonic_ms()
+                if left is not None and left <= 0:
+                    break
+                self._clock.wait(self._condition, left)
             self._fresh = False
             return not self._stopped

@@ -47,6 +47,7 @@ class VertexContext:
         self.parallelism = parallelism
         self.clock = clock
         self.failed = 0
+        self.late = 0
         self.send_side: Callable[[SideOutput, Sequence[Any]], None] | None = None
         self.pause_until: Callable[[timedelta], None] | None = None
         self._runner: asyncio.Runner | None = None
@@ -68,6 +69,9 @@ class VertexContext:
 
     def count_failed(self, records: int) -> None:
         self.failed += records
+
+    def count_late(self, records: int) -> None:
+        self.late += records
 
     def pause(self, delay: timedelta) -> None:
         if self.pause_until is None:
@@ -95,6 +99,7 @@ class RunningOperatorContext:
     vertex: VertexContext
     uid: str
     backend: KeyedStateBackend | None
+    event_time: bool
 
     @property
     def job_name(self) -> str:
@@ -123,6 +128,9 @@ class RunningOperatorContext:
 
     def count_failed(self, records: int) -> None:
         self.vertex.count_failed(records)
+
+    def count_late(self, records: int) -> None:
+        self.vertex.count_late(records)
 
     def pause(self, delay: timedelta) -> None:
         self.vertex.pause(delay)

@@ -10,12 +10,15 @@ from typing import Any, Protocol
 from pipeline.compiler.chain import Chain
 from pipeline.compiler.runs import CutRun, Run
 from pipeline.compiler.tracks import joined
-from pipeline.core.elements import EndOfInput
+from pipeline.core.elements import EndOfInput, Idle, Watermark
 from pipeline.core.errors import InternalError
 from pipeline.core.records import Batch
 from pipeline.reactive.demand import MAX_BATCH, MAX_BOUND, UNBOUNDED, add_cap, produced
 from pipeline.reactive.subscriber import BatchSubscriber
 from pipeline.runtime.fanout import Fanout
+
+StreamElement = Watermark | Idle | EndOfInput
+"""Control elements that stand between records; a barrier waits until all of these are out."""
 
 
 class Head(Protocol):
@@ -60,8 +63,8 @@ class FusedChain:
         self._expansion = 1.0
         self._most = 1
         self._run: _Running | None = None
-        self._waiting: deque[Batch[Any]] = deque()
-        self._deferred: deque[object] = deque()
+        self._waiting: deque[Batch[Any] | StreamElement] = deque()
+        self._behind: StreamElement | None = None
 
     # --- subscription: any thread --------------------------------------------------------------
 
@@ -110,18 +113,13 @@ class FusedChain:
             return
         with self._lock:
             self._asked = produced(self._asked, len(batch))
-        self._waiting.append(batch)
-        if self._run is None:
-            self.resume()
+        self._enqueue(batch)
 
     def on_control(self, element: object) -> None:
-        if self._run is not None:
+        if isinstance(element, (Watermark, Idle, EndOfInput)):
+            self._enqueue(element)
+        elif self._run is not None:
             raise InternalError(f"{element!r} overtook records that wait for demand")
-        if isinstance(element, EndOfInput):
-            self._run = _Running(CutRun(_unchanged, self._chain.finish()), 0)
-            self._flush_aside()
-            self._deferred.append(element)
-            self.resume()
         else:
             self._forward(element)
 
@@ -133,13 +131,16 @@ class FusedChain:
 
     def resume(self) -> None:
         """Give out held records as far as demand reaches, then the control elements behind them."""
-        while (run := self._current_run()) is not None:
-            if not self._advance(run):
-                return
-            self._learn(run)
-            self._run = None
-        while self._deferred:
-            self._forward(self._deferred.popleft())
+        while self._run is not None or self._begin_next():
+            run = self._run
+            if run is not None:
+                if not self._advance(run):
+                    return
+                self._learn(run)
+                self._run = None
+            element, self._behind = self._behind, None
+            if element is not None:
+                self._forward(element)
         if not self._direct:
             self._ask()
 
@@ -171,11 +172,30 @@ class FusedChain:
         if missing:
             self._upstream.request(missing)
 
-    def _current_run(self) -> _Running | None:
-        if self._run is None and self._waiting:
-            batch = self._waiting.popleft()
-            self._run = _Running(self._chain.iterate(batch), len(batch))
-        return self._run
+    def _enqueue(self, item: Batch[Any] | StreamElement) -> None:
+        self._waiting.append(item)
+        if self._run is None:
+            self.resume()
+
+    def _begin_next(self) -> bool:
+        """Begin with what waits first, if anything does; what an element lets out goes before it."""
+        if not self._waiting:
+            return False
+        item = self._waiting.popleft()
+        if isinstance(item, Batch):
+            self._run = _Running(self._chain.iterate(item), len(item))
+            return True
+        self._behind = item
+        if isinstance(item, Watermark):
+            self._let_out(self._chain.watermark(item.timestamp))
+        elif isinstance(item, EndOfInput):
+            self._let_out(self._chain.finish())
+        return True
+
+    def _let_out(self, held: Batch[Any]) -> None:
+        self._flush_aside()
+        if len(held):
+            self._run = _Running(CutRun(_unchanged, held), 0)
 
     def _advance(self, run: _Running) -> bool:
         """Give out the run's records; False if demand ended first."""

@@ -8,11 +8,12 @@ from typing import Any
 
 from checkpoint.aligner import Aligned, Aligner, Ignored
 from checkpoint.barrier import Barrier
-from pipeline.core.elements import END_OF_INPUT, EndOfInput
+from pipeline.core.elements import END_OF_INPUT, EndOfInput, Idle, TimeElement, Watermark
 from pipeline.core.errors import InternalError
 from pipeline.reactive.channel import Channel
 from pipeline.runtime.contexts import VertexContext
 from pipeline.runtime.edge_buffer import EdgeBuffer
+from pipeline.runtime.event_time import MergedTime
 from pipeline.runtime.snapshot import Participant
 from pipeline.runtime.subtask import HostedOperator, Post, Subtask
 
@@ -45,6 +46,7 @@ class InnerSubtask(Subtask):
         self.buffers = [channel for channel in self.channels if isinstance(channel, EdgeBuffer)]
         self._aligner = Aligner(len(inputs))
         self._inputs_ended: set[int] = set()
+        self._time = MergedTime(range(len(inputs)))
         self._next = 0
         self._ready: int | None = None
         self._resuming = False
@@ -115,11 +117,20 @@ class InnerSubtask(Subtask):
                 self.take_snapshot(outcome.barrier, {})
         elif isinstance(element, EndOfInput):
             self._inputs_ended.add(index)
+            self._tell(self._time.end(index))
             if len(self._inputs_ended) == len(self.channels):
                 self.producer.control(END_OF_INPUT)
+        elif isinstance(element, Watermark):
+            self._tell(self._time.advance(index, element.timestamp))
+        elif isinstance(element, Idle):
+            self._tell(self._time.fall_idle(index))
         else:
             raise InternalError(f"unknown control element {element!r}")
 
     def _forget(self, checkpoint_id: int) -> None:
         for buffer in self.buffers:
             buffer.forget(checkpoint_id)
+
+    def _tell(self, elements: Sequence[TimeElement]) -> None:
+        for element in elements:
+            self.producer.control(element)

@@ -386,6 +386,7 @@ class _Run:
             restarts=self._restarts,
             restored_from=self._first_restored,
             checkpoint_path=None if self._storage is None else str(self._storage.path),
+            late_records=0 if attempt is None else attempt.late,
         )
 
 

@@ -66,6 +66,7 @@ class ManifestWriter:
         self._parent = None if restored is None else restored.checkpoint_id
         self._processed = 0 if restored is None else restored.processed
         self._failed = 0 if restored is None else restored.failed
+        self._late = 0 if restored is None else restored.late
         self._clock = clock
 
     def write(
@@ -113,6 +114,7 @@ class ManifestWriter:
             logs=logs,
             processed=self._processed + sum(snapshot.processed for snapshot in taken),
             failed=self._failed + sum(snapshot.failed for snapshot in taken),
+            late=self._late + sum(snapshot.late for snapshot in taken),
         )
         self._storage.write_manifest(manifest)
         self._parent = checkpoint_id
@@ -139,12 +141,13 @@ class Restorer:
         for source in self._wired.sources:
             if source.uid in manifest.source_state:
                 source.restore(from_json(manifest.source_state[source.uid]))
+                for time in manifest.operator_state.get(source.uid, ()):
+                    source.restore_time(from_json(time))
                 faultpoint("P16a")
         for operator in self._wired.operators:
             keyed = [self._storage.read_part(part) for part in manifest.parts if part.uid == operator.uid]
             states: Sequence[Any] = manifest.operator_state.get(operator.uid, ())
-            subtask = operator.ctx.subtask
-            operator.restore(keyed, from_json(states[subtask]) if subtask < len(states) else None)
+            operator.restore(keyed, [from_json(state) for state in states])
             faultpoint("P16a")
         self.restore_buffers()
 

@@ -27,6 +27,7 @@ class JobResult:
         restarts: how often this run started again after a failure.
         restored_from: the checkpoint this run began with, None for a fresh start.
         checkpoint_path: the job's folder of checkpoints, None without checkpoints.
+        late_records: records that came too late for their windows, where no side output takes them.
     """
 
     status: JobStatus
@@ -40,6 +41,7 @@ class JobResult:
     restored_from: int | None = None
     dropped_records: int = 0
     checkpoint_path: str | None = None
+    late_records: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class Progress:
         written: records handed to the sinks in this attempt.
         failed: records let pass by a policy.
         dropped: records dropped by buffers, over all attempts of the execution.
+        late: records that came too late for their windows, where no side output takes them.
         estimated: about how many records there are in all, None where unknown.
         checkpoints: completed in this run.
         last_checkpoint: id of the newest, None if there is none.
@@ -84,6 +87,7 @@ class Progress:
     written: int = 0
     failed: int = 0
     dropped: int = 0
+    late: int = 0
     estimated: int | None = None
     checkpoints: int = 0
     last_checkpoint: int | None = None

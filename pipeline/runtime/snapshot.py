@@ -60,6 +60,7 @@ class SubtaskSnapshot:
         processed: records its source has emitted in this attempt.
         failed: records its functions could not handle, likewise.
         refusal: why it cannot take part in this checkpoint, though it goes on; None if it does.
+        late: records that came too late for their windows, likewise.
     """
 
     participant: Participant
@@ -69,3 +70,4 @@ class SubtaskSnapshot:
     processed: int = 0
     failed: int = 0
     refusal: CheckpointError | None = None
+    late: int = 0

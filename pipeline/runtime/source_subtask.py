@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from checkpoint.barrier import Barrier, CheckpointKind
-from pipeline.core.elements import END_OF_INPUT
+from pipeline.core.elements import END_OF_INPUT, TimeElement
 from pipeline.core.errors import InternalError, PipelineError, SourceError
 from pipeline.core.faults import faultpoint
 from pipeline.core.policy import DEAD_LETTERS, ErrorPolicy
@@ -18,9 +18,11 @@ from pipeline.reactive.producer import Interrupted
 from pipeline.runtime.checkpoint_lock import BarrierThread, LockScope
 from pipeline.runtime.contexts import VertexContext
 from pipeline.runtime.events import InputEnded, RowsDue
-from pipeline.runtime.snapshot import Participant
+from pipeline.runtime.snapshot import OperatorSnapshot, Participant
+from pipeline.runtime.source_time import SourceTime
 from pipeline.runtime.subtask import HostedOperator, Post, Subtask
 from pipeline.spi.source import Source
+from pipeline.windows.watermarks import WatermarkStrategy
 
 
 class SourceSubtask(Subtask):
@@ -36,6 +38,7 @@ class SourceSubtask(Subtask):
         source: this attempt's copy.
         rows: emitted records after which a checkpoint is due; None for never.
         batch_limit: the most records worth reading at once.
+        watermarks: how it tells event time; None where nothing wants to know.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class SourceSubtask(Subtask):
         source: Source[Any],
         rows: int | None,
         batch_limit: int | None,
+        watermarks: WatermarkStrategy | None = None,
     ) -> None:
         super().__init__(participant, ctx, operators, post, f"{ctx.job_name}/{uid}")
         self._uid = uid
@@ -62,10 +66,15 @@ class SourceSubtask(Subtask):
         self._emitted_at_barrier = 0
         self._rows_posted = False
         self._stopping = False
+        self._input_ended = False
         self._finished = False
         self._broken = False  # a batch is out in part: no barrier may pass behind it
         self._is_open = False
-        self._barriers = BarrierThread(self, f"{ctx.job_name}/{uid}/barriers")
+        self._barriers = BarrierThread(self, f"{ctx.job_name}/{uid}/barriers", ctx.clock)
+        self._time: SourceTime | None = None
+        if watermarks is not None:
+            self._time = SourceTime(watermarks, uid, ctx.clock, self._barriers.wake)
+        self._idleness = None if self._time is None else self._time.idleness
 
     # --- lifecycle: the job's thread --------------------------------------------------------------
 
@@ -81,6 +90,11 @@ class SourceSubtask(Subtask):
     def restore(self, position: Any) -> None:
         """Go to a position."""
         self._call(self._source.restore_state, position)
+
+    def restore_time(self, state: Any) -> None:
+        """Continue with the event time of a snapshot, if both then and now something wants to know it."""
+        if self._time is not None and state is not None:
+            self._time.restore(state)
 
     def start(self) -> None:
         self._barriers.start()
@@ -147,7 +161,11 @@ class SourceSubtask(Subtask):
     def wait_demand(self) -> int:
         producer = self.producer
         if not (producer.requested > 0 or self._stopping):
+            if self._idleness is not None:
+                self._idleness.rest()
             producer.wait_until(lambda: producer.requested > 0 or self._stopping)
+        if self._idleness is not None:
+            self._idleness.look()
         return 0 if self.cancelled else producer.requested
 
     def emit(
@@ -165,7 +183,13 @@ class SourceSubtask(Subtask):
         if not values:
             return
         self._emitted += len(values)
-        self._hand_on(Batch(values, timestamps, origins))
+        if self._idleness is not None:
+            self._idleness.rest()
+        if self._time is None:
+            self._hand_on(Batch(values, None, origins))
+        else:
+            for element in self._time.stamped(Batch(values, timestamps, origins), split):
+                self._hand_on(element)
         faultpoint("P0")
         self._count_rows()
 
@@ -183,11 +207,20 @@ class SourceSubtask(Subtask):
     def declare_splits(self, splits: Sequence[str]) -> None:
         if not self._lock.locked():
             raise InternalError(f"{self._uid} declared splits without holding ctx.checkpoint_lock")
+        if self._time is not None:
+            self._tell(self._time.declare(splits))
 
-    def _hand_on(self, batch: Batch[Any]) -> None:
+    def _tell(self, elements: Sequence[TimeElement]) -> None:
+        for element in elements:
+            self._hand_on(element)
+
+    def _hand_on(self, element: Batch[Any] | TimeElement) -> None:
         """Run the chain; what is no error of a known kind is a defect of the engine, not of the source."""
         try:
-            self.producer.next_batch(batch)
+            if isinstance(element, Batch):
+                self.producer.next_batch(element)
+            else:
+                self.producer.control(element)
         except PipelineError:
             self._broken = True
             raise
@@ -208,12 +241,17 @@ class SourceSubtask(Subtask):
 
     def run(self) -> None:
         try:
+            if self._time is not None:
+                with self._scope:
+                    self._tell(self._time.now())
+                self._barriers.wake()
             self._call(self._source.run, self)
         except Interrupted:
             if self.producer.cancelled:
                 return
         if not self.cancelled:
             with self._scope:
+                self._input_ended = True
                 self.producer.control(END_OF_INPUT)
             self.post(InputEnded(self.participant))
         self.producer.wait_until(lambda: self._finished)
@@ -254,22 +292,30 @@ class SourceSubtask(Subtask):
         if barrier is not None:
             self._perform(barrier)
 
-    def perform_if_settled(self) -> None:
+    def perform_if_settled(self) -> int | None:
         """Perform a due barrier from the barrier thread, unless the source's own thread must."""
         with self._lock:
             if self.fused.suspended or self.producer.cancelled or self._broken:
-                return
+                return None
+            if self._time is not None and not (self._input_ended or self._stopping):
+                self._tell(self._time.fall_idle())
             barrier = self._barriers.take()
             if barrier is not None:
                 self._perform(barrier)
+            return None if self._idleness is None else self._idleness.left_ms()
 
     def _perform(self, barrier: Barrier) -> None:
         self._emitted_at_barrier = self._emitted
         self._rows_posted = False
-        self.take_snapshot(barrier, {self._uid: self._source.snapshot_state()})
+        self.take_snapshot(barrier, {self._uid: self._source.snapshot_state()}, self._time_snapshot())
         faultpoint("P1")
         if barrier.kind is CheckpointKind.STOP:
             self._stop_reading()
+
+    def _time_snapshot(self) -> list[OperatorSnapshot]:
+        if self._time is None:
+            return []
+        return [OperatorSnapshot(self._uid, self.ctx.subtask, None, self._time.snapshot())]
 
     def _stop_reading(self) -> None:
         """Emit nothing behind a STOP barrier: what follows belongs to the next run."""

@@ -41,12 +41,21 @@ class HostedOperator:
         self.is_open = True
         self.operator.open(self.ctx)
 
-    def restore(self, keyed: Sequence[bytes], state: Any) -> None:
-        """Take over snapshots: keyed state of any subtasks, operator state of this one."""
+    def restore(self, keyed: Sequence[bytes], states: Sequence[Any]) -> None:
+        """Take over snapshots: keyed state of any subtasks, operator state of this one.
+
+        Args:
+            keyed: encoded keyed state of all subtasks that there were.
+            states: their operator state, in the order of the subtasks.
+        """
         if keyed and self.backend is not None:
             self.backend.restore(keyed)
-        if state is not None:
-            self.operator.initialize_state(state)
+        own = states[self.ctx.subtask : self.ctx.subtask + 1]
+        if not own and self.operator.same_in_all_subtasks:
+            own = states[:1]
+        for state in own:
+            if state is not None:
+                self.operator.initialize_state(state)
 
     def snapshot(self) -> OperatorSnapshot:
         """Encode what the operator must remember, here and now."""
@@ -131,6 +140,11 @@ class Subtask(ABC):
         """Records its functions could not handle in this attempt."""
         return self.ctx.failed
 
+    @property
+    def late(self) -> int:
+        """Records that came too late for their windows and that nobody reads, in this attempt."""
+        return self.ctx.late
+
     # --- its own thread ---------------------------------------------------------------------------
 
     @property
@@ -163,10 +177,22 @@ class Subtask(ABC):
 
     # --- snapshots: whoever drives the head -----------------------------------------------------------
 
-    def take_snapshot(self, barrier: Barrier, sources: dict[str, Any]) -> None:
-        """Send the barrier through the chain, collect what each part says and acknowledge."""
+    def take_snapshot(
+        self, barrier: Barrier, sources: dict[str, Any], beside: Sequence[OperatorSnapshot] = ()
+    ) -> None:
+        """Send the barrier through the chain, collect what each part says and acknowledge.
+
+        Args:
+            sources: positions by uid.
+            beside: what the engine must remember of the sources beside their positions.
+        """
         self._collecting = SubtaskSnapshot(
-            self.participant, sources, processed=self.processed, failed=self.failed
+            self.participant,
+            sources,
+            list(beside),
+            processed=self.processed,
+            failed=self.failed,
+            late=self.late,
         )
         self._collecting.operators.extend(buffer.snapshot(barrier) for buffer in self.buffers)
         self.producer.control(barrier)

@@ -141,6 +141,7 @@ class Wiring:
                 if not isinstance(self._config.checkpoint_rows, int)
                 else self._config.checkpoint_rows,
                 batch_limit=self._config.source_batch_size,
+                watermarks=vertex.watermarks,
             )
         return InnerSubtask(
             participant,
@@ -173,7 +174,9 @@ class Wiring:
             limit = self._config.max_parallelism
             groups = groups_of(ctx.subtask, ctx.parallelism, limit)
             backend = self._backends.create(node.uid, groups, limit)
-        return HostedOperator(RunningOperatorContext(ctx, node.uid, backend), spec.create_operator(), backend)
+        event_time = self._plan.stream.has_event_time(node.id)
+        operator_ctx = RunningOperatorContext(ctx, node.uid, backend, event_time)
+        return HostedOperator(operator_ctx, spec.create_operator(), backend)
 
     def _inputs(self, vertex: PlanVertex) -> list[PlanEdge]:
         return [edge for edge in self._plan.edges if edge.target == vertex.id]

@@ -35,6 +35,11 @@ class OperatorContext(Protocol):
     def clock(self) -> Clock: ...
 
     @property
+    def event_time(self) -> bool:
+        """Whether records have timestamps and watermarks come; otherwise time is that of `clock`."""
+        ...
+
+    @property
     def keyed_state(self) -> KeyedStateBackend:
         """The state of this operator's keys; only behind a `key_by`."""
         ...
@@ -45,6 +50,10 @@ class OperatorContext(Protocol):
 
     def count_failed(self, records: int) -> None:
         """Add to the job's count of failed records."""
+        ...
+
+    def count_late(self, records: int) -> None:
+        """Add to the job's count of records that came too late and that nobody reads."""
         ...
 
     def pause(self, delay: timedelta) -> None:
@@ -62,7 +71,11 @@ class StreamOperator(ABC, Generic[In, Out]):
     """
 
     expands: bool = False
-    """Whether one record in can become several out; decides how demand is passed on."""
+    """Whether one record in can become several out; decides how demand is passed on. So it
+    does where a watermark or a timer lets records out."""
+
+    same_in_all_subtasks: bool = False
+    """Whether `snapshot_state` says the same in each subtask, so that one that is new may take any."""
 
     def open(self, ctx: OperatorContext) -> None:
         """Get ready: register state, resolve what is needed per record."""
@@ -76,6 +89,14 @@ class StreamOperator(ABC, Generic[In, Out]):
 
     def process_watermark(self, timestamp: int) -> Batch[Out] | None:
         """Event time has reached `timestamp` (milliseconds UTC); return what fires, before it goes on."""
+        return None
+
+    def next_timer(self) -> int | None:
+        """Return the wall time (milliseconds UTC) at which to call `process_timer`; None for never."""
+        return None
+
+    def process_timer(self, now_ms: int) -> Batch[Out] | None:
+        """The wall time has come to `now_ms`, not before `next_timer`; return what fires."""
         return None
 
     def finish(self) -> Batch[Out] | None:

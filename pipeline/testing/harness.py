@@ -36,7 +36,14 @@ class HarnessContext:
     """The `OperatorContext` of a harness; pauses are noted and not waited for."""
 
     def __init__(
-        self, uid: str, subtask: int, parallelism: int, clock: Clock, keyed: KeyedStateBackend
+        self,
+        uid: str,
+        subtask: int,
+        parallelism: int,
+        clock: Clock,
+        keyed: KeyedStateBackend,
+        *,
+        event_time: bool,
     ) -> None:
         self.job_name = "harness"
         self.uid = uid
@@ -45,7 +52,9 @@ class HarnessContext:
         self.clock = clock
         self.keyed_state = keyed
         self.sides: dict[SideTag, list[Any]] = {}
+        self.event_time = event_time
         self.failed = 0
+        self.late = 0
         self.pauses: list[timedelta] = []
 
     def side_output(self, tag: SideTag, values: Sequence[Any]) -> None:
@@ -53,6 +62,9 @@ class HarnessContext:
 
     def count_failed(self, records: int) -> None:
         self.failed += records
+
+    def count_late(self, records: int) -> None:
+        self.late += records
 
     def pause(self, delay: timedelta) -> None:
         self.pauses.append(delay)
@@ -67,6 +79,7 @@ class OperatorHarness:
         clock: its clock; default a `ManualClock`.
         restore: snapshots to continue from: one, or those of all subtasks of an earlier parallelism.
         subtask, parallelism, max_parallelism: which key groups its state holds.
+        event_time: whether its time is that of timestamps and watermarks; else that of `clock`.
 
     Example:
         >>> with OperatorHarness(Reduce(operator.add, selector=lambda n: n % 2)) as harness:
@@ -84,11 +97,12 @@ class OperatorHarness:
         subtask: int = 0,
         parallelism: int = 1,
         max_parallelism: int = 128,
+        event_time: bool = True,
     ) -> None:
         self.clock = clock or ManualClock()
         groups = groups_of(subtask, parallelism, max_parallelism)
         self._keyed = MemoryStateBackendFactory(self.clock).create(uid, groups, max_parallelism)
-        self._ctx = HarnessContext(uid, subtask, parallelism, self.clock, self._keyed)
+        self._ctx = HarnessContext(uid, subtask, parallelism, self.clock, self._keyed, event_time=event_time)
         self._operator = operator.create_operator() if isinstance(operator, OperatorFactory) else operator
         self._operator.open(self._ctx)
         self._restore([restore] if isinstance(restore, OperatorSnapshot) else restore)
@@ -126,6 +140,11 @@ class OperatorHarness:
     def failed(self) -> int:
         """Records counted as failed so far."""
         return self._ctx.failed
+
+    @property
+    def late(self) -> int:
+        """Records counted as late so far."""
+        return self._ctx.late
 
     @property
     def pauses(self) -> list[timedelta]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
@@ -29,6 +30,18 @@ class WindowAssigner(ABC):
     @abstractmethod
     def assign(self, timestamp: int) -> list[Window]:
         """Return the windows that hold `timestamp` (milliseconds UTC), the earliest first."""
+
+    @abstractmethod
+    def starting_at(self, start: int) -> Window:
+        """Return the window that starts at `start`, as `assign` has given it."""
+
+    def starts(self, timestamps: Sequence[int]) -> Sequence[Sequence[int]] | None:
+        """Return where the windows of many records start: for each window of a record, all records in turn.
+
+        None where that is no quicker than to `assign` one by one, as where not every record is in as
+        many windows as the others.
+        """
+        return None
 
     @abstractmethod
     def describe(self) -> str:
@@ -68,6 +81,15 @@ class TumblingTimeWindows(WindowAssigner):
     def assign(self, timestamp: int) -> list[Window]:
         start = timestamp - (timestamp - self.offset_ms) % self.size_ms
         return [Window(start, start + self.size_ms)]
+
+    def starting_at(self, start: int) -> Window:
+        return Window(start, start + self.size_ms)
+
+    def starts(self, timestamps: Sequence[int]) -> Sequence[Sequence[int]]:
+        size, offset = self.size_ms, self.offset_ms
+        if not offset:
+            return [[timestamp - timestamp % size for timestamp in timestamps]]
+        return [[timestamp - (timestamp - offset) % size for timestamp in timestamps]]
 
     def describe(self) -> str:
         sign = "-" if self.offset_ms < 0 else ""
@@ -109,6 +131,18 @@ class SlidingTimeWindows(WindowAssigner):
         count = (last + self.size_ms - timestamp - 1) // self.slide_ms + 1
         starts = range(last - (count - 1) * self.slide_ms, last + 1, self.slide_ms)
         return [Window(start, start + self.size_ms) for start in starts]
+
+    def starting_at(self, start: int) -> Window:
+        return Window(start, start + self.size_ms)
+
+    def starts(self, timestamps: Sequence[int]) -> Sequence[Sequence[int]] | None:
+        size, slide = self.size_ms, self.slide_ms
+        if size % slide:
+            return None
+        return [
+            [timestamp - timestamp % slide - back for timestamp in timestamps]
+            for back in range(size - slide, -1, -slide)
+        ]
 
     def describe(self) -> str:
         return f"sliding {describe_duration(self.size_ms)} every {describe_duration(self.slide_ms)}"

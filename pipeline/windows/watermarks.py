@@ -19,26 +19,29 @@ class WatermarkStrategy:
     A record that comes no more than the bound behind the greatest timestamp of its split is never late.
 
     Attributes:
-        timestamp: the event time of a record, milliseconds UTC.
+        timestamp: the event time of a record, milliseconds UTC; None for the one its source gives it.
         bound_ms: how far behind the greatest timestamp a record may come, milliseconds.
         idleness_ms: a split silent for this long no longer holds event time back; None for never.
         every: records of a split between two watermarks; None for one at the end of each batch.
+        max_ahead_ms: a timestamp further ahead of the clock than this does not move event time.
     """
 
-    timestamp: Callable[[Any], int]
+    timestamp: Callable[[Any], int] | None = None
     bound_ms: int = 0
     idleness_ms: int | None = None
     every: int | None = None
+    max_ahead_ms: int | None = None
 
     @classmethod
     def bounded_out_of_orderness(
-        cls, bound: timedelta, *, timestamp: Callable[[Any], int]
+        cls, bound: timedelta, *, timestamp: Callable[[Any], int] | None = None
     ) -> WatermarkStrategy:
         """Allow records to come up to `bound` behind the latest one.
 
         Args:
             bound: 0 or more.
-            timestamp: a plain function from a record to milliseconds UTC.
+            timestamp: a plain function from a record to milliseconds UTC; left out, records have the
+                time that their source gives them, as Kafka does.
 
         Raises:
             ConfigError: a negative bound, or `timestamp` is not a plain function.
@@ -49,11 +52,12 @@ class WatermarkStrategy:
             ... ).describe()
             'up to 1 s out of order'
         """
-        _require_plain(timestamp)
+        if timestamp is not None:
+            _require_plain(timestamp)
         return cls(timestamp, milliseconds("the bound of out-of-orderness", bound, least=0))
 
     @classmethod
-    def monotonic(cls, *, timestamp: Callable[[Any], int]) -> WatermarkStrategy:
+    def monotonic(cls, *, timestamp: Callable[[Any], int] | None = None) -> WatermarkStrategy:
         """Expect the timestamps of each split never to go back."""
         return cls.bounded_out_of_orderness(timedelta(), timestamp=timestamp)
 
@@ -67,6 +71,14 @@ class WatermarkStrategy:
             raise ConfigError(f"emit_every: records must be at least 1, not {records}")
         return replace(self, every=records)
 
+    def with_max_ahead(self, limit: timedelta) -> WatermarkStrategy:
+        """Keep event time where it is for a timestamp more than `limit` (at least 1 ms) ahead of the clock.
+
+        One record dated next year would otherwise make all that follow late. The record itself is
+        kept, in a window that closes when its time has come.
+        """
+        return replace(self, max_ahead_ms=milliseconds("the limit ahead of the clock", limit))
+
     def describe(self) -> str:
         """One line for `explain`."""
         parts = [f"up to {describe_duration(self.bound_ms)} out of order" if self.bound_ms else "in order"]
@@ -74,6 +86,8 @@ class WatermarkStrategy:
             parts.append(f"idle after {describe_duration(self.idleness_ms)}")
         if self.every is not None:
             parts.append(f"a watermark every {self.every} records")
+        if self.max_ahead_ms is not None:
+            parts.append(f"held where timestamps are {describe_duration(self.max_ahead_ms)} ahead")
         return ", ".join(parts)
 
 

@@ -16,6 +16,7 @@ from state.descriptors import (
     ReducingStateDescriptor,
     StateDescriptor,
     ValueStateDescriptor,
+    WindowStateDescriptor,
 )
 from state.encoding.binary import Codec
 from state.memory import KINDS, MemoryStateBackend, MemoryStateBackendFactory
@@ -43,6 +44,7 @@ def test_every_kind_of_state_has_a_name_in_snapshots() -> None:
         MapStateDescriptor: "map",
         ReducingStateDescriptor: "reducing",
         AggregatingStateDescriptor: "aggregating",
+        WindowStateDescriptor: "window",
     } == KINDS
     assert set(KINDS) == set(StateDescriptor.__subclasses__())
 

@@ -11,6 +11,7 @@ from pipeline.core.errors import EncodingError, StateError
 from pipeline.testing.clock import ManualClock
 from state.encoding import Codec
 from state.memory_tables import MapTable, Table
+from state.snapshot import Columns
 
 TTL = timedelta(seconds=1)
 
@@ -107,7 +108,7 @@ def test_a_map_is_stored_with_the_times_of_its_entries(clock: ManualClock) -> No
         found.map_of("a")[True] = "v"
     assert with_ttl.columns().values == [[[True, "v", 0]]]
     assert without.columns().values == [[[True, "v"]]]
-    assert [list(rows) for rows in with_ttl.readable([[["k", 1, 5]]])] == [["k"]]
+    assert list(with_ttl.readable(Columns(["a"], [[["k", 1, 5]]]))) == [("a", {"k": 1})]
 
 
 def test_maps_have_no_batches(clock: ManualClock) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from pipeline import DEAD_LETTERS, ErrorPolicy, SlidingTimeWindows, StreamJob
+from pipeline import DEAD_LETTERS, ErrorPolicy, SideTag, SlidingTimeWindows, StreamJob
+from pipeline.core.job import JobMode
 from pipeline.operators.aggregate import Aggregate
 from pipeline.operators.base import OperatorSpec
 from pipeline.operators.filter import Filter
@@ -17,10 +18,13 @@ from pipeline.operators.map_batches import MapBatches
 from pipeline.operators.reduce import Reduce
 from pipeline.operators.union import Union
 from pipeline.operators.window import AssignWindows, WindowAggregate, WindowReduce
+from pipeline.operators.window_fold import Windowing
+from pipeline.windows.assigners import Window
 
 from .conftest import FakeSink, FakeSource
 
 SKIP = ErrorPolicy.skip()
+LATE = SideTag[Any]("late")
 
 
 class Count:
@@ -43,6 +47,10 @@ def specs(job: StreamJob) -> Sequence[OperatorSpec]:
 
 def newest(first: Any, second: Any) -> Any:
     return second
+
+
+def described(key: str, window: Window, result: Any) -> str:
+    return f"{key} {window} {result}"
 
 
 def as_list(value: Any) -> list[Any]:
@@ -72,16 +80,19 @@ def test_keyed_methods() -> None:
 
 
 def test_windowed_methods() -> None:
+    """Each setting of a windowed stream is that of the folds behind it, not of those before."""
     job, count = StreamJob("j"), Count()
     sliding = SlidingTimeWindows.of(timedelta(minutes=2), timedelta(minutes=1))
     windowed = job.source(FakeSource()).key_by(str).window(sliding)
-    windowed.reduce(newest, on_error=SKIP).sink(FakeSink("a"))
-    windowed.aggregate(count, on_error=SKIP).sink(FakeSink("b"))
-    assert specs(job) == [
+    windowed.reduce(newest, on_error=SKIP, value_type=int).sink(FakeSink("a"))
+    late = windowed.allowed_lateness(timedelta(seconds=1)).side_output_late_data(LATE)
+    late.aggregate(count, window_function=described, on_error=SKIP, value_type=int).sink(FakeSink("b"))
+    nodes = job.graph.build("j", JobMode.STREAMING).nodes  # not checked yet: nobody reads LATE
+    assert [node.spec for node in nodes if node.spec is not None] == [
         KeyBy(str),
         AssignWindows(sliding, str),
-        WindowReduce(newest, SKIP),
-        WindowAggregate(count, SKIP),
+        WindowReduce(Windowing(sliding, str), None, SKIP, int, function=newest),
+        WindowAggregate(Windowing(sliding, str, 1000, LATE), described, SKIP, int, aggregate=count),
     ]
 
 

@@ -149,6 +149,7 @@ class TestRun:
             "execution_id": "e1",
             "processed_records": 2_000,
             "failed_records": 1,
+            "late_records": 0,
             "duration_ms": 2_000,
             "checkpoints": 3,
             "restarts": 0,

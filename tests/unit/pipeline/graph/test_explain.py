@@ -25,6 +25,7 @@ from pipeline.operators.map import Map
 from pipeline.operators.reduce import Reduce
 from pipeline.operators.union import Union
 from pipeline.operators.window import AssignWindows, WindowReduce
+from pipeline.operators.window_fold import Windowing
 from pipeline.windows.assigners import TumblingTimeWindows
 from pipeline.windows.watermarks import WatermarkStrategy
 
@@ -50,7 +51,13 @@ def windowed(*watermarks: WatermarkStrategy | None) -> Graph:
     ]
     assigner = AssignWindows(TumblingTimeWindows.of(timedelta(minutes=5)), str)
     joined = graph.add_operator(Union(), sources)
-    graph.line(KeyBy(str), assigner, WindowReduce(merge), FakeSink(), behind=joined)
+    graph.line(
+        KeyBy(str),
+        assigner,
+        WindowReduce(Windowing(assigner.assigner, str), function=merge),
+        FakeSink(),
+        behind=joined,
+    )
     return graph
 
 

@@ -20,6 +20,7 @@ from pipeline.operators.map import Map
 from pipeline.operators.reduce import Reduce
 from pipeline.operators.union import Union
 from pipeline.operators.window import AssignWindows, WindowReduce
+from pipeline.operators.window_fold import Windowing
 from pipeline.windows.assigners import TumblingTimeWindows
 
 from .conftest import FakeSink, FakeSource, Graph, merge, parse
@@ -28,7 +29,15 @@ from .conftest import FakeSink, FakeSource, Graph, merge, parse
 def seven_nodes() -> Graph:
     graph = Graph()
     windows = AssignWindows(TumblingTimeWindows.of(timedelta(minutes=5)), str)
-    graph.line(FakeSource(), Map(parse), Filter(bool), KeyBy(str), windows, WindowReduce(merge), FakeSink())
+    graph.line(
+        FakeSource(),
+        Map(parse),
+        Filter(bool),
+        KeyBy(str),
+        windows,
+        WindowReduce(Windowing(windows.assigner, str), function=merge),
+        FakeSink(),
+    )
     return graph
 
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import pytest
-
-from pipeline.core.errors import GraphError
 from pipeline.core.policy import DEAD_LETTERS, ErrorPolicy, SideTag
 from pipeline.graph.builder import Output
 from pipeline.graph.plan import JobPlan, physical
@@ -15,6 +12,7 @@ from pipeline.operators.map import Map
 from pipeline.operators.reduce import Reduce
 from pipeline.operators.union import Union
 from pipeline.operators.window import AssignWindows, WindowReduce
+from pipeline.operators.window_fold import Windowing
 from pipeline.windows.assigners import TumblingTimeWindows
 from pipeline.windows.watermarks import WatermarkStrategy
 
@@ -90,20 +88,33 @@ def test_the_names_of_vertices_are_unique() -> None:
     ]
 
 
-def test_a_source_vertex_knows_its_event_time() -> None:
+def windowed(*strategies: WatermarkStrategy | None) -> JobPlan:
     graph = Graph()
+    sources = [
+        graph.add_source(FakeSource(f"topic-{number}"), watermarks=strategy)
+        for number, strategy in enumerate(strategies)
+    ]
+    windows = TumblingTimeWindows.of(timedelta(minutes=5))
+    fold = WindowReduce(Windowing(windows, str), function=merge)
+    joined = graph.add_operator(Union(), sources)
+    graph.line(KeyBy(str), AssignWindows(windows, str), fold, FakeSink(), behind=joined)
+    return physical(graph.job())
+
+
+def test_a_source_tells_event_time_where_windows_want_to_know() -> None:
     strategy = WatermarkStrategy.monotonic(timestamp=int)
-    graph.line(FakeSink(), behind=graph.add_source(FakeSource(), watermarks=strategy))
-    assert physical(graph.job()).vertices[0].watermarks == strategy
+    plan = windowed(strategy, strategy)
+    assert [vertex.watermarks for vertex in plan.vertices] == [strategy, strategy, None, None]
+    assert [vertex.carry_time for vertex in plan.vertices] == [True, True, True, True]
 
 
-def test_windows_are_refused_by_name() -> None:
-    """They can be drawn but not run: that is said before anything starts."""
+def test_it_does_not_where_nobody_wants_to_know() -> None:
+    """Without windows, and with windows that have to go by the clock since one source has no event time."""
+    strategy = WatermarkStrategy.monotonic(timestamp=int)
     graph = Graph()
-    windows = AssignWindows(TumblingTimeWindows.of(timedelta(minutes=5)), str)
-    graph.line(FakeSource(), KeyBy(str), windows, WindowReduce(merge), FakeSink())
-    with pytest.raises(GraphError, match=r"tumbling 5 min.*does not run them"):
-        physical(graph.job())
+    graph.line(FakeSink(), behind=graph.add_source(FakeSource(), watermarks=strategy))
+    for plan in (physical(graph.job()), windowed(strategy, None)):
+        assert not any(vertex.carry_time or vertex.watermarks for vertex in plan.vertices)
 
 
 def test_a_plan_can_be_asked_for_a_vertex() -> None:

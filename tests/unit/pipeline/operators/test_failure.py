@@ -25,7 +25,9 @@ ERROR = ValueError("bad 2")
 
 @pytest.fixture
 def ctx() -> HarnessContext:
-    return HarnessContext("op", 0, 1, CLOCK, MemoryStateBackendFactory().create("op", range(128), 128))
+    return HarnessContext(
+        "op", 0, 1, CLOCK, MemoryStateBackendFactory().create("op", range(128), 128), event_time=True
+    )
 
 
 def refuse() -> None:
@@ -92,7 +94,9 @@ def test_failing_says_what_to_do(ctx: HarnessContext, policy: ErrorPolicy) -> No
 @given(st.lists(st.booleans(), max_size=12))
 def test_what_survives_keeps_its_timestamp_and_origin(good: list[bool]) -> None:
     """Whichever records are dropped, in whatever pattern, with no index kept in the loop."""
-    ctx = HarnessContext("op", 0, 1, CLOCK, MemoryStateBackendFactory().create("op", range(128), 128))
+    ctx = HarnessContext(
+        "op", 0, 1, CLOCK, MemoryStateBackendFactory().create("op", range(128), 128), event_time=True
+    )
     failures = Failures(parity, ErrorPolicy.dead_letter(), "op", ctx)
     batch = Batch(range(len(good)), [10 * n for n in range(len(good))], OriginRange("f", 0, len(good)))
     survivors = Survivors(batch)

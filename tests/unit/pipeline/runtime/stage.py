@@ -59,6 +59,10 @@ class FakeChain:
         expands: what the chain says of itself.
         run: of which kind its runs are.
         held_back: what it gives at the end of the input.
+        fires: what it gives whenever time goes on.
+
+    Attributes:
+        reached: how far time has come for it, each time it went on.
     """
 
     source: str | None = None
@@ -70,7 +74,10 @@ class FakeChain:
         expands: bool,
         run: type[LazyRun | EagerRun] = LazyRun,
         held_back: Sequence[Any] = (),
+        fires: Sequence[Any] = (),
     ) -> None:
+        self.reached: list[int] = []
+        self._fires = fires
         self.expands = expands
         self.function = function
         self.runs: list[LazyRun | EagerRun] = []
@@ -94,7 +101,15 @@ class FakeChain:
         return run
 
     def watermark(self, timestamp: int) -> Batch[Any]:
-        raise AssertionError("no watermarks in these tests")
+        self.reached.append(timestamp)
+        return Batch(self._fires)
+
+    def next_timer(self) -> int | None:
+        return None
+
+    def process_timer(self, now_ms: int) -> Batch[Any]:
+        self.reached.append(now_ms)
+        return Batch(self._fires)
 
     def finish(self) -> Batch[Any]:
         self.finished += 1

@@ -11,6 +11,7 @@ import pytest
 from checkpoint.barrier import Barrier, CheckpointKind
 from pipeline.reactive.producer import Interrupted
 from pipeline.runtime.checkpoint_lock import BarrierThread, LockScope
+from pipeline.testing import ManualClock
 
 PATIENCE = timedelta(seconds=10)
 """Reached only if something that must end by itself does not."""
@@ -65,15 +66,18 @@ class Host:
         self.errors: list[Exception] = []
         self.error: BaseException | None = None
         self.looked = threading.Semaphore(0)
-        self.thread = BarrierThread(self, "job/source/barriers")
+        self.clock = ManualClock()
+        self.look_again_ms: int | None = None
+        self.thread = BarrierThread(self, "job/source/barriers", self.clock)
 
-    def perform_if_settled(self) -> None:
+    def perform_if_settled(self) -> int | None:
         if self.error is not None:
             raise self.error
         due = self.thread.take()
         if due is not None:
             self.performed.append(due.checkpoint_id)
         self.looked.release()
+        return self.look_again_ms
 
     def fail(self, error: Exception) -> None:
         self.errors.append(error)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.compiler import StepStage, compile_chain
-from pipeline.core.elements import END_OF_INPUT
+from pipeline.core.elements import END_OF_INPUT, IDLE, Watermark
 from pipeline.core.errors import InternalError
 from pipeline.core.policy import SideTag
 from pipeline.core.records import Batch
@@ -166,15 +166,28 @@ class TestExpanding:
         head.run()
         assert consumer.heard == [1, 1, 1, "barrier"]
 
-    def test_a_control_element_that_overtakes_is_refused(self, run: Any) -> None:
-        for element in ("barrier", END_OF_INPUT):
-            head, consumer, chain = build(thrice, expands=True, run=run)
-            head.feed([1])
-            consumer.request(1)
-            head.run()
-            with pytest.raises(InternalError, match="overtook"):
-                head.fused.on_control(element)
-            assert chain.finished == 0
+    def test_a_barrier_that_overtakes_is_refused(self, run: Any) -> None:
+        head, consumer, _ = build(thrice, expands=True, run=run)
+        head.feed([1])
+        consumer.request(1)
+        head.run()
+        with pytest.raises(InternalError, match="overtook"):
+            head.fused.on_control("barrier")
+
+    @pytest.mark.parametrize("element", [Watermark(5), IDLE, END_OF_INPUT])
+    def test_what_a_source_says_between_its_records_waits_for_its_turn(
+        self, run: Any, element: object
+    ) -> None:
+        """It may emit, and say how far event time has come, several times before it leaves its lock."""
+        head, consumer, chain = build(thrice, expands=True, run=run)
+        consumer.request(4)
+        head.fused.on_next_batch(Batch([1]))
+        head.fused.on_next_batch(Batch([2]))
+        head.fused.on_control(element)
+        assert (consumer.heard, chain.finished) == ([1, 1, 1, 2], 0)
+        consumer.request(2)
+        head.run()
+        assert consumer.heard == [1, 1, 1, 2, 2, 2, element]
 
     def test_batches_that_come_while_it_is_suspended_wait_in_order(self, run: Any) -> None:
         """A source may emit several times before it leaves its lock."""

@@ -184,17 +184,17 @@ class TestRestoring:
         keyed = [b"keyed 0", b"keyed 1"]
         assert self.restore(subtasks=2) == [
             ("in", 0, POSITION),
-            ("sum", 0, keyed, {0}),
-            ("sum", 1, keyed, {1}),
+            ("sum", 0, keyed, [{0}, {1}]),
+            ("sum", 1, keyed, [{0}, {1}]),
             "commit",
             ("out", 0, (0,)),
             ("out", 1, (1,)),
         ]
 
-    def test_a_subtask_that_is_new_gets_keyed_state_only(self) -> None:
+    def test_a_subtask_that_is_new_is_offered_the_same(self) -> None:
         keyed = [b"keyed 0", b"keyed 1"]
         assert self.restore(subtasks=3)[3:] == [
-            ("sum", 2, keyed, None),
+            ("sum", 2, keyed, [{0}, {1}]),
             "commit",
             ("out", 0, (0,)),
             ("out", 1, (1,)),
@@ -202,7 +202,7 @@ class TestRestoring:
 
     def test_what_the_manifest_does_not_know_begins_anew(self) -> None:
         assert self.restore(1, source="new", operator="newer", sink="newest") == [
-            ("newer", 0, [], None),
+            ("newer", 0, [], []),
             "commit",
         ]
 

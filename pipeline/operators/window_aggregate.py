@@ -1,0 +1,68 @@
+"""The running aggregate of windows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+from pipeline.core.policy import ErrorPolicy
+from pipeline.core.records import Batch
+from pipeline.operators.failure import DROPPED, Failures
+from pipeline.operators.window_fold import OpenWindow, Windowing, WindowOperator
+from pipeline.spi.operator import OperatorContext
+from pipeline.windows.assigners import Window
+from state.descriptors import AggregateFunction
+
+_ABSENT: Final[Any] = object()
+
+
+class WindowAggregateOperator(WindowOperator):
+    """Each key has an accumulator in each window, and its result is made when that fires."""
+
+    def __init__(
+        self,
+        windowing: Windowing,
+        window_function: Callable[[Any, Window, Any], Any] | None,
+        policy: ErrorPolicy,
+        value_type: Any,
+        aggregate: AggregateFunction[Any, Any, Any],
+    ) -> None:
+        super().__init__(windowing, window_function, policy, value_type)
+        self._aggregate = aggregate
+
+    def open(self, ctx: OperatorContext) -> None:
+        super().open(ctx)
+        self._adding = Failures(self._aggregate.add, self._policy, ctx.uid, ctx)
+        self._concluding = Failures(self._aggregate.get_result, self._policy, ctx.uid, ctx)
+
+    def _fold(
+        self, open_window: OpenWindow, keys: Sequence[Any], batch: Batch[Any], starts: Sequence[int]
+    ) -> int:
+        add, create = self._aggregate.add, self._aggregate.create_accumulator
+        left = iter(starts)
+        current: int | None = None
+        state: MutableMapping[Any, Any] = {}
+        dropped = 0
+        for start, key, value in zip(left, keys, batch.values, strict=True):
+            if start != current:
+                current, state = start, open_window(start)
+            known = state.get(key, _ABSENT)
+            try:
+                accumulator = add(value, create() if known is _ABSENT else known)
+            except Exception as error:  # noqa: BLE001 - whatever the user's function raises
+                again = partial(self._add, value, known)
+                accumulator = self._recover(self._adding, error, again, batch, left)
+                if accumulator is DROPPED:
+                    dropped += 1
+                    continue
+            state[key] = accumulator
+        return dropped
+
+    def _add(self, value: Any, known: Any) -> Any:
+        accumulator = self._aggregate.create_accumulator() if known is _ABSENT else known
+        return self._aggregate.add(value, accumulator)
+
+    def _conclude(self, keys: Sequence[Any], folded: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
+        get_result = self._aggregate.get_result
+        return self._each(self._concluding, lambda _, accumulator: get_result(accumulator), keys, folded)

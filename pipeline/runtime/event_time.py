@@ -1,0 +1,90 @@
+"""The event time of several inputs as one: of the splits of a source, of the channels of a subtask."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from pipeline.core.elements import BEGINNING, IDLE, TimeElement, Watermark
+
+K = TypeVar("K", bound=Hashable)
+
+
+@dataclass(slots=True)
+class _Input:
+    timestamp: int = BEGINNING
+    idle: bool = False
+    ended: bool = False
+
+
+class MergedTime(Generic[K]):
+    """Goes on with the slowest input that is not idle, and never back.
+
+    An input that has ended holds nothing back. Where all that are left are idle, so is the whole,
+    and it goes on to the furthest of them: otherwise it would depend on which fell silent first.
+    Each method returns what must be sent on, in order.
+
+    Args:
+        inputs: those known from the beginning; each holds the whole back until it says something.
+    """
+
+    def __init__(self, inputs: Iterable[K] = ()) -> None:
+        self._inputs: dict[K, _Input] = {key: _Input() for key in inputs}
+        self._idle = False
+        self.timestamp = BEGINNING
+
+    def add(self, key: K) -> list[TimeElement]:
+        """Wait for another input too."""
+        self._inputs.setdefault(key, _Input())
+        return self._changes()
+
+    def remove(self, key: K) -> None:
+        """Forget an input that turned out not to exist; others are there, so nothing has to be said."""
+        del self._inputs[key]
+
+    def advance(self, key: K, timestamp: int) -> list[TimeElement]:
+        """Hear that an input has come to `timestamp`; it is not idle."""
+        found = self._inputs[key]
+        if timestamp <= found.timestamp and not found.idle:
+            return []
+        found.timestamp = max(found.timestamp, timestamp)
+        found.idle = False
+        return self._changes()
+
+    def fall_idle(self, key: K) -> list[TimeElement]:
+        """Hear that no record is expected from an input for now."""
+        self._inputs[key].idle = True
+        return self._changes()
+
+    def end(self, key: K) -> list[TimeElement]:
+        """Hear that an input has ended."""
+        self._inputs[key].ended = True
+        return self._changes()
+
+    def is_idle(self, key: K) -> bool:
+        return self._inputs[key].idle
+
+    def restore(self, timestamp: int) -> None:
+        """Stand where a snapshot stood; the inputs are restored one by one."""
+        self.timestamp = timestamp
+
+    def now(self) -> list[TimeElement]:
+        """Say again where the whole stands, as somebody new has to be told."""
+        told: list[TimeElement] = [] if self.timestamp == BEGINNING else [Watermark(self.timestamp)]
+        return [*told, IDLE] if self._idle else told
+
+    def _changes(self) -> list[TimeElement]:
+        left = [each for each in self._inputs.values() if not each.ended]
+        if not left:
+            return []  # the end of the input says all
+        awake = [each.timestamp for each in left if not each.idle]
+        reached = min(awake) if awake else max(each.timestamp for each in left)
+        was_idle, self._idle = self._idle, not awake
+        changes: list[TimeElement] = []
+        if reached > self.timestamp or (was_idle and awake):
+            self.timestamp = max(self.timestamp, reached)
+            changes.append(Watermark(self.timestamp))
+        if self._idle and not was_idle:
+            changes.append(IDLE)
+        return changes

@@ -1,0 +1,219 @@
+"""Event time where it begins: timestamps of the records of a source, watermarks behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from operator import length_hint
+from typing import Any, Final
+
+from pipeline.core.clock import Clock
+from pipeline.core.elements import BEGINNING, TimeElement
+from pipeline.core.errors import PipelineError, SourceError, UserFunctionError
+from pipeline.core.functions import function_ref
+from pipeline.core.records import Batch
+from pipeline.runtime.event_time import MergedTime
+from pipeline.runtime.idleness import Idleness
+from pipeline.windows.watermarks import WatermarkStrategy
+
+LAST_INSTANT: Final = 253_402_300_799_999
+"""The end of the year 9999: what is beyond has another unit than milliseconds."""
+
+UNNAMED: Final = ""
+"""The split of a source that names none."""
+
+
+@dataclass(slots=True)
+class _Split:
+    """How far a split has come.
+
+    Attributes:
+        greatest: the greatest timestamp that moves event time.
+        records: since its last watermark, where they are placed by count.
+    """
+
+    greatest: int = BEGINNING
+    records: int = 0
+
+
+class SourceTime:
+    """Stamps what a source emits and says after which records event time has come how far.
+
+    Used holding the checkpoint lock.
+
+    Args:
+        strategy: the user's.
+        uid: of the source, for errors.
+        wake: see `Idleness`.
+    """
+
+    def __init__(self, strategy: WatermarkStrategy, uid: str, clock: Clock, wake: Callable[[], None]) -> None:
+        self._strategy = strategy
+        self._uid = uid
+        self._clock = clock
+        self._splits: dict[str, _Split] = {}
+        self._merged: MergedTime[str] = MergedTime()
+        timeout = strategy.idleness_ms
+        self.idleness = None if timeout is None else Idleness(timeout, clock, wake)
+        self._add(UNNAMED)
+        self._only_assumed = True
+
+    def declare(self, splits: Sequence[str]) -> list[TimeElement]:
+        """Hear which splits there are."""
+        changes: list[TimeElement] = []
+        for split in splits:
+            changes += self._know(split)
+        return changes
+
+    def stamped(self, batch: Batch[Any], split: str) -> Iterator[Batch[Any] | TimeElement]:
+        """Yield the records with their timestamps, and behind them how far event time has come."""
+        timestamps = self._timestamps(batch)
+        batch = Batch(batch.values, timestamps, batch.origins)
+        yield from self._know(split)
+        if self._merged.is_idle(split):  # it holds event time back again before its records are seen
+            yield from self._merged.advance(split, BEGINNING)
+        if self.idleness is not None:
+            self.idleness.hear(split)
+        known = self._splits[split]
+        for piece in self._pieces(batch, known):
+            yield piece
+            assert piece.timestamps is not None
+            known.greatest = max(known.greatest, self._greatest(piece.timestamps))
+            if self._is_due(known):
+                known.records = 0
+                yield from self._merged.advance(split, self._watermark(known))
+
+    def fall_idle(self) -> list[TimeElement]:
+        """Let event time pass the splits that have been silent for too long."""
+        due = [] if self.idleness is None else self.idleness.take_due()
+        return [element for split in due for element in self._merged.fall_idle(split)]
+
+    def now(self) -> list[TimeElement]:
+        """Say where event time stands, to begin with."""
+        return self._merged.now()
+
+    # --- snapshots -------------------------------------------------------------------------------
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what continues here, beside the position."""
+        splits = {
+            name: {"greatest": split.greatest, "records": split.records, "idle": self._merged.is_idle(name)}
+            for name, split in self._splits.items()
+        }
+        return {"watermark": self._merged.timestamp, "splits": splits}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue where `snapshot` was taken."""
+        self._merged.restore(state["watermark"])
+        for name, stored in state["splits"].items():
+            self._know(name)
+            self._splits[name] = _Split(stored["greatest"], stored["records"])
+            if stored["greatest"] != BEGINNING:
+                self._merged.advance(name, self._watermark(self._splits[name]))
+            if stored["idle"]:
+                self._merged.fall_idle(name)
+                if self.idleness is not None:
+                    self.idleness.forget(name)
+
+    # --- splits ------------------------------------------------------------------------------------
+
+    def _know(self, split: str) -> list[TimeElement]:
+        if split in self._splits:
+            if split == UNNAMED:
+                self._only_assumed = False
+            return []
+        changes = self._add(split)
+        if self._only_assumed:
+            self._only_assumed = False
+            del self._splits[UNNAMED]
+            self._merged.remove(UNNAMED)
+            if self.idleness is not None:
+                self.idleness.forget(UNNAMED)
+        return changes
+
+    def _add(self, split: str) -> list[TimeElement]:
+        self._splits[split] = _Split()
+        if self.idleness is not None:
+            self.idleness.hear(split)
+        return self._merged.add(split)
+
+    # --- timestamps ----------------------------------------------------------------------------------
+
+    def _pieces(self, batch: Batch[Any], split: _Split) -> Iterator[Batch[Any]]:
+        """Cut a batch behind each record that a watermark follows."""
+        every = self._strategy.every
+        if every is None:
+            yield batch
+            return
+        start = 0
+        while start < len(batch):
+            end = min(start + every - split.records, len(batch))
+            split.records += end - start
+            yield batch[start:end]
+            start = end
+
+    def _is_due(self, split: _Split) -> bool:
+        return self._strategy.every is None or split.records == self._strategy.every
+
+    def _watermark(self, split: _Split) -> int:
+        if split.greatest == BEGINNING:
+            return BEGINNING
+        return split.greatest - self._strategy.bound_ms - 1
+
+    def _greatest(self, timestamps: Sequence[int]) -> int:
+        greatest = max(timestamps)
+        ahead = self._strategy.max_ahead_ms
+        if ahead is not None and greatest > (limit := self._clock.now_ms() + ahead):
+            return max((each for each in timestamps if each <= limit), default=BEGINNING)
+        return greatest
+
+    def _timestamps(self, batch: Batch[Any]) -> Sequence[int]:
+        function = self._strategy.timestamp
+        if function is None:
+            timestamps = batch.timestamps
+            if timestamps is None:
+                raise SourceError(
+                    f"{self._uid} gives its records no timestamps",
+                    retryable=False,
+                    hint="tell the watermark strategy where they are: timestamp=lambda record: …",
+                ).located(operator=self._uid)
+        else:
+            timestamps = self._call(function, batch)
+        if set(map(type, timestamps)) != {int} or max(timestamps) > LAST_INSTANT:
+            self._refuse(batch, timestamps)
+        return timestamps
+
+    def _call(self, function: Callable[[Any], int], batch: Batch[Any]) -> list[int]:
+        values = iter(batch.values)
+        try:
+            return [function(value) for value in values]
+        except PipelineError:
+            raise
+        except Exception as error:
+            index = len(batch) - length_hint(values) - 1
+            message = f"{function_ref(function).name} raised {type(error).__name__}: {error}"
+            raise self._error(message, batch, index) from error
+
+    def _refuse(self, batch: Batch[Any], timestamps: Sequence[Any]) -> None:
+        for index, found in enumerate(timestamps):
+            if type(found) is not int:
+                raise self._error(
+                    f"a timestamp must be an int, milliseconds UTC, found {found!r} ({type(found).__name__})",
+                    batch,
+                    index,
+                )
+            if found > LAST_INSTANT:
+                raise self._error(
+                    f"a timestamp must be milliseconds UTC, found {found}, which is after the year 9999",
+                    batch,
+                    index,
+                )
+
+    def _error(self, message: str, batch: Batch[Any], index: int) -> PipelineError:
+        function = self._strategy.timestamp
+        position = None if batch.origins is None else str(batch.origins[index])
+        if function is None:
+            return SourceError(message, retryable=False).located(operator=self._uid, position=position)
+        return UserFunctionError(
+            message, hint="mend the timestamp function; take out records that have no time before it"
+        ).located(operator=self._uid, function=str(function_ref(function)), position=position)
