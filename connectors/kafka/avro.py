@@ -13,6 +13,9 @@ REGISTRY_VARIABLE: Final = "PIPELINE_SCHEMA_REGISTRY"
 
 _NOT_FOUND: Final = 404
 
+_CONFIG: Final = {"subject.name.strategy.type": "TOPIC"}
+"""The registry is asked for schemas and nothing else, so that no other question can fail."""
+
 
 class Avro(Format[dict[str, Any]]):
     """Records of Avro, each with the id of the schema it was written with.
@@ -47,22 +50,22 @@ class Avro(Format[dict[str, Any]]):
             from confluent_kafka.serialization import MessageField, SerializationContext
         except ImportError as error:
             raise MissingExtra("confluent-kafka[avro,schemaregistry]", "avro") from error
-        client = SchemaRegistryClient({**self._config, "url": self._url()})
+
+        class Registry(SchemaRegistryClient):
+            """Tells a schema that is not there, the record's fault, from one that cannot be had now."""
+
+            def get_schema(self, *arguments: Any, **named: Any) -> Any:
+                try:
+                    return super().get_schema(*arguments, **named)
+                except Exception as error:
+                    if isinstance(error, SchemaRegistryError) and error.http_status_code == _NOT_FOUND:
+                        raise
+                    raise _unreachable(error) from error
+
         make: Any = AvroDeserializer  # its stub knows no arguments
-        decode = make(client, self._schema)
+        decode = make(Registry({**self._config, "url": self._url()}), self._schema, conf=_CONFIG)
         context = SerializationContext(topic, MessageField.VALUE if field == "value" else MessageField.KEY)
-
-        def decoded(data: bytes) -> dict[str, Any]:
-            try:
-                return decode(data, context)
-            except SchemaRegistryError as error:
-                if error.http_status_code == _NOT_FOUND:
-                    raise
-                raise self._unreachable(error) from error
-            except OSError as error:
-                raise self._unreachable(error) from error
-
-        return decoded
+        return lambda data: decode(data, context)
 
     def _url(self) -> str:
         url = self._registry or os.environ.get(REGISTRY_VARIABLE)
@@ -73,9 +76,10 @@ class Avro(Format[dict[str, Any]]):
             )
         return url
 
-    def _unreachable(self, error: Exception) -> SourceError:
-        return SourceError(
-            f"the Schema Registry did not give a schema: {type(error).__name__}: {error}",
-            retryable=True,
-            hint="check that it runs, its address and the credentials; the record is read again",
-        )
+
+def _unreachable(error: Exception) -> SourceError:
+    return SourceError(
+        f"the Schema Registry did not give a schema: {type(error).__name__}: {error}",
+        retryable=True,
+        hint="check that it runs, its address and the credentials; the record is read again",
+    )
