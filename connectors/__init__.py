@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from connectors.files.rolling import RollingPolicy
     from connectors.files.sink import FileSink
     from connectors.files.source import FileSource
+    from connectors.kafka.sink import KafkaSink
     from connectors.kafka.source import KafkaSource
     from connectors.memory.collect import CollectSink
     from connectors.memory.collection import CollectionSource
@@ -24,6 +25,7 @@ __all__ = [
     "FileSink",
     "FileSource",
     "GeneratorSource",
+    "KafkaSink",
     "KafkaSource",
     "RollingPolicy",
     "SqlQuerySource",
@@ -36,6 +38,7 @@ _HOMES: Final = {
     "FileSink": "connectors.files.sink",
     "FileSource": "connectors.files.source",
     "GeneratorSource": "connectors.memory.generator",
+    "KafkaSink": "connectors.kafka.sink",
     "KafkaSource": "connectors.kafka.source",
     "RollingPolicy": "connectors.files.rolling",
     "SqlQuerySource": "connectors.sql.source",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from connectors.kafka.formats import Field, Format
-from pipeline.core.errors import ConfigError, MissingExtra, SourceError
+from pipeline.core.errors import ConfigError, MissingExtra, SinkError, SourceError
 
 REGISTRY_VARIABLE: Final = "PIPELINE_SCHEMA_REGISTRY"
 
@@ -23,7 +23,7 @@ class Avro(Format[dict[str, Any]]):
     Args:
         registry: URL of the Schema Registry; default `PIPELINE_SCHEMA_REGISTRY`.
         schema: what to read them as, JSON of an Avro schema that theirs can be resolved to; None
-            for what each was written with.
+            for what each was written with. A sink needs it: it is what it writes.
         config: further settings of the registry's client, such as `basic.auth.user.info`.
     """
 
@@ -66,6 +66,32 @@ class Avro(Format[dict[str, Any]]):
         decode = make(Registry({**self._config, "url": self._url()}), self._schema, conf=_CONFIG)
         context = SerializationContext(topic, MessageField.VALUE if field == "value" else MessageField.KEY)
         return lambda data: decode(data, context)
+
+    def encoder(self, topic: str, field: Field) -> Callable[[dict[str, Any]], bytes]:
+        if self._schema is None:
+            raise ConfigError(f"Avro for {topic} has no schema", hint="give it: Avro(schema=...)")
+        try:
+            from confluent_kafka.schema_registry import SchemaRegistryClient
+            from confluent_kafka.schema_registry.avro import AvroSerializer
+            from confluent_kafka.schema_registry.error import SchemaRegistryError
+            from confluent_kafka.serialization import MessageField, SerializationContext
+        except ImportError as error:
+            raise MissingExtra("confluent-kafka[avro,schemaregistry]", "avro") from error
+        make: Any = AvroSerializer  # its stub knows no arguments
+        encode = make(SchemaRegistryClient({**self._config, "url": self._url()}), self._schema)
+        context = SerializationContext(topic, MessageField.VALUE if field == "value" else MessageField.KEY)
+
+        def encoded(value: dict[str, Any]) -> bytes:
+            try:
+                return encode(value, context)
+            except (SchemaRegistryError, OSError) as error:
+                raise SinkError(
+                    f"the Schema Registry did not take a schema: {type(error).__name__}: {error}",
+                    retryable=isinstance(error, OSError),
+                    hint="check that it runs, its address, the credentials, and that the schemas go together",
+                ) from error
+
+        return encoded
 
     def _url(self) -> str:
         url = self._registry or os.environ.get(REGISTRY_VARIABLE)

@@ -16,9 +16,12 @@ from confluent_kafka import (
     TopicPartition,
 )
 from confluent_kafka.admin import (
+    AclOperation,  # pyright: ignore[reportPrivateImportUsage] - public by its documentation
     AdminClient,
+    ConfigResource,  # pyright: ignore[reportPrivateImportUsage] - likewise
     OffsetSpec,  # pyright: ignore[reportPrivateImportUsage] - public by its documentation
 )
+from confluent_kafka.cimpl import NewTopic
 
 from connectors.kafka.config import ClientSettings
 from connectors.kafka.errors import LASTING, config_error, kafka_error
@@ -120,6 +123,38 @@ class Cluster:
             for one in found.topic_partitions
             if one.offset >= 0
         }
+
+    def may_write(self, topic: str) -> bool:
+        """Say whether the user may write to a topic that exists; a broker without rights says yes."""
+        asked = self._client.describe_topics(
+            TopicCollection([topic]), include_authorized_operations=True, request_timeout=ANSWER_TIMEOUT
+        )
+        allowed = self._result(f"find the topic {topic}", asked[topic]).authorized_operations
+        return not allowed or AclOperation.WRITE in allowed
+
+    def record_limit(self, topic: str) -> int | None:
+        """Return the largest record a topic takes, in bytes; None if the user may not ask for that."""
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+        asked = self._client.describe_configs([resource], request_timeout=ANSWER_TIMEOUT)
+        try:
+            found = self._result(f"read the settings of the topic {topic}", asked[resource])
+        except ConnectorError as error:
+            if _code(error) in (
+                KafkaError.TOPIC_AUTHORIZATION_FAILED,
+                KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+            ):
+                return None
+            raise
+        return int(found["max.message.bytes"].value)
+
+    def create_topic(self, name: str) -> None:
+        """Create a topic of one partition, copied as often as the brokers do by themselves."""
+        asked = self._client.create_topics([NewTopic(name, 1)], request_timeout=ANSWER_TIMEOUT)
+        try:
+            self._result(f"create the topic {name}", asked[name])
+        except ConnectorError as error:
+            if _code(error) != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
 
     def _offsets(
         self, partitions: Iterable[Partition], spec: Any, *, committed: bool = False

@@ -74,7 +74,8 @@ def kafka_error(kind: type[E], doing: str, error: KafkaError | KafkaException, s
         settings: know the secrets that the message must not show.
     """
     cause: KafkaError = error.args[0] if isinstance(error, KafkaException) else error
-    retryable = cause.retriable() and not cause.fatal()
+    # A transaction that has to be aborted is written again in another one.
+    retryable = (cause.retriable() or cause.txn_requires_abort()) and not cause.fatal()
     verdict = _BY_CODE.get(cause.code(), _Verdict(retryable))
     reason = " ".join(settings.redacted(cause.str() or cause.name()).split())
     return kind(f"cannot {doing}: {reason} ({cause.name()})", retryable=verdict.retryable, hint=verdict.hint)

@@ -8,6 +8,7 @@ from typing import Any, Generic, Literal, TypeVar, cast, overload
 
 import msgspec
 
+from pipeline.core.errors import InternalError
 from pipeline.core.functions import function_ref
 
 T = TypeVar("T")
@@ -16,7 +17,7 @@ Field = Literal["key", "value"]
 
 
 class Format(ABC, Generic[T]):
-    """Decodes the keys or the values of a topic; null is None in every format, and never decoded."""
+    """Decodes and encodes the keys or the values of a topic; null is None in every format, never coded."""
 
     @property
     @abstractmethod
@@ -31,6 +32,10 @@ class Format(ABC, Generic[T]):
         the job, for it says that nothing can be decoded now.
         """
 
+    @abstractmethod
+    def encoder(self, topic: str, field: Field) -> Callable[[T], bytes]:
+        """Return the function that encodes one key or value for a topic."""
+
 
 class Bytes(Format[bytes]):
     """Leave them as they are."""
@@ -42,6 +47,9 @@ class Bytes(Format[bytes]):
     def decoder(self, topic: str, field: Field) -> Callable[[bytes], bytes]:
         return bytes
 
+    def encoder(self, topic: str, field: Field) -> Callable[[bytes], bytes]:
+        return _same
+
 
 class Text(Format[str]):
     """Text in UTF-8."""
@@ -52,6 +60,9 @@ class Text(Format[str]):
 
     def decoder(self, topic: str, field: Field) -> Callable[[bytes], str]:
         return bytes.decode
+
+    def encoder(self, topic: str, field: Field) -> Callable[[str], bytes]:
+        return str.encode
 
 
 class Json(Format[T]):
@@ -81,6 +92,9 @@ class Json(Format[T]):
     def decoder(self, topic: str, field: Field) -> Callable[[bytes], T]:
         return msgspec.json.Decoder(self._kind).decode
 
+    def encoder(self, topic: str, field: Field) -> Callable[[T], bytes]:
+        return msgspec.json.Encoder().encode
+
 
 class Custom(Format[T]):
     """A function of the user's own."""
@@ -94,6 +108,15 @@ class Custom(Format[T]):
 
     def decoder(self, topic: str, field: Field) -> Callable[[bytes], T]:
         return self._function
+
+    def encoder(self, topic: str, field: Field) -> Callable[[T], bytes]:
+        raise InternalError(f"{self.name} decodes and cannot encode")
+
+
+def _same(value: bytes) -> bytes:
+    if not isinstance(value, bytes):  # pyright: ignore[reportUnnecessaryIsInstance] - a user's record
+        raise TypeError(f"expected bytes, found {type(value).__name__}")
+    return value
 
 
 def format_of(given: Format[T] | Callable[[bytes], T]) -> Format[T]:

@@ -1,0 +1,194 @@
+"""One producer, whose waits end when the sink is cancelled, and whose errors are ours."""
+
+from __future__ import annotations
+
+import operator
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from itertools import starmap
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+
+from connectors.kafka.config import ClientSettings
+from connectors.kafka.errors import LASTING, config_error, kafka_error
+from connectors.kafka.outgoing import Outgoing
+from pipeline.core.errors import SinkError
+
+_SLICE: Final = 0.2
+"""Seconds a call of the client may block; between two the sink looks whether it is cancelled."""
+
+_FENCING: Final = frozenset(
+    {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
+)
+"""What the broker says to a producer with whose id another one began, or whose transaction it ended."""
+
+
+class Cancelled(SinkError):
+    """The sink was told to leave while it waited."""
+
+
+class Writer:
+    """A producer, transactional if it has an id; its calls come from one thread at a time.
+
+    Args:
+        settings: of the client.
+        cancelled: set when every wait is to end.
+        ensure_newest: raises `Fenced` if a newer attempt has taken the job over.
+        own: settings of this producer alone.
+
+    Raises:
+        ConfigError: the client refuses its settings.
+    """
+
+    def __init__(
+        self,
+        settings: ClientSettings,
+        cancelled: threading.Event,
+        ensure_newest: Callable[[], None],
+        own: Mapping[str, Any],
+    ) -> None:
+        self._settings = settings
+        self._cancelled = cancelled
+        self._ensure_newest = ensure_newest
+        self._refused: KafkaError | None = None
+        self._lost: KafkaError | None = None
+        callbacks = {"error_cb": self._heard, "on_delivery": self._reported}
+        try:
+            self._producer = Producer(
+                settings.client({**own, **callbacks, "delivery.report.only.error": True})
+            )
+        except KafkaException as error:
+            raise config_error(error, settings) from error
+
+    # --- records -----------------------------------------------------------------------------------
+
+    def write(self, outgoing: Outgoing) -> None:
+        """Put records into the client's queue, waiting while it is full.
+
+        Raises:
+            SinkError: the transaction has failed, or records before these could not be delivered.
+        """
+        left = list(outgoing.arguments())
+        try:
+            while left:
+                left = self._queue(left)
+            self._producer.poll(0)
+        except KafkaException as error:  # also what a transaction died of meanwhile
+            raise self.error("write", error) from error
+        self._look("write")
+
+    def _queue(self, records: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """Put in what there is room for and return the rest, once some of it may have gone."""
+        remaining = iter(records)
+        try:
+            deque(starmap(self._producer.produce, remaining), maxlen=0)
+        except BufferError:
+            self._producer.poll(_SLICE)
+            self._look("write")
+            return records[len(records) - operator.length_hint(remaining) - 1 :]
+        return []
+
+    def flush(self) -> None:
+        """Wait until the brokers have everything.
+
+        Raises:
+            SinkError: something could not be delivered.
+        """
+        try:
+            while self._producer.flush(_SLICE):
+                self._look("flush")
+        except KafkaException as error:
+            raise self.error("flush", error) from error
+        self._look("flush")
+
+    # --- transactions ---------------------------------------------------------------------------------
+
+    def start(self, timeout: float) -> None:
+        """Fence whoever used this transactional id before, and abort what it left open."""
+        self._until_done("begin with its transactional id", self._producer.init_transactions, timeout)
+
+    def begin(self) -> None:
+        try:
+            self._producer.begin_transaction()
+        except KafkaException as error:
+            raise self.error("begin a transaction", error) from error
+
+    def mark(self, offsets: list[TopicPartition], member: Any) -> None:
+        """Put a mark into the transaction."""
+
+        def send(timeout: float) -> None:
+            self._producer.send_offsets_to_transaction(offsets, member, timeout)
+
+        self._until_done("mark a transaction", send)
+
+    def commit(self, timeout: float) -> None:
+        """Commit.
+
+        Raises:
+            KafkaException: if it is retriable, the same commit may be tried again.
+        """
+        self._producer.commit_transaction(timeout)
+
+    def commit_now(self, timeout: float) -> None:
+        """Commit, and wait for it until it is done or the time is over."""
+        self._until_done("commit a transaction", self._producer.commit_transaction, timeout)
+
+    def abort(self, timeout: float) -> None:
+        """Abort the open transaction, waiting so many seconds at most."""
+        try:
+            self._producer.abort_transaction(timeout)
+        except KafkaException as error:
+            raise self.error("abort a transaction", error) from error
+
+    def error(self, doing: str, error: KafkaException) -> SinkError:
+        """Translate an error of the client.
+
+        Raises:
+            Fenced: it is the word that a newer attempt has taken over.
+        """
+        cause: KafkaError = error.args[0]
+        if cause.code() in _FENCING:
+            self._ensure_newest()
+            return SinkError(
+                f"cannot {doing}: the broker has ended the transaction ({cause.name()})",
+                hint="it was open for longer than transaction_timeout; the job recovers from its log",
+            )
+        return kafka_error(SinkError, doing, self._refused or cause, self._settings)
+
+    def close(self) -> None:
+        """Drop the producer with all that it holds; nothing is waited for."""
+        with suppress(KafkaException):  # it tells once more what it has died of
+            self._producer.purge(blocking=False)
+            self._producer.poll(0)
+
+    # --- inside ------------------------------------------------------------------------------------------
+
+    def _until_done(self, doing: str, call: Callable[[float], None], timeout: float | None = None) -> None:
+        """Repeat a call that may be resumed until it succeeds, fails, or the sink is cancelled."""
+        slices = 0
+        while True:
+            try:
+                return call(_SLICE)
+            except KafkaException as error:
+                slices += 1
+                over = timeout is not None and slices * _SLICE >= timeout
+                if not error.args[0].retriable() or over or self._refused is not None:
+                    raise self.error(doing, error) from error
+            self._look(doing)
+
+    def _look(self, doing: str) -> None:
+        if self._lost is not None:
+            raise kafka_error(SinkError, doing, self._lost, self._settings)
+        if self._cancelled.is_set():
+            raise Cancelled(f"cannot {doing}: the sink is being closed", retryable=True)
+
+    def _heard(self, error: KafkaError) -> None:
+        if error.code() in LASTING:
+            self._refused = error
+
+    def _reported(self, error: KafkaError | None, _: Any) -> None:
+        if error is not None and error.code() != KafkaError._PURGE_QUEUE:
+            self._lost = self._lost or error
