@@ -115,7 +115,8 @@ def main() -> None:
     part = parts.get(tuple(sys.argv[1:]))
     if part is None:
         sys.exit("usage: python examples/demo.py [serve]")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the server is stopped then too
+    for number in (signal.SIGINT, signal.SIGTERM):  # deaf to SIGINT is what shells start in the background
+        signal.signal(number, signal.default_int_handler)  # the server is stopped, whichever comes
     try:
         part()
     except KeyboardInterrupt:
