@@ -106,7 +106,6 @@ class BufferedMulticastSink(MulticastSink[T]):
         self._auto_cancel = auto_cancel
         self._queue: deque[T] = deque()
         self._drain = Drain(self._turn)
-        self._ending: tuple[Exception | None] | None = None
         self._deserted = False
 
     @property
@@ -130,7 +129,6 @@ class BufferedMulticastSink(MulticastSink[T]):
     def _end(self, error: Exception | None) -> EmitResult:
         if self._deserted:
             return EmitResult.FAIL_CANCELLED
-        self._ending = (error,)
         self._drain()
         return EmitResult.OK
 

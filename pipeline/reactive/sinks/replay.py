@@ -57,7 +57,6 @@ class ReplaySink(Sink[T]):
         self._guard = threading.Lock()
         self._before = self._last = _Node[T](cast("T", None), None)  # stands before the first one kept
         self._kept = 0
-        self._error: Exception | None = None
         self._readers: tuple[_Reader[T], ...] = ()  # replaced, never changed
 
     @property
@@ -67,9 +66,12 @@ class ReplaySink(Sink[T]):
     def _serve(self, subscriber: Subscriber[T]) -> None:
         with self._guard:
             self._forget()
-            reader = _Reader(subscriber, self._before, self._ending, self._left)
-            self._readers = (*self._readers, reader)
+            reader = _Reader(subscriber, self._before, lambda: self._ending, self._left)
         subscriber.on_subscribe(reader)
+        with self._guard:  # not before: nothing may come before the subscription (1.9)
+            self._readers = (*self._readers, reader)
+        if reader.done:  # cancelled before it was there to be taken away
+            self._left(reader)
         reader.wake()
 
     def _next(self, value: T) -> EmitResult:
@@ -83,12 +85,8 @@ class ReplaySink(Sink[T]):
         return EmitResult.OK
 
     def _end(self, error: Exception | None) -> EmitResult:
-        self._error = error
         self._wake()
         return EmitResult.OK
-
-    def _ending(self) -> tuple[bool, Exception | None]:
-        return self._ended, self._error
 
     def _wake(self) -> None:
         for reader in self._readers:
@@ -116,7 +114,7 @@ class _Reader(Emission[T]):
         self,
         downstream: Subscriber[T],
         before: _Node[T],
-        ending: Callable[[], tuple[bool, Exception | None]],
+        ending: Callable[[], tuple[Exception | None] | None],
         left: Callable[[_Reader[T]], None],
     ) -> None:
         super().__init__(downstream)
@@ -129,15 +127,19 @@ class _Reader(Emission[T]):
         self._drain()
 
     def _emit(self, downstream: Subscriber[T]) -> None:
-        ended, error = self._ending()  # read first: nothing comes after it
+        ending = self._ending()  # read first: nothing comes after it
         while not self.done and (values := self._read(min(self._demand.left, MAX_BATCH))):
             self._demand.produced(len(values))
             if len(values) == 1:
                 downstream.on_next(values[0])
             else:
                 downstream.on_next_batch(values)
-        if not self.done and ended and self._before is not None and self._before.following is None:
-            self._end_with(error)
+        if ending is not None and not self.done and self._has_read_all:
+            self._end_with(*ending)
+
+    @property
+    def _has_read_all(self) -> bool:
+        return self._before is not None and self._before.following is None
 
     def _read(self, limit: int) -> list[T]:
         values: list[T] = []

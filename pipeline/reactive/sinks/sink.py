@@ -24,7 +24,7 @@ class Sink(Generic[T]):
 
     def __init__(self) -> None:
         self._emitting = threading.RLock()
-        self._ended = False
+        self._ending: tuple[Exception | None] | None = None  # set at once: ended, and how
         self.flux: Flux[T] = Flux(self._serve)
 
     # --- for the one that emits: any thread, but one at a time ------------------------------------
@@ -106,14 +106,14 @@ class Sink(Generic[T]):
         raise NotImplementedError
 
     def _terminate(self, error: Exception | None) -> EmitResult:
-        self._ended = True
+        self._ending = (error,)
         return self._end(error)
 
     def _serialized(self, emit: Callable[[], EmitResult]) -> EmitResult:
         if not self._emitting.acquire(blocking=False):
             return EmitResult.FAIL_NON_SERIALIZED
         try:
-            return EmitResult.FAIL_TERMINATED if self._ended else emit()
+            return emit() if self._ending is None else EmitResult.FAIL_TERMINATED
         finally:
             self._emitting.release()
 

@@ -40,8 +40,8 @@ class UnicastSink(Sink[T]):
         self._buffer_size = buffer_size
         self._queue: deque[T] = deque()
         self._guard = threading.Lock()
+        self._has_had_subscriber = False
         self._outlet: _Outlet[T] | None = None
-        self._error: Exception | None = None
         self._on_end = on_end
 
     @property
@@ -54,16 +54,15 @@ class UnicastSink(Sink[T]):
         return len(self._queue)
 
     def _serve(self, subscriber: Subscriber[T]) -> None:
-        outlet = _Outlet(subscriber, self._queue, self._ending, self._run_on_end)
+        outlet = _Outlet(subscriber, self._queue, lambda: self._ending, self._run_on_end)
         with self._guard:
-            refused = self._outlet is not None
-            if not refused:
-                self._outlet = outlet
+            refused, self._has_had_subscriber = self._has_had_subscriber, True
         if refused:
             subscriber.on_subscribe(_Nothing())
             subscriber.on_error(AlreadySubscribed("this sink allows one subscriber and has had it"))
         else:
             subscriber.on_subscribe(outlet)
+            self._outlet = outlet  # not before: nothing may come before the subscription (1.9)
             outlet.wake()
 
     def _next(self, value: T) -> EmitResult:
@@ -84,14 +83,10 @@ class UnicastSink(Sink[T]):
         outlet = self._outlet
         if outlet is not None and outlet.done:
             return EmitResult.FAIL_CANCELLED
-        self._error = error
         self._run_on_end()
         if outlet is not None:
             outlet.wake()
         return EmitResult.OK
-
-    def _ending(self) -> tuple[bool, Exception | None]:
-        return self._ended, self._error
 
     def _run_on_end(self) -> None:
         with self._guard:
@@ -105,7 +100,7 @@ class _Outlet(Emission[T]):
         self,
         downstream: Subscriber[T],
         queue: deque[T],
-        ending: Callable[[], tuple[bool, Exception | None]],
+        ending: Callable[[], tuple[Exception | None] | None],
         on_cancel: Callable[[], None],
     ) -> None:
         super().__init__(downstream)
@@ -123,7 +118,7 @@ class _Outlet(Emission[T]):
         self._drain()
 
     def _emit(self, downstream: Subscriber[T]) -> None:
-        ended, error = self._ending()  # read first: nothing comes into the queue after it
+        ending = self._ending()  # read first: nothing comes into the queue after it
         queue, demand = self._queue, self._demand
         while not self.done and (several := min(len(queue), demand.left, MAX_BATCH)):
             demand.produced(several)
@@ -131,8 +126,8 @@ class _Outlet(Emission[T]):
                 downstream.on_next(queue.popleft())
             else:
                 downstream.on_next_batch([queue.popleft() for _ in range(several)])
-        if ended and not queue and not self.done:
-            self._end_with(error)
+        if ending is not None and not queue and not self.done:
+            self._end_with(*ending)
 
     def _cancelled(self) -> None:
         self._on_cancel()
