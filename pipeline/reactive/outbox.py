@@ -84,8 +84,13 @@ class Outbox(Emission[T]):
         return self._records
 
     @property
+    def ended(self) -> bool:
+        """Whether the end is there, perhaps behind records that wait."""
+        return self._ended
+
+    @property
     def closed(self) -> bool:
-        """Whether nothing more may come: the end is there, perhaps behind records that wait."""
+        """Whether nothing more may come: the end is there, or the subscriber has gone."""
         return self._ended or self.done
 
     def put(self, value: T) -> None:

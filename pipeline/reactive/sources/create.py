@@ -166,10 +166,10 @@ class FluxSink(Generic[T]):
         return f"FluxSink({self._overflow.value})"
 
     def _late(self, value: T) -> None:
-        if self.is_cancelled:
-            hooks.discarded(value)
-        else:
+        if self._outbox.ended:
             hooks.dropped(value)
+        else:
+            hooks.discarded(value)
 
     def _raised(self, error: Exception) -> None:
         if self._outbox.done:

@@ -9,7 +9,11 @@ from typing import Any
 
 import pytest
 
+from pipeline.reactive.flux import Flux
+from pipeline.reactive.hooks import Hooks, listening
+from pipeline.reactive.operators.base import Operator
 from pipeline.reactive.producer import ThreadProducer
+from pipeline.reactive.subscriber import Subscriber
 
 LONG = timedelta(seconds=10)
 """For what must end by itself: reached only if it does not."""
@@ -103,3 +107,44 @@ def produce() -> Iterator[Produce]:
         producer.cancel()
     assert all(producer.join(LONG) for producer in made)
     assert set(threading.enumerate()) <= before
+
+
+class Requests(Flux[Any]):
+    """Another stream, and what was asked for of it."""
+
+    def __init__(self, source: Flux[Any]) -> None:
+        super().__init__(lambda subscriber: source.connect(_Spy(subscriber, self.made)))
+        self.made: list[int] = []
+
+
+class _Spy(Operator[Any, Any]):
+    def __init__(self, downstream: Subscriber[Any], made: list[int]) -> None:
+        super().__init__(downstream)
+        self._made = made
+
+    def on_next(self, value: Any, /) -> None:
+        self._downstream.on_next(value)
+
+    def on_next_batch(self, values: Any) -> None:
+        self._downstream.on_next_batch(values)
+
+    def request(self, n: int) -> None:
+        self._made.append(n)
+        super().request(n)
+
+
+class Lost:
+    """What went nowhere: records and errors after the end, and records given up."""
+
+    def __init__(self) -> None:
+        self.dropped: list[Any] = []
+        self.errors: list[Exception] = []
+        self.discarded: list[Any] = []
+
+
+@pytest.fixture
+def lost() -> Iterator[Lost]:
+    """Write down what nobody received during the test."""
+    heard = Lost()
+    with listening(Hooks(heard.dropped.append, heard.errors.append, heard.discarded.append)):
+        yield heard
