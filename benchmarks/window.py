@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 from benchmarks.events import Event, events
@@ -54,12 +55,8 @@ def cases(records: int | None, _on_step: OnStep) -> Generator[list[Case]]:
     yield [Case("keyed 10-second sum", "records/s", subjects, goals, rounds=7)]
 
 
-def user(event: Event) -> str:
-    return event["user"]
-
-
-def event_time(event: Event) -> int:
-    return event["ts"]
+user = itemgetter("user")
+event_time = itemgetter("ts")
 
 
 def _loop(made: Sequence[Event]) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from operator import length_hint
 from typing import Any
 
 from pipeline.core.policy import ErrorPolicy
@@ -27,12 +28,15 @@ class KeySelection:
     def select(self, batch: Batch[Any]) -> tuple[Batch[Any], list[Any]]:
         """Return the records that have a key, and the keys."""
         selector, survivors = self._selector, Survivors(batch)
+        left = iter(batch.values)
         keys: list[Any] = []
-        for value in batch.values:
+        while True:
             try:
-                keys.append(selector(value))  # Python has an instruction for this form
+                keys.extend(map(selector, left))  # keeps what it has when a call raises
             except Exception as error:  # noqa: BLE001 - whatever the user's function raises
-                key = survivors.recover(self._failures, error, partial(selector, value), keys)
+                again = partial(selector, batch.values[len(batch) - length_hint(left) - 1])
+                key = survivors.recover(self._failures, error, again, keys)
                 if key is not DROPPED:
                     keys.append(key)
-        return survivors.records(), keys
+            else:
+                return survivors.records(), keys

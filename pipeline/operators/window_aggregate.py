@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
 from pipeline.core.policy import ErrorPolicy
 from pipeline.core.records import Batch
 from pipeline.operators.failure import DROPPED, Failures
-from pipeline.operators.window_fold import OpenWindow, Windowing, WindowOperator
+from pipeline.operators.window_fold import State, Windowing, WindowOperator
 from pipeline.spi.operator import OperatorContext
 from pipeline.windows.assigners import Window
 from state.descriptors import AggregateFunction
@@ -36,22 +36,15 @@ class WindowAggregateOperator(WindowOperator):
         self._adding = Failures(self._aggregate.add, self._policy, ctx.uid, ctx)
         self._concluding = Failures(self._aggregate.get_result, self._policy, ctx.uid, ctx)
 
-    def _fold(
-        self, open_window: OpenWindow, keys: Sequence[Any], batch: Batch[Any], starts: Sequence[int]
-    ) -> int:
+    def _fold(self, state: State, keys: Sequence[Any], batch: Batch[Any]) -> int:
         add, create = self._aggregate.add, self._aggregate.create_accumulator
-        left = iter(starts)
-        current: int | None = None
-        state: MutableMapping[Any, Any] = {}
+        left = iter(keys)
         dropped = 0
-        for start, key, value in zip(left, keys, batch.values, strict=True):
-            if start != current:
-                current, state = start, open_window(start)
-            known = state.get(key, _ABSENT)
+        for key, value in zip(left, batch.values, strict=True):
             try:
-                accumulator = add(value, create() if known is _ABSENT else known)
+                accumulator = add(value, state[key] if key in state else create())
             except Exception as error:  # noqa: BLE001 - whatever the user's function raises
-                again = partial(self._add, value, known)
+                again = partial(self._add, value, state.get(key, _ABSENT))
                 accumulator = self._recover(self._adding, error, again, batch, left)
                 if accumulator is DROPPED:
                     dropped += 1
@@ -65,4 +58,9 @@ class WindowAggregateOperator(WindowOperator):
 
     def _conclude(self, keys: Sequence[Any], folded: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
         get_result = self._aggregate.get_result
-        return self._each(self._concluding, lambda _, accumulator: get_result(accumulator), keys, folded)
+        if self._policy != ErrorPolicy():
+            return self._call_each(get_result, self._concluding, keys, folded, zip(folded, strict=True))
+        try:
+            return keys, [get_result(accumulator) for accumulator in folded]
+        except Exception as error:
+            raise self._concluding.error(error, None) from error

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import repeat
 from operator import length_hint
 from typing import Any, Final
 
@@ -24,8 +25,8 @@ from state.descriptors import WindowStateDescriptor
 NEVER: Final = 2**63 - 1
 """Later than any timestamp."""
 
-OpenWindow = Callable[[int], MutableMapping[Any, Any]]
-"""Gives the values by key of the window that starts at an instant."""
+State = MutableMapping[Any, Any]
+"""What each key has in one window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class WindowOperator(StreamOperator[Any, Any]):
     ) -> None:
         self._windowing = windowing
         self._assigner = windowing.assigner
+        self._panes = windowing.assigner.panes
         self._lateness_ms = windowing.lateness_ms
         self._window_function = window_function
         self._policy = policy
@@ -114,46 +116,38 @@ class WindowOperator(StreamOperator[Any, Any]):
                 raise
         return fired.batch()
 
-    def _take(self, batch: Batch[Any], keys: Sequence[Any], fired: _Fired) -> None:
+    def _take(self, batch: Batch[Any], keys: list[Any], fired: _Fired) -> None:
         timestamps = batch.timestamps
         assert timestamps is not None
-        columns = self._assigner.starts(timestamps)
-        if columns is not None:
-            first = self._assigner.starting_at(min(columns[0]))
-            if first.max_timestamp > self._watermark:  # all windows are still open, which is the rule
-                self._await(first)
-                open_window = self._table.batch(keys)
-                for starts in columns:
-                    self._fold(open_window, keys, batch, starts)
-                return
-        self._take_one_by_one(batch, keys, fired)
-
-    def _take_one_by_one(self, batch: Batch[Any], keys: Sequence[Any], fired: _Fired) -> None:
-        """Take records some of which may come after the end of a window of theirs."""
-        assert batch.timestamps is not None
         open_window = self._table.batch(keys)
-        late: list[Any] = []
-        for index, timestamp in enumerate(batch.timestamps):
-            windows = [
-                window
-                for window in self._assigner.assign(timestamp)
-                if self._gone_at(window) > self._watermark
-            ]
+        in_list = timestamps if isinstance(timestamps, list) else list(timestamps)
+        for start, part in self._panes.divide(in_list):
+            if isinstance(part, slice):
+                some, their_keys = batch[part], keys[part]
+            else:
+                some, their_keys = _pick(batch, part), [keys[index] for index in part]
+            windows = [each for each in self._assigner.assign(start) if self._gone_at(each) > self._watermark]
             if not windows:
-                late.append(batch.values[index])
-            key, record = keys[index], batch[index : index + 1]
+                self._pass_late(some.values)
             for window in windows:
                 self._await(window)
-                dropped = self._fold(open_window, [key], record, [window.start])
-                if window.max_timestamp <= self._watermark and not dropped:
-                    self._fire(window, [key], [open_window(window.start)[key]], fired)
-        self._pass_late(late)
+                state = open_window(window.start)
+                if window.max_timestamp > self._watermark:
+                    self._fold(state, their_keys, some)
+                else:
+                    self._fold_again(window, state, their_keys, some, fired)
+
+    def _fold_again(
+        self, window: Window, state: State, keys: Sequence[Any], batch: Batch[Any], fired: _Fired
+    ) -> None:
+        """Take records into a window that has fired: it does so again for each of them."""
+        for index, key in enumerate(keys):
+            if not self._fold(state, [key], batch[index : index + 1]):
+                self._fire(window, [key], [state[key]], fired)
 
     @abstractmethod
-    def _fold(
-        self, open_window: OpenWindow, keys: Sequence[Any], batch: Batch[Any], starts: Sequence[int]
-    ) -> int:
-        """Take each record into the window of its start; return how many were dropped by the policy."""
+    def _fold(self, state: State, keys: Sequence[Any], batch: Batch[Any]) -> int:
+        """Take each record into what its key has in one window; return how many the policy dropped."""
 
     def _pass_late(self, late: Sequence[Any]) -> None:
         if late and self._windowing.late is not None:
@@ -219,9 +213,8 @@ class WindowOperator(StreamOperator[Any, Any]):
         keys, results = self._conclude(keys, folded)
         function = self._window_function
         if function is not None:
-            keys, results = self._each(
-                self._finishing, lambda key, result: function(key, window, result), keys, results
-            )
+            calls = zip(keys, repeat(window), results)
+            _, results = self._call_each(function, self._finishing, keys, results, calls)
         fired.add(results, window.max_timestamp)
 
     def _conclude(self, keys: Sequence[Any], folded: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
@@ -229,17 +222,21 @@ class WindowOperator(StreamOperator[Any, Any]):
         return keys, folded
 
     @staticmethod
-    def _each(
-        failures: Failures, function: Callable[[Any, Any], Any], keys: Sequence[Any], values: Sequence[Any]
+    def _call_each(
+        function: Callable[..., Any],
+        failures: Failures,
+        keys: Sequence[Any],
+        values: Sequence[Any],
+        arguments: Iterable[tuple[Any, ...]],
     ) -> tuple[Sequence[Any], Sequence[Any]]:
-        """Call a function with each key and value, by the policy for calls that raise."""
+        """Call `function` for each key; where it raises, the policy decides on the value of that key."""
         kept: list[Any] = []
         results: list[Any] = []
-        for key, value in zip(keys, values, strict=True):
+        for key, value, given in zip(keys, values, arguments, strict=False):
             try:
-                result = function(key, value)
+                result = function(*given)
             except Exception as error:  # noqa: BLE001 - whatever the user's function raises
-                result = failures.recover(error, partial(function, key, value), value, None)
+                result = failures.recover(error, partial(function, *given), value, None)
                 if result is DROPPED:
                     continue
             kept.append(key)
@@ -254,6 +251,15 @@ class WindowOperator(StreamOperator[Any, Any]):
         index = len(batch) - length_hint(left) - 1
         origin = None if batch.origins is None else batch.origins[index]
         return failures.recover(error, again, batch.values[index], origin)
+
+
+def _pick(batch: Batch[Any], indices: Sequence[int]) -> Batch[Any]:
+    origins, values = batch.origins, batch.values
+    return Batch(
+        [values[index] for index in indices],
+        None,
+        None if origins is None else [origins[index] for index in indices],
+    )
 
 
 class _Fired:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 from pipeline.core.policy import ErrorPolicy
 from pipeline.core.records import Batch
 from pipeline.operators.failure import DROPPED, Failures
-from pipeline.operators.window_fold import OpenWindow, Windowing, WindowOperator
+from pipeline.operators.window_fold import State, Windowing, WindowOperator
 from pipeline.spi.operator import OperatorContext
 from pipeline.windows.assigners import Window
 
@@ -32,26 +32,22 @@ class WindowReduceOperator(WindowOperator):
         super().open(ctx)
         self._reducing = Failures(self._function, self._policy, ctx.uid, ctx)
 
-    def _fold(
-        self, open_window: OpenWindow, keys: Sequence[Any], batch: Batch[Any], starts: Sequence[int]
-    ) -> int:
+    def _fold(self, state: State, keys: Sequence[Any], batch: Batch[Any]) -> int:
         reduce = self._function
-        left = iter(starts)
-        current: int | None = None
-        state: MutableMapping[Any, Any] = {}
+        left = iter(keys)
         dropped = 0
-        for start, key, value in zip(left, keys, batch.values, strict=True):
-            if start != current:
-                current, state = start, open_window(start)
+        for key, value in zip(left, batch.values, strict=True):
             if key in state:
                 known = state[key]
                 try:
-                    value = reduce(known, value)  # noqa: PLW2901 - the name is the quickest place for it
+                    result = reduce(known, value)
                 except Exception as error:  # noqa: BLE001 - whatever the user's function raises
                     again = partial(reduce, known, value)
-                    value = self._recover(self._reducing, error, again, batch, left)  # noqa: PLW2901
-                    if value is DROPPED:
+                    result = self._recover(self._reducing, error, again, batch, left)
+                    if result is DROPPED:
                         dropped += 1
                         continue
-            state[key] = value
+                state[key] = result
+            else:
+                state[key] = value
         return dropped

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from math import gcd
 from typing import NamedTuple
 
 from pipeline.core.durations import describe_duration, milliseconds
@@ -24,6 +27,48 @@ class Window(NamedTuple):
         return self.end - 1
 
 
+class Panes(NamedTuple):
+    """Equal parts of time, `size` ms each, one of which starts at `offset`.
+
+    All instants of a part are in the same windows, so that a batch of records is assigned part by part.
+    """
+
+    size: int
+    offset: int = 0
+
+    def start(self, timestamp: int) -> int:
+        """Return where the part that holds `timestamp` starts."""
+        return timestamp - (timestamp - self.offset) % self.size
+
+    def divide(self, timestamps: list[int]) -> Iterator[tuple[int, slice | list[int]]]:
+        """Yield where each part starts that occurs, and which of the timestamps are in it.
+
+        Those are a slice where the timestamps are in order, else their indices, in their own order.
+        """
+        if sorted(timestamps) == timestamps:
+            return self._cut(timestamps)
+        return self._gather(timestamps)
+
+    def _cut(self, timestamps: list[int]) -> Iterator[tuple[int, slice]]:
+        position = 0
+        while position < len(timestamps):
+            start = self.start(timestamps[position])
+            end = bisect_left(timestamps, start + self.size, position)
+            yield start, slice(position, end)
+            position = end
+
+    def _gather(self, timestamps: list[int]) -> Iterator[tuple[int, slice | list[int]]]:
+        size, offset = self.size, self.offset
+        starts = [timestamp - (timestamp - offset) % size for timestamp in timestamps]
+        if starts.count(starts[0]) == len(starts):
+            yield starts[0], slice(0, len(starts))
+            return
+        parts: dict[int, list[int]] = defaultdict(list)
+        for index, start in enumerate(starts):
+            parts[start].append(index)
+        yield from parts.items()
+
+
 class WindowAssigner(ABC):
     """Describes a division of time into windows."""
 
@@ -35,13 +80,10 @@ class WindowAssigner(ABC):
     def starting_at(self, start: int) -> Window:
         """Return the window that starts at `start`, as `assign` has given it."""
 
-    def starts(self, timestamps: Sequence[int]) -> Sequence[Sequence[int]] | None:
-        """Return where the windows of many records start: for each window of a record, all records in turn.
-
-        None where that is no quicker than to `assign` one by one, as where not every record is in as
-        many windows as the others.
-        """
-        return None
+    @property
+    @abstractmethod
+    def panes(self) -> Panes:
+        """Return the coarsest division of time in which each part is wholly in the same windows."""
 
     @abstractmethod
     def describe(self) -> str:
@@ -85,11 +127,9 @@ class TumblingTimeWindows(WindowAssigner):
     def starting_at(self, start: int) -> Window:
         return Window(start, start + self.size_ms)
 
-    def starts(self, timestamps: Sequence[int]) -> Sequence[Sequence[int]]:
-        size, offset = self.size_ms, self.offset_ms
-        if not offset:
-            return [[timestamp - timestamp % size for timestamp in timestamps]]
-        return [[timestamp - (timestamp - offset) % size for timestamp in timestamps]]
+    @property
+    def panes(self) -> Panes:
+        return Panes(self.size_ms, self.offset_ms)
 
     def describe(self) -> str:
         sign = "-" if self.offset_ms < 0 else ""
@@ -135,14 +175,9 @@ class SlidingTimeWindows(WindowAssigner):
     def starting_at(self, start: int) -> Window:
         return Window(start, start + self.size_ms)
 
-    def starts(self, timestamps: Sequence[int]) -> Sequence[Sequence[int]] | None:
-        size, slide = self.size_ms, self.slide_ms
-        if size % slide:
-            return None
-        return [
-            [timestamp - timestamp % slide - back for timestamp in timestamps]
-            for back in range(size - slide, -1, -slide)
-        ]
+    @property
+    def panes(self) -> Panes:
+        return Panes(gcd(self.size_ms, self.slide_ms))
 
     def describe(self) -> str:
         return f"sliding {describe_duration(self.size_ms)} every {describe_duration(self.slide_ms)}"
