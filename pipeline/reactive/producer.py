@@ -140,15 +140,22 @@ class ThreadProducer(Generic[T]):
         self.wait_until(lambda: self._requested > 0)
         return 0 if self._cancelled else self._requested
 
-    def wait_until(self, ready: Callable[[], bool]) -> bool:
+    def wait_until(
+        self, ready: Callable[[], bool], wait: Callable[[threading.Condition], None] | None = None
+    ) -> bool:
         """Wait until `ready()`, which is looked at holding `condition`; False after a cancel.
+
+        Args:
+            ready: whether there is something to do.
+            wait: waits on the held condition, for as long as nothing can become ready by time alone;
+                None for until it is notified.
 
         Raises:
             ValueError: the subscriber broke rule 3.9; let it through, it ends the stream.
         """
         with self.condition:
             while not (ready() or self._cancelled or self._violation is not None):
-                self._wait()
+                self._wait(wait or _until_notified)
         if self._cancelled:
             return False
         if self._violation is not None:
@@ -164,7 +171,7 @@ class ThreadProducer(Generic[T]):
         until = time.monotonic() + delay.total_seconds()
         with self.condition:
             while not self._cancelled and (left := until - time.monotonic()) > 0:
-                self._wait(left)
+                self._wait(lambda condition, left=left: _until_notified(condition, left))
         if self._cancelled:
             raise Interrupted
 
@@ -191,10 +198,10 @@ class ThreadProducer(Generic[T]):
         """
         self._downstream.on_control(element)
 
-    def _wait(self, seconds: float | None = None) -> None:
+    def _wait(self, wait: Callable[[threading.Condition], object]) -> None:
         self._waits = True
         try:
-            self.condition.wait(seconds)
+            wait(self.condition)
         finally:
             self._waits = False
 
@@ -226,6 +233,10 @@ class ThreadProducer(Generic[T]):
         except Exception as error:  # noqa: BLE001 - the stream's end carries it
             return self._violation or error
         return self._violation
+
+
+def _until_notified(condition: threading.Condition, seconds: float | None = None) -> None:
+    condition.wait(seconds)
 
 
 class _NoSubscription:

@@ -100,6 +100,16 @@ class FusedChain:
     def _side_is_full(self) -> bool:
         return self._fanout is not None and self._fanout.sides.exhausted
 
+    @property
+    def next_timer(self) -> int | None:
+        """The wall time at which to call `pass_time`; None for never."""
+        return self._chain.next_timer()
+
+    def pass_time(self, now_ms: int) -> None:
+        """Give out what the wall time lets out; only while nothing is suspended."""
+        self._let_out(self._chain.process_timer(now_ms))
+        self.resume()
+
     def on_subscribe(self, subscription: Any) -> None:
         self._head = subscription
         if self._fanout is not None:

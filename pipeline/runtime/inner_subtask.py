@@ -50,6 +50,7 @@ class InnerSubtask(Subtask):
         self._next = 0
         self._ready: int | None = None
         self._resuming = False
+        self._due_ms: int | None = None
 
     def abandon(self, checkpoint_id: int) -> None:
         with self.producer.condition:
@@ -63,10 +64,12 @@ class InnerSubtask(Subtask):
         super().start()
 
     def run(self) -> None:
-        while self.producer.wait_until(self._something_to_do):
+        while self.producer.wait_until(self._something_to_do, self._wait):
             index = self._ready
             if self._resuming:
                 self.fused.resume()
+            elif self._due_ms is not None:
+                self.fused.pass_time(self._due_ms)
             elif index is None:
                 return  # every channel has ended
             elif self.channels[index].has_control:
@@ -78,8 +81,18 @@ class InnerSubtask(Subtask):
         self._resuming = self.fused.suspended
         if self._resuming:
             return self.fused.resumable
+        timer = self.fused.next_timer
+        now = 0 if timer is None else self.ctx.clock.now_ms()
+        self._due_ms = now if timer is not None and timer <= now else None
+        if self._due_ms is not None:
+            return True
         self._ready = self._ready_channel()
         return self._ready is not None or all(channel.ended for channel in self.channels)
+
+    def _wait(self, condition: threading.Condition) -> None:
+        """Wait until notified, or until an operator's timer is due."""
+        timer = None if self.fused.suspended else self.fused.next_timer
+        self.ctx.clock.wait(condition, None if timer is None else timer - self.ctx.clock.now_ms())
 
     def _ready_channel(self) -> int | None:
         """Find the next channel, in turn, that may be read now."""
