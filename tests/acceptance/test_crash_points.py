@@ -15,6 +15,9 @@ from psycopg.conninfo import make_conninfo
 from pipeline.core.faults import FAULTPOINTS
 
 ROWS = 3000
+pytestmark = pytest.mark.timeout(400)
+"""Seconds: tens of processes one after the other, on a machine that may have other work."""
+
 RECOVERY = ("P16a", "P16b", "P16c")
 RUNNING = [point for point in FAULTPOINTS if point not in RECOVERY]
 
