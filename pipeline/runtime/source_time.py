@@ -105,8 +105,9 @@ class SourceTime:
     def restore(self, state: dict[str, Any]) -> None:
         """Continue where `snapshot` was taken."""
         self._merged.restore(state["watermark"])
-        for name, stored in state["splits"].items():
+        for name in state["splits"]:  # all of them first: the slowest of those known leads
             self._know(name)
+        for name, stored in state["splits"].items():
             self._splits[name] = _Split(stored["greatest"], stored["records"])
             if stored["greatest"] != BEGINNING:
                 self._merged.advance(name, self._watermark(self._splits[name]))

@@ -173,9 +173,12 @@ class OperatorHarness:
         if not snapshots:
             return
         self._keyed.restore([snapshot.keyed for snapshot in snapshots])
-        own = snapshots[self._ctx.subtask] if self._ctx.subtask < len(snapshots) else None
-        if own is not None and own.operator is not None:
-            self._operator.initialize_state(from_json(own.operator))
+        own = snapshots[self._ctx.subtask : self._ctx.subtask + 1]
+        if not own and self._operator.same_in_all_subtasks:
+            own = snapshots[:1]
+        for snapshot in own:
+            if snapshot.operator is not None:
+                self._operator.initialize_state(from_json(snapshot.operator))
 
 
 def _values(fired: Batch[Any] | None) -> list[Any]:
