@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from reactivex import Observable
 
+from pipeline.core.errors import BackpressureOverflow
 from pipeline.reactive import hooks
 from pipeline.reactive.demand import UNBOUNDED
 from pipeline.reactive.flux import Flux
@@ -94,6 +95,8 @@ class Absorbing(Generic[T]):
 
     def _raised(self, error: Exception) -> None:
         if self._outbox.done:
+            if isinstance(error, BackpressureOverflow):
+                return  # the subscriber has left meanwhile: nobody misses the record
             raise error  # by a subscriber that had cancelled: an observer that has no use for errors
         self._cancel_upstream()
         self._outbox.end(error)

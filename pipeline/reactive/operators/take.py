@@ -46,7 +46,7 @@ class _Take(Operator[Any, Any]):
         with self._lock:
             part = min(n, self._unasked)
             self._unasked -= max(part, 0)
-        if part != 0:  # an invalid one goes up like any other
+        if part > 0 or n <= 0:  # an invalid one goes up like any other
             super().request(part)
 
     def on_next(self, value: Any, /) -> None:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from pipeline.core.errors import BackpressureOverflow
 from pipeline.reactive import hooks
 from pipeline.reactive.demand import UNBOUNDED, add_cap
 from pipeline.reactive.drain import Drain
@@ -173,6 +174,8 @@ class FluxSink(Generic[T]):
 
     def _raised(self, error: Exception) -> None:
         if self._outbox.done:
+            if isinstance(error, BackpressureOverflow):
+                return  # the subscriber has left meanwhile: nobody misses the record
             raise error  # by a subscriber that had cancelled: an observer that has no use for errors
         self.error(error)
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from operator import length_hint
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pipeline.reactive.emission import Emission
 from pipeline.reactive.flux import Flux
@@ -66,7 +66,10 @@ class _Iteration(Emission[T]):
             broken = None
         except Exception as error:  # noqa: BLE001 - the stream's end carries it
             broken = error
+            self._iterator = _broken(error)  # a request may come before the end is told
         self._downstream.on_subscribe(self)
+        if self.done:
+            return
         if broken is not None:
             self._end().on_error(broken)
         elif length_hint(self._iterator, 1) == 0:
@@ -120,3 +123,9 @@ class _Batches(_Iteration[T]):
         if len(values) < wanted or length_hint(iterator, 1) == 0:
             self._end().on_completed()
         return not self.done
+
+
+def _broken(error: Exception) -> Iterator[Any]:
+    """Stand in for the iterator that could not be made."""
+    raise error
+    yield

@@ -12,7 +12,8 @@ from reactivex import Observable
 from pipeline.reactive import Flux
 from pipeline.testing import AssertSubscriber
 from pipeline.testing.tck import ProcessorVerification
-from tests.conformance.reactive.cases import OPERATORS, Case
+from tests.conformance.reactive.cases import OPERATORS, Case, absorbing
+from tests.conformance.reactive.paced import paced
 
 
 class Operators(ProcessorVerification[int]):
@@ -28,6 +29,11 @@ class Operators(ProcessorVerification[int]):
 
     def create_element(self, index: int) -> int:
         return index + 1
+
+    def create_publisher(self, elements: int) -> Flux[int]:
+        if self.case.absorbs:
+            return paced(absorbing(self.case.make), elements)
+        return super().create_publisher(elements)
 
     def create_operator(self) -> Callable[[Observable[int]], Flux[int]]:
         return self.case.make()

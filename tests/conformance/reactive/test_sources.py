@@ -2,9 +2,41 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+import pytest
+
 from pipeline.reactive import Flux
 from pipeline.reactive.subscriber import Subscriber
+from pipeline.testing.tck import PublisherVerification
+from tests.conformance.reactive.cases import SOURCES, Origin
 from tests.conformance.reactive.threads import Connected, Run, ThreadedPublishers, failing, numbers
+
+
+class Sources(PublisherVerification[int]):
+    """The suite over a source that the subclass's tests choose."""
+
+    __test__ = False
+    TIMEOUT = timedelta(seconds=2)
+    origin: Origin
+
+    @pytest.fixture(autouse=True, params=SOURCES)
+    def choose(self, request: pytest.FixtureRequest) -> None:
+        self.origin = SOURCES[request.param]
+
+    def create_publisher(self, elements: int) -> Flux[int]:
+        return self.origin.make(elements)
+
+    def create_failed_publisher(self) -> Flux[int]:
+        return self.origin.fail()
+
+
+class TestSourcesWithSingleRecords(Sources):
+    __test__ = True
+
+
+class TestSourcesWithBatches(Connected, Sources):
+    __test__ = True
 
 
 class Producers(ThreadedPublishers):

@@ -253,6 +253,10 @@ class World:
             asked.emit(1, batch=False)
             self.check()
 
+    def drop(self, value: Any) -> None:
+        """Be told by the operator of a record that it drops."""
+        self.dropped.append(value)
+
     # --- what must hold ----------------------------------------------------------------------------------
 
     def number(self, source: Source) -> int:
