@@ -24,7 +24,7 @@ from confluent_kafka.admin import (
 from confluent_kafka.cimpl import NewTopic
 
 from connectors.kafka.config import ClientSettings
-from connectors.kafka.errors import LASTING, config_error, kafka_error
+from connectors.kafka.errors import config_error, is_refusal, kafka_error
 from connectors.kafka.partitions import Partition, Topic
 from pipeline.core.errors import ConnectorError
 
@@ -197,7 +197,7 @@ class Cluster:
             self._client.poll(0)  # else what it reports beside the answers is not heard
 
     def _heard(self, error: KafkaError) -> None:
-        if error.code() in LASTING and not self._refused.done():
+        if is_refusal(error) and not self._refused.done():
             self._refused.set_result(error)
 
 

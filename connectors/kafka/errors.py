@@ -60,10 +60,17 @@ _BY_CODE: Final[dict[int, _Verdict]] = {
 }
 """What is known of a code. For others the client's own word counts."""
 
-LASTING: Final = frozenset(
+_REFUSALS: Final = frozenset(
     {KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError.SASL_AUTHENTICATION_FAILED}
 )
-"""What a client reports beside its calls, and tries again for ever, though it does not pass by itself."""
+
+
+def is_refusal(error: KafkaError) -> bool:
+    """Say whether what a client reports beside its calls, and tries again for ever, never passes by itself.
+
+    A broker that goes away in the middle of a handshake has refused nothing.
+    """
+    return error.code() in _REFUSALS and "isconnected" not in error.str()
 
 
 def kafka_error(kind: type[E], doing: str, error: KafkaError | KafkaException, settings: ClientSettings) -> E:

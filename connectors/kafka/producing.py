@@ -13,7 +13,7 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from connectors.kafka.config import ClientSettings
-from connectors.kafka.errors import LASTING, config_error, kafka_error
+from connectors.kafka.errors import config_error, is_refusal, kafka_error
 from connectors.kafka.outgoing import Outgoing
 from pipeline.core.errors import SinkError
 
@@ -186,7 +186,7 @@ class Writer:
             raise Cancelled(f"cannot {doing}: the sink is being closed", retryable=True)
 
     def _heard(self, error: KafkaError) -> None:
-        if error.code() in LASTING:
+        if is_refusal(error):
             self._refused = error
 
     def _reported(self, error: KafkaError | None, _: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from connectors.kafka.config import ClientSettings
-from connectors.kafka.errors import LASTING, config_error, kafka_error
+from connectors.kafka.errors import config_error, is_refusal, kafka_error
 from connectors.kafka.partitions import Partition, out_of_range
 from pipeline.core.errors import SourceError
 
@@ -120,7 +120,7 @@ class Reader:
         return kafka_error(SourceError, f"read {partition}", error, self._settings)
 
     def _heard(self, error: KafkaError) -> None:
-        if error.code() in LASTING or error.fatal():
+        if is_refusal(error) or error.fatal():
             self._refused = error
 
 

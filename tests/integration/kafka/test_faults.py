@@ -288,6 +288,23 @@ def test_tls_trusts_the_authority_that_the_job_names(guarded: tuple[EmbeddedKafk
         assert driver.take(3) == [0, 1, 2]
 
 
+def test_a_restart_in_the_middle_of_handshakes_refuses_nobody(guarded: tuple[EmbeddedKafka, str]) -> None:
+    """A source behind TLS and one behind a password go on, as one behind neither does."""
+    broker, certificate = guarded
+    config = {"security.protocol": "SSL", "ssl.ca.pem": certificate}
+    tls = KafkaSource("guarded", bootstrap_servers=broker.address("TLS"), start="latest", config=config)
+    with SourceDriver(tls) as one, SourceDriver(with_password(broker, "geheim")) as other:
+        other.take(3)
+        one.wait_until_splits(1)
+        one.request(1)
+        other.request(1)
+        broker.kill()
+        broker.start()
+        write_to(broker.address(), "guarded", [3])
+        one.wait_until_emitted(1)
+        other.wait_until_emitted(4)
+
+
 def test_a_certificate_that_nobody_vouches_for_is_a_named_error(guarded: tuple[EmbeddedKafka, str]) -> None:
     address = guarded[0].address("TLS")
     source = KafkaSource("guarded", bootstrap_servers=address, config={"security.protocol": "SSL"})

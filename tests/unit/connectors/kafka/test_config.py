@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from connectors.kafka.config import BOOTSTRAP_VARIABLE, FILE_VARIABLE, ClientConfig, ClientSettings
-from connectors.kafka.errors import config_error, kafka_error
+from connectors.kafka.errors import config_error, is_refusal, kafka_error
 from pipeline.core.errors import ConfigError, SourceError
 
 
@@ -162,3 +162,17 @@ def test_a_fatal_error_is_not_tried_again_and_repeats_no_secret() -> None:
     error = kafka_error(SourceError, "read", KafkaException(cause), SETTINGS)
     assert not error.retryable
     assert "wrong password ***" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "refusal"),
+    [
+        (KafkaError._SSL, "SSL handshake failed: certificate verify failed", True),
+        (KafkaError._SSL, "SSL handshake failed: Disconnected: connecting to a PLAINTEXT listener?", False),
+        (KafkaError._AUTHENTICATION, "SASL authentication error: Invalid username or password", True),
+        (KafkaError._AUTHENTICATION, "Broker disconnected during SASL handshake", False),
+        (KafkaError._TRANSPORT, "Connection refused", False),
+    ],
+)
+def test_a_broker_that_goes_away_has_refused_nothing(code: int, text: str, refusal: bool) -> None:
+    assert is_refusal(KafkaError(code, text)) is refusal

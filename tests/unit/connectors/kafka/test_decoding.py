@@ -71,6 +71,9 @@ class Unreachable(Format[str]):
 
         return decode
 
+    def encoder(self, topic: str, field: Field) -> Callable[[str], bytes]:
+        return str.encode
+
 
 @pytest.mark.parametrize("values", [[b"now"], [b"poison", b"now"]])
 def test_a_record_is_no_poison_when_nothing_can_be_decoded(values: list[bytes]) -> None:
