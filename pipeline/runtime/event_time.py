@@ -62,6 +62,10 @@ class MergedTime(Generic[K]):
         self._inputs[key].ended = True
         return self._changes()
 
+    def reached(self, key: K) -> int:
+        """Return how far an input has come."""
+        return self._inputs[key].timestamp
+
     def is_idle(self, key: K) -> bool:
         return self._inputs[key].idle
 

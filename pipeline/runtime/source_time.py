@@ -97,7 +97,12 @@ class SourceTime:
     def snapshot(self) -> dict[str, Any]:
         """Return what continues here, beside the position."""
         splits = {
-            name: {"greatest": split.greatest, "records": split.records, "idle": self._merged.is_idle(name)}
+            name: {
+                "greatest": split.greatest,
+                "records": split.records,
+                "watermark": self._merged.reached(name),
+                "idle": self._merged.is_idle(name),
+            }
             for name, split in self._splits.items()
         }
         return {"watermark": self._merged.timestamp, "splits": splits}
@@ -109,8 +114,7 @@ class SourceTime:
             self._know(name)
         for name, stored in state["splits"].items():
             self._splits[name] = _Split(stored["greatest"], stored["records"])
-            if stored["greatest"] != BEGINNING:
-                self._merged.advance(name, self._watermark(self._splits[name]))
+            self._merged.advance(name, stored["watermark"])
             if stored["idle"]:
                 self._merged.fall_idle(name)
                 if self.idleness is not None:

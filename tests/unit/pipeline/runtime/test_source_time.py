@@ -1,0 +1,137 @@
+"""Event time of a source: timestamps, watermarks behind records, splits, snapshots, what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from pipeline.core.elements import IDLE, Watermark
+from pipeline.core.errors import SourceError, UserFunctionError
+from pipeline.core.records import Batch, OriginRange
+from pipeline.runtime.source_time import LAST_INSTANT, SourceTime
+from pipeline.testing import ManualClock
+from pipeline.windows.watermarks import WatermarkStrategy
+from state.encoding import from_json, to_json
+
+BOUNDED = WatermarkStrategy.bounded_out_of_orderness(timedelta(milliseconds=10), timestamp=int)
+OWN = WatermarkStrategy.monotonic()
+
+
+def source(strategy: WatermarkStrategy = BOUNDED, clock: ManualClock | None = None) -> SourceTime:
+    return SourceTime(strategy, "in", clock or ManualClock(), lambda: None)
+
+
+def emitted(time: SourceTime, values: Sequence[Any], split: str = "") -> list[Any]:
+    """Timestamps of each batch that goes on, and the control elements between them."""
+    return [
+        list(element.timestamps or ()) if isinstance(element, Batch) else element
+        for element in time.stamped(Batch(values), split)
+    ]
+
+
+def test_a_watermark_is_a_bound_and_a_millisecond_behind_the_greatest() -> None:
+    """One behind: a record of the watermark's own timestamp would be late."""
+    time = source()
+    assert emitted(time, [100, 90]) == [[100, 90], Watermark(89)]
+    assert emitted(time, [95]) == [[95]]
+    assert emitted(time, [101]) == [[101], Watermark(90)]
+
+
+def test_placed_by_count_it_cuts_batches_and_remembers_across_them() -> None:
+    time = source(BOUNDED.emit_every(2))
+    assert emitted(time, [100, 110, 120]) == [[100, 110], Watermark(99), [120]]
+    assert emitted(time, [130, 140]) == [[130], Watermark(119), [140]]
+
+
+def test_each_split_goes_by_itself() -> None:
+    time = source()
+    assert time.declare(["a", "b"]) == []
+    assert emitted(time, [100], "a") == [[100]]
+    assert emitted(time, [50], "b") == [[50], Watermark(39)]
+    assert emitted(time, [200], "a") == [[200]]
+
+
+def test_the_unnamed_split_is_forgotten_once_others_are_named() -> None:
+    time = source()
+    assert emitted(time, [100], "a") == [[100], Watermark(89)]
+    assert set(time.snapshot()["splits"]) == {"a"}
+
+
+def test_silence_lets_event_time_pass() -> None:
+    clock = ManualClock()
+    time = source(BOUNDED.with_idleness(timedelta(seconds=1)), clock)
+    time.declare(["a", "b"])
+    assert time.idleness is not None
+    time.idleness.look()
+    clock.advance(timedelta(milliseconds=500))
+    assert emitted(time, [100], "a") == [[100]]
+    clock.advance(timedelta(milliseconds=500))
+    assert time.fall_idle() == [Watermark(89)]
+    clock.advance(timedelta(milliseconds=500))
+    assert time.fall_idle() == [IDLE]
+    assert emitted(time, [20], "b") == [Watermark(89), [20]], "b is waited for before its records are seen"
+
+
+@pytest.mark.parametrize("idle", [False, True])
+def test_a_restored_source_stands_where_it_stood(idle: bool) -> None:
+    """The slower split still leads, the count goes on, who was idle still is."""
+    clock = ManualClock()
+    strategy = BOUNDED.emit_every(2).with_idleness(timedelta(seconds=1))
+    time = source(strategy, clock)
+    time.declare(["a", "b", "c"])
+    emitted(time, [100, 110, 120], "a")
+    emitted(time, [50, 60], "b")
+    if idle:
+        assert time.idleness is not None
+        time.idleness.look()
+        clock.advance(timedelta(seconds=1))
+        time.fall_idle()
+    again = source(strategy, clock)
+    again.restore(from_json(to_json(time.snapshot())))
+    assert again.snapshot() == time.snapshot()
+    assert again.now() == time.now() == ([Watermark(99), IDLE] if idle else [])
+    assert emitted(again, [130], "a") == emitted(time, [130], "a")
+
+
+def test_a_timestamp_far_ahead_of_the_clock_moves_nothing() -> None:
+    """FAULTS: one record of next year would make all that follow late."""
+    time = source(BOUNDED.with_max_ahead(timedelta(milliseconds=50)), ManualClock(start_ms=1000))
+    assert emitted(time, [900, 1051]) == [[900, 1051], Watermark(889)]
+    assert emitted(time, [5000]) == [[5000]]
+    assert emitted(time, [1050]) == [[1050], Watermark(1039)]
+
+
+def test_a_source_may_bring_its_timestamps() -> None:
+    (stamped, watermark) = source(OWN).stamped(Batch(["a", "b"], [7, 9]), "")
+    assert isinstance(stamped, Batch)
+    assert (stamped.timestamps, watermark) == ([7, 9], Watermark(8))
+    with pytest.raises(SourceError, match="gives its records no timestamps") as refused:
+        emitted(source(OWN), ["a"])
+    assert "timestamp=lambda" in str(refused.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("values", "message", "position"),
+    [
+        ([1, "x"], "int raised ValueError: invalid literal", "f@8"),
+        ([1, 2, LAST_INSTANT + 1], "milliseconds UTC, found 253402300800000, which is after", "f@9"),
+    ],
+)
+def test_a_function_that_tells_no_time_is_named_with_the_record(
+    values: list[Any], message: str, position: str
+) -> None:
+    with pytest.raises(UserFunctionError, match=message) as refused:
+        list(source().stamped(Batch(values, None, OriginRange("f", 7, len(values))), ""))
+    assert (refused.value.operator, refused.value.position) == ("in", position)
+
+
+@pytest.mark.parametrize("wrong", [1.5, None, "12"])
+def test_what_is_no_int_is_refused(wrong: Any) -> None:
+    strategy = WatermarkStrategy.monotonic(timestamp=lambda value: value)
+    with pytest.raises(UserFunctionError, match=r"must be an int, milliseconds UTC, found .* \(\w+\)"):
+        emitted(source(strategy), [3, wrong, 4])
+    with pytest.raises(SourceError, match="must be an int"):
+        list(source(OWN).stamped(Batch(["a"], [wrong]), ""))
