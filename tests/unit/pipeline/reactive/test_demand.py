@@ -13,6 +13,7 @@ from pipeline.reactive.demand import (
     MAX_BOUND,
     UNBOUNDED,
     AdaptiveBound,
+    Demand,
     Prefetch,
     SideDemand,
     add_cap,
@@ -62,6 +63,36 @@ def test_a_request_must_be_positive(n: int) -> None:
 def test_more_is_asked_for_after_three_quarters(bound: int, tide: int) -> None:
     """Reactor: OperatorsTest.unboundedOrLimit, OperatorsTest.unboundedOrPrefetch"""
     assert low_tide(bound) == tide
+
+
+@pytest.mark.parametrize(
+    ("bound", "chosen", "tide"),
+    [
+        (100, 0, 100),
+        (100, -1, 100),
+        (100, 50, 50),
+        (100, 100, 75),
+        (100, 110, 75),
+        (UNBOUNDED, 110, UNBOUNDED),
+        (UNBOUNDED, 0, UNBOUNDED),
+    ],
+)
+def test_a_chosen_tide_takes_the_place_of_three_quarters(bound: int, chosen: int, tide: int) -> None:
+    """Reactor: OperatorsTest.unboundedOrLimitLowTide"""
+    assert low_tide(bound, chosen) == tide
+
+
+def test_the_demand_of_one_subscriber_adds_up_saturates_and_stays_without_limit() -> None:
+    """Reactor: OperatorsTest.addAndGetAtomicField"""
+    demand = Demand()
+    demand.request(1)
+    demand.request(2)
+    assert demand.left == 3
+    demand.produced(2)
+    assert demand.left == 1
+    demand.request(UNBOUNDED - 1)
+    demand.produced(5)
+    assert demand.left == UNBOUNDED
 
 
 class TestPrefetch:
