@@ -16,6 +16,7 @@ from benchmarks.report import as_json, show
 
 BENCHMARKS = {
     "chain": "stateless functions: fused chain against loop, reactivex, bytewax",
+    "reactive": "streams outside jobs: demand, hand-over, flat_map against reactivex and a bare loop",
     "keyed": "running reduce by key against a loop over a dict",
     "window": "keyed 10-second sum in event time against a loop and bytewax",
     "sql": "query → map → CSV against psycopg and csv; the price of checkpoints; memory",

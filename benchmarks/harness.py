@@ -33,11 +33,22 @@ class Ratio:
 
 
 @dataclass(frozen=True)
+class Least:
+    """The goal that the value of `subject` is at least `least`, in the unit of the case."""
+
+    subject: str
+    least: float
+
+
+@dataclass(frozen=True)
 class Limit:
     """The goal that the value of `subject` is at most `most`, in the unit of the case."""
 
     subject: str
     most: float
+
+
+Goal = Ratio | Least | Limit
 
 
 @dataclass(frozen=True)
@@ -56,7 +67,7 @@ class Case:
     name: str
     unit: str
     subjects: Mapping[str, Subject]
-    goals: Sequence[Ratio | Limit] = ()
+    goals: Sequence[Goal] = ()
     rounds: int = 5
     repeats: bool = True
 
@@ -80,7 +91,9 @@ class Outcome:
         pairs = zip(self.values[subject], self.values[over], strict=True)
         return statistics.median(value / reference for value, reference in pairs)
 
-    def reached(self, goal: Ratio | Limit) -> bool:
+    def reached(self, goal: Goal) -> bool:
+        if isinstance(goal, Least):
+            return self.median(goal.subject) >= goal.least
         if isinstance(goal, Limit):
             return self.median(goal.subject) <= goal.most
         return self.ratio(goal.subject, goal.over) >= goal.least

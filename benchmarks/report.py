@@ -13,7 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.harness import Limit, Outcome, Ratio
+from benchmarks.harness import Goal, Least, Limit, Outcome, Ratio
 
 COMPARED = ("pipeline-framework", "reactivex", "bytewax", "psycopg", "msgspec")
 
@@ -58,10 +58,11 @@ def _table(outcome: Outcome) -> Table:
     return table
 
 
-def _describe(goal: Ratio | Limit, outcome: Outcome) -> str:
-    if isinstance(goal, Limit):
-        value = _number(outcome.median(goal.subject))
-        return f"{goal.subject}: {value} {outcome.case.unit}, goal ≤ {goal.most:g} {outcome.case.unit}"
+def _describe(goal: Goal, outcome: Outcome) -> str:
+    if isinstance(goal, Least | Limit):
+        value, unit = _number(outcome.median(goal.subject)), outcome.case.unit
+        bound = f"≤ {_number(goal.most)}" if isinstance(goal, Limit) else f"≥ {_number(goal.least)}"
+        return f"{goal.subject}: {value} {unit}, goal {bound} {unit}"
     ratio = outcome.ratio(goal.subject, goal.over)
     return f"{goal.subject} / {goal.over}: {ratio:.2f}, goal ≥ {goal.least:g}"
 
