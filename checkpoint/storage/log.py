@@ -12,6 +12,7 @@ from checkpoint.epoch_log import HEADER, frame
 from checkpoint.manifest import Part
 from checkpoint.storage.files import naming, sync
 from pipeline.core.errors import CheckpointError
+from pipeline.core.faults import faultpoint
 
 SPILL_BYTES: Final = 1 << 20
 """Bytes held back before they go to the operating system."""
@@ -64,6 +65,7 @@ class LocalLog:
         self._spill()
         sync(self._file, self._path)
         name = self._place(self._path, checkpoint_id)
+        faultpoint("P5")
         self._close()
         return Part(name, self._uid, self._subtask, self._hash.hexdigest(), self._size)
 

@@ -67,9 +67,14 @@ class Encoder:
 
     def _values(self, topics: str | list[str], values: Sequence[Any]) -> list[bytes | None]:
         if isinstance(topics, str):
-            return self._all(self._encoder(topics), values, "value=")
+            if not any(value is None for value in values):
+                return self._all(self._encoder(topics), values, "value=")
+            topics = [topics] * len(values)
         pairs = zip(topics, values, strict=True)
-        return [self._all(self._encoder(topic), (value,), "value=")[0] for topic, value in pairs]
+        return [
+            None if value is None else self._all(self._encoder(topic), (value,), "value=")[0]
+            for topic, value in pairs
+        ]
 
     def _encoder(self, topic: str) -> Encode:
         encoder = self._encoders.get(topic)

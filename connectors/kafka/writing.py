@@ -86,7 +86,9 @@ class Writing:
         timeout_ms = transactions.timeout_ms
 
         def make_writer(transactional_id: str) -> Writer:
-            return self._writer({"transactional.id": transactional_id, "transaction.timeout.ms": timeout_ms})
+            own = {"transactional.id": transactional_id, "transaction.timeout.ms": timeout_ms}
+            socket_timeout = int(self._settings.client()["socket.timeout.ms"])
+            return self._writer({**own, "socket.timeout.ms": min(socket_timeout, timeout_ms)})
 
         return ExactlyOnce(
             Place((f"{name}-a", f"{name}-b"), name, transactions.marks),

@@ -268,6 +268,9 @@ class VerificationLog:
         self._payloads.append(bytes(payload))
 
     def seal(self) -> str:
+        refusal, self._shelf.refuse_next = self._shelf.refuse_next, None
+        if refusal is not None:
+            raise refusal
         name = f"log-{len(self._shelf.sealed)}"
         self._shelf.sealed[name] = self._payloads
         return name
@@ -278,9 +281,14 @@ class VerificationLog:
 
 @dataclass(slots=True)
 class LogShelf:
-    """The sealed epoch logs of all attempts: what outlives a process."""
+    """The sealed epoch logs of all attempts: what outlives a process.
+
+    Attributes:
+        refuse_next: what the next sealing raises, once.
+    """
 
     sealed: dict[str, list[bytes]] = field(default_factory=dict[str, list[bytes]])
+    refuse_next: Exception | None = None
 
     def open(self) -> VerificationLog:
         return VerificationLog(self)

@@ -1,0 +1,140 @@
+"""kill -9 on the way to Kafka: a reader that is not the engine's client sees each record once, in order."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pipeline.core.faults import FAULTPOINTS
+from tests.kafka_broker import Topics
+
+from .kafka_topic import Topic
+from .numbers_job import expected, manifests, write_input
+from .waiting import wait_for
+
+COUNT = 1000
+RECOVERY = ("P16a", "P16b", "P16c")
+MIDWAY = {
+    "P0": "P0:3",
+    "P1": "P1:3",
+    "P3": "P3:3",
+    "P4": "P4:5",
+    "P5": "P5:3",
+    "P6": "P6:3",
+    "P7": "P7:3",
+    "P10": "P10:3",
+    "P11": "P11:2",
+    "P12": "P12:3",
+    "P13": "P13:2",
+    "P14": "P14:2",
+}
+"""The passage at which to die, so that something has been committed before."""
+
+KILLS = int(os.environ.get("PIPELINE_KILLS", "6"))
+
+
+@pytest.fixture
+def scene(kafka: str, topic: Topics, workshop: Callable[..., Any]) -> Callable[..., tuple[Any, Topic]]:
+    """Makes a workshop with input, and the topic its job writes to."""
+
+    def make(count: int = COUNT, **environment: str) -> tuple[Any, Topic]:
+        target = Topic(kafka, topic(partitions=2))
+        settings = {"PIPELINE_KAFKA": kafka, "TOPIC": target.name, "PACE": "0.0001", **environment}
+        shop = workshop("kafka", **settings)
+        write_input(shop.folder, count)
+        return shop, target
+
+    return make
+
+
+def finish(shop: Any, target: Topic, what: object, count: int = COUNT) -> None:
+    """Complete the job: both sinks have everything, once."""
+    target.expect_prefix(what)
+    shop.complete(PACE="0")
+    expect_complete(shop, target, what, count)
+
+
+def expect_complete(shop: Any, target: Topic, what: object, count: int = COUNT) -> None:
+    target.expect_all(count, what)
+    assert rows(shop) == expected(count)["numbers.csv"].splitlines()[1:], what
+    assert target.open_transactions() == [], what
+
+
+def rows(shop: Any) -> list[bytes]:
+    """The rows of all part files, without their headers."""
+    lines = shop.outputs()["numbers.csv"].splitlines()
+    return [line for line in lines if not line.startswith(b"n")]
+
+
+@pytest.mark.parametrize("point", [point for point in FAULTPOINTS if point not in RECOVERY])
+def test_every_crash_point_is_survived(point: str, scene: Callable[..., Any]) -> None:
+    shop, target = scene()
+    shop.die_at(MIDWAY.get(point, point))
+    finish(shop, target, point)
+
+
+@pytest.mark.parametrize("second", [*RECOVERY, "P12"])
+def test_recovery_dies_as_well(second: str, scene: Callable[..., Any]) -> None:
+    """Decided and not committed, or committed and not noted: then killed again while it finds out."""
+    for first in ("P10:3", "P12:3"):
+        if (first, second) == ("P12:3", "P12"):
+            continue  # what is committed is not committed again
+        shop, target = scene()
+        shop.die_at(first)
+        shop.die_at(second)
+        finish(shop, target, (first, second))
+
+
+def test_a_transaction_that_timed_out_meanwhile_is_written_again(scene: Callable[..., Any]) -> None:
+    """The broker has aborted what the checkpoint decided, before the job is started again."""
+    shop, target = scene(TRANSACTION_TIMEOUT="1000")
+    shop.die_at("P10:3")
+    wait_for(lambda: target.open_transactions() == [], "the broker's abort", timeout=60)
+    before = len(target.read())
+    finish(shop, target, "timed out")
+    assert before < COUNT
+
+
+def test_a_zombie_has_no_effect(scene: Callable[..., Any]) -> None:
+    """Stopped while it writes, replaced, continued: fenced, and nothing of it is seen."""
+    shop, target = scene(ONLY_KAFKA="yes")
+    zombie = shop.start()
+    wait_for(lambda: len(manifests(shop.folder)) > 1, "two checkpoints")
+    zombie.send_signal(signal.SIGSTOP)
+    shop.complete("--take-over", PACE="0")
+    zombie.send_signal(signal.SIGCONT)
+    _, err = zombie.communicate(timeout=60)
+    assert zombie.returncode == 1
+    assert "newer attempt" in err
+    target.expect_all(COUNT, "zombie")
+    assert target.open_transactions() == []
+
+
+def test_killed_at_random_moments(scene: Callable[..., Any]) -> None:
+    """Every life but the last ends with SIGKILL; in between a reader sees no epoch torn."""
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    kills = 0
+    while kills < KILLS:
+        count = 500 * rng.randint(2, 12)
+        shop, target = scene(count)
+        while True:
+            process = shop.start()
+            try:
+                process.wait(timeout=rng.uniform(0.8, 2.5))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                kills += 1
+                target.expect_prefix(f"seed {seed}")
+                continue
+            assert process.returncode == 0, process.stderr.read()
+            break
+        expect_complete(shop, target, f"seed {seed}", count)
