@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 
@@ -25,11 +25,18 @@ BENCHMARKS = {
 }
 """Each is a module here with `cases(records, on_step)`: a context manager, since some need a server."""
 
+HARNESS = ("backpressure", "each strategy over time, its promises checked; see backpressure --help")
+
 SILENCE_SECONDS = 1
 
 
 def main() -> int:
-    """Run what the command line names; the exit status is 0 whether goals are reached or not."""
+    """Run what the command line names; the exit status is 0 whether goals are reached or not.
+
+    Promises are another thing: `backpressure` ends with 1 where one is broken.
+    """
+    if sys.argv[1:2] == ["backpressure"]:
+        return _backpressure(sys.argv[2:])
     arguments = _parser().parse_args()
     names = list(BENCHMARKS) if arguments.name == "all" else [arguments.name]
     console = Console(stderr=arguments.json, highlight=False, width=None if sys.stdout.isatty() else 100)
@@ -43,11 +50,19 @@ def main() -> int:
     return 0
 
 
+def _backpressure(words: Sequence[str]) -> int:
+    """Run the harness, whose arguments are its own: it plays scenarios over time."""
+    from benchmarks.backpressure.command import main as play
+
+    with _progress() as on_step:
+        return play(words, on_step)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="\n".join(f"{name:8} {what}" for name, what in BENCHMARKS.items()),
+        epilog="\n".join(f"{name:12} {what}" for name, what in [*BENCHMARKS.items(), HARNESS]),
     )
     parser.add_argument("name", choices=[*BENCHMARKS, "all"], metavar="NAME")
     parser.add_argument("--records", type=_positive, help="records per run; default: the benchmark's own")
