@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, cast
 
+from pipeline.core.elements import IDLE, Idle, Watermark
 from pipeline.core.errors import EncodingError, InternalError
 from pipeline.core.records import Batch, DeadLetter, Origin
 from pipeline.runtime.buffer_queue import Element
 from state.encoding import Codec
 
 _RECORDS: Final = "records"
+_WATERMARK: Final = "watermark"
+_IDLE: Final = "idle"
 
 
 class BufferCodec:
@@ -50,6 +53,10 @@ class BufferCodec:
 
 
 def _lowered(element: Element) -> list[Any]:
+    if isinstance(element, Watermark):
+        return [_WATERMARK, element.timestamp]
+    if isinstance(element, Idle):
+        return [_IDLE]
     if not isinstance(element, Batch):
         raise InternalError(f"{element!r} cannot be stored with a buffer")
     batch = cast("Batch[Any]", element)
@@ -63,7 +70,12 @@ def _lowered(element: Element) -> list[Any]:
 
 
 def _raised(item: list[Any]) -> Element:
-    _, values, timestamps, origins = item
+    kind, *content = item
+    if kind == _WATERMARK:
+        return Watermark(*content)
+    if kind == _IDLE:
+        return IDLE
+    values, timestamps, origins = content
     return Batch(
         values,
         timestamps,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from checkpoint.barrier import Barrier
 from pipeline.compiler.tracks import joined
-from pipeline.core.elements import EndOfInput
+from pipeline.core.elements import EndOfInput, Idle, Watermark
 from pipeline.core.errors import InternalError
 from pipeline.core.records import Batch
 
@@ -37,12 +37,8 @@ class BufferQueue:
         self.records += len(batch)
 
     def append_control(self, element: object) -> None:
-        """Add a control element; one that says the same as the one before it, only later, replaces it."""
-        last = self._entries[-1] if self._entries else None
-        if isinstance(last, _Control) and type(last.element) is type(element):
-            last.element = element
-        else:
-            self._entries.append(_Control(element))
+        """Add a control element; it replaces those right before it that it makes void."""
+        _append_control(self._entries, element)
 
     def cut(self, barrier: Barrier, dropped: int) -> None:
         """Let a barrier overtake all that is here.
@@ -66,10 +62,11 @@ class BufferQueue:
             if isinstance(entry, _Records):
                 discarded.append(entry.rest)
                 so_far += len(entry.rest)
-                continue
-            kept.append(entry)
-            if isinstance(entry, _Cut):
+            elif isinstance(entry, _Control):
+                _append_control(kept, entry.element)
+            else:
                 entry.dropped += so_far
+                kept.append(entry)
         self._entries = kept
         self.records = 0
         return discarded
@@ -195,6 +192,18 @@ class _Cut:
         self.barrier = barrier
         self.dropped = dropped
         self.taken = False
+
+
+_VOID_BEFORE: Final[dict[type, tuple[type, ...]]] = {Watermark: (Watermark, Idle), Idle: (Idle,)}
+"""What a control element of event time makes void right before it."""
+
+
+def _append_control(entries: deque[_Records | _Control | _Cut], element: object) -> None:
+    """Add a control element; of time only the latest counts, or a slow consumer's buffer fills with it."""
+    void = _VOID_BEFORE.get(type(element), ())
+    while entries and isinstance(last := entries[-1], _Control) and isinstance(last.element, void):
+        entries.pop()
+    entries.append(_Control(element))
 
 
 def _is_over(entry: _Records | _Control | _Cut, checkpoint_id: int) -> bool:

@@ -26,6 +26,8 @@ from pipeline import (
     PipelineError,
     RestartStrategy,
     StreamJob,
+    TumblingTimeWindows,
+    WatermarkStrategy,
 )
 from pipeline.core.errors import SinkError
 from pipeline.runtime.events import CheckpointCompleted
@@ -76,6 +78,11 @@ class Failing(CollectSink[int]):
             raise SinkError("a fault that passes", retryable=True)
         time.sleep(len(values) / 5000)
         super().invoke_batch(values, ctx)
+
+
+def slowed_down(n: int) -> int:
+    time.sleep(0.0002)
+    return n
 
 
 def every(milliseconds: int, folder: Path, **settings: Any) -> JobConfig:
@@ -210,6 +217,24 @@ class TestCheckpoints:
         assert len(sink.values) == len(set(sink.values))
         assert set(sink.values) | dropped == everything
         assert result.processed_records == len(everything) == len(sink.values) + result.dropped_records
+
+    def test_event_time_is_kept_with_what_is_buffered(self, numbers: Any, checkpoints: Path) -> None:
+        """Windows behind a buffer come out as without it, over failures; nothing is late."""
+        watermarks = WatermarkStrategy.monotonic(timestamp=lambda n: n)
+        sink = Failing(times=4, after=6)
+        job = StreamJob(
+            "windowed",
+            every(20, checkpoints, restart=RestartStrategy.fixed_delay(10, timedelta(milliseconds=1))),
+        )
+        paced = numbers(2000, before=lambda _: time.sleep(0.001), batch=7)
+        stream = job.source(paced, watermarks).backpressure(S.BUFFER, buffer_size=40, uid="buffer")
+        slowed = stream.map(slowed_down, uid="slowed").key_by(lambda _: 0, uid="all")
+        windows = slowed.window(TumblingTimeWindows.of(timedelta(milliseconds=50)), uid="fifties")
+        windows.reduce(lambda a, b: a + b, uid="sum").sink(sink)
+        result = job.execute()
+        assert result.restarts == 4
+        assert result.late_records == 0
+        assert sink.values == [sum(range(start, start + 50)) for start in range(0, 2000, 50)]
 
     def test_error_restarts_and_loses_nothing(self, numbers: Any, calling: Any, checkpoints: Path) -> None:
         """Each overflow takes the job back to its last checkpoint, until the sink keeps up."""

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from checkpoint.barrier import Barrier, CheckpointKind
-from pipeline.core.elements import END_OF_INPUT
+from pipeline.core.elements import END_OF_INPUT, IDLE
+from pipeline.core.elements import Watermark as Mark
 from pipeline.core.records import Batch
 from pipeline.runtime.buffer_queue import BufferQueue
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A control element that is no barrier."""
-
-    at: int
-
-
-@dataclass(frozen=True)
-class OtherMark:
-    """One of another kind."""
-
-    at: int
 
 
 def barrier(number: int) -> Barrier:
@@ -70,11 +56,27 @@ class TestOrder:
         assert held.take_control() == Mark(1)
         assert list(held.take(9)) == [2]
 
-    def test_a_later_control_element_replaces_its_like(self) -> None:
+    def test_a_later_watermark_replaces_one_right_before_it(self) -> None:
         """Or a source that is ahead for hours would fill the buffer with watermarks."""
-        held = queue([1], Mark(1), Mark(2), OtherMark(3), Mark(4))
+        held = queue([1], Mark(1), Mark(2), IDLE, IDLE)
         held.take(1)
-        assert [held.take_control() for _ in range(3)] == [Mark(2), OtherMark(3), Mark(4)]
+        assert [held.take_control() for _ in range(2)] == [Mark(2), IDLE]
+        assert held.is_empty
+
+    def test_a_watermark_ends_idleness(self) -> None:
+        held = queue(Mark(1), IDLE, Mark(2))
+        assert held.take_control() == Mark(2)
+        assert held.is_empty
+
+    def test_watermarks_of_replaced_records_do_not_pile_up(self) -> None:
+        held = queue([1])
+        for time in range(100):
+            held.append_control(Mark(time))
+            held.discard_records()
+            held.append(Batch([time]))
+        assert held.take_control() == Mark(99)
+        assert list(held.take(9)) == [99]
+        assert held.is_empty
 
 
 class TestBarriers:

@@ -9,7 +9,7 @@ import pytest
 
 from checkpoint.barrier import Barrier, CheckpointKind
 from pipeline.core.config import BackpressureStrategy
-from pipeline.core.elements import END_OF_INPUT
+from pipeline.core.elements import END_OF_INPUT, IDLE, Watermark
 from pipeline.core.errors import BackpressureOverflow, EncodingError, UserFunctionError
 from pipeline.core.records import Batch, Origin
 from pipeline.graph.buffers import Buffer
@@ -168,6 +168,18 @@ class TestSnapshots:
         assert (batch.values, batch.timestamps) == ([1, "2", (3,)], [10, 20, 30])
         assert batch.origins == [Origin("s", 0), Origin("s", 1), Origin("s", 2)]
         assert again.buffer.dropped == 1
+
+    def test_event_time_comes_back_in_its_place(self) -> None:
+        bench = Bench(S.BUFFER, 9)
+        bench.give(1)
+        bench.buffer.on_control(Watermark(5))
+        bench.buffer.on_control(IDLE)
+        bench.give(2)
+        again = Bench(S.BUFFER, 9)
+        again.buffer.restore(bench.cut().keyed, 0)
+        assert again.take() == [1]
+        assert [again.buffer.take_control(), again.buffer.take_control()] == [Watermark(5), IDLE]
+        assert again.take() == [2]
 
     def test_drops_behind_the_barrier_are_not_counted_before_it(self) -> None:
         bench = Bench(S.DROP, 1)
