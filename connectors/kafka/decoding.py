@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence, Set
+from itertools import groupby
 from operator import itemgetter
-from typing import Any, NamedTuple, cast, overload
+from typing import Any, NamedTuple, overload
 
 from confluent_kafka import Message
 
 from connectors.kafka.formats import Field, Format
 from connectors.kafka.partitions import Partition
-from connectors.kafka.record import Headers, KafkaRecord
+from connectors.kafka.record import KafkaRecord
 from pipeline.core.errors import PipelineError, SourceError
 from pipeline.core.records import Origin, OriginRange
 
@@ -76,9 +77,9 @@ class Decoder:
             map(Message.partition, messages),
             map(Message.offset, messages),
             map(itemgetter(1), map(Message.timestamp, messages)),
-            map(_headers, messages),
+            [headers or () for headers in map(Message.headers, messages)],
         )
-        return list(map(KafkaRecord, values, keys, *facts))
+        return list(map(KafkaRecord._make, zip(values, keys, *facts, strict=True)))
 
     def _one_by_one(
         self, partition: Partition, messages: list[Message]
@@ -130,23 +131,22 @@ def origins_of(partition: Partition, messages: Sequence[Message]) -> Sequence[Or
     return _Offsets(partition.split, [message.offset() or 0 for message in messages])
 
 
-def by_partition(messages: list[Message], reads: Set[Partition]) -> Iterable[tuple[Partition, list[Message]]]:
+def by_partition(
+    messages: list[Message], reads: Set[Partition], *, alone: bool
+) -> Iterable[tuple[Partition, list[Message]]]:
     """Group messages by partition, each group in its order.
 
     Args:
         reads: the partitions that are read; messages of others are late and left out.
+        alone: whether there never was but one.
     """
-    if len(reads) == 1 or not messages:
-        return [(next(iter(reads)), messages)] if messages else []
-    groups: dict[tuple[str | None, int | None], list[Message]] = {}
-    here: tuple[str | None, int | None] | None = None
-    group: list[Message] = []
-    for message in messages:
-        where = message.topic(), message.partition()
-        if where != here:
-            group, here = groups.setdefault(where, []), where
-        group.append(message)
-    found = ((Partition(topic or "", number or 0), group) for (topic, number), group in groups.items())
+    if alone or not messages:
+        return [(partition, messages) for partition in reads] if messages else []
+    groups: dict[Any, list[Message]] = {}
+    one_topic = len({partition.topic for partition in reads}) == 1
+    for place, run in groupby(messages, Message.partition if one_topic else _place):
+        groups.setdefault(place, []).extend(run)
+    found = ((Partition(*_place(group[0])), group) for group in groups.values())
     return [(partition, group) for partition, group in found if partition in reads]
 
 
@@ -178,5 +178,5 @@ def _decoded(data: list[Any], decode: Callable[[bytes], Any]) -> list[Any]:
     return list(map(decode, data))
 
 
-def _headers(message: Message) -> Headers:
-    return cast(Headers, message.headers() or ())  # a dict is only for writing
+def _place(message: Message) -> tuple[str, int]:
+    return message.topic() or "", message.partition() or 0

@@ -156,7 +156,7 @@ class Reading:
             self._add(ctx, self._cluster.first_offsets(new))
 
     def _decoded(self, messages: list[Message]) -> Iterator[_Read]:
-        for partition, found in by_partition(messages, self._reads):
+        for partition, found in by_partition(messages, self._reads, alone=len(self._offsets) == 1):
             next_offset = (found[-1].offset() or 0) + 1
             if self._stops is not None and next_offset > (stop := self._stops[partition]):
                 found = found[: bisect_left(found, stop, key=_offset)]  # noqa: PLW2901

@@ -111,8 +111,21 @@ def test_origins_of_neighbours_cost_nothing_and_gaps_are_kept() -> None:
 def test_partitions_are_told_apart_and_late_messages_left_out() -> None:
     other, dropped = Partition("events", 1), Partition("events", 2)
     mixed = [message(offset=0), message(offset=7, at=other), message(offset=1), message(at=dropped)]
-    found = by_partition(mixed, {EVENTS, other})
+    found = by_partition(mixed, {EVENTS, other}, alone=False)
     assert [(partition, [one.offset() for one in group]) for partition, group in found] == [
         (EVENTS, [0, 1]),
         (other, [7]),
     ]
+
+
+def test_topics_of_the_same_partition_number_are_told_apart() -> None:
+    other = Partition("other", 0)
+    mixed = [message(offset=0), message(offset=7, at=other), message(offset=1)]
+    found = by_partition(mixed, {EVENTS, other}, alone=False)
+    assert [(partition, len(group)) for partition, group in found] == [(EVENTS, 2), (other, 1)]
+
+
+def test_what_is_late_from_the_last_partition_but_one_is_left_out() -> None:
+    """When a source that ends has one partition left, the others are still not taken for it."""
+    mixed = [message(offset=0), message(offset=7, at=Partition("events", 1))]
+    assert [len(group) for _, group in by_partition(mixed, {EVENTS}, alone=False)] == [1]
