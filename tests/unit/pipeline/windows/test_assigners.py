@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 from pipeline.core.durations import describe_duration
 from pipeline.core.errors import ConfigError
-from pipeline.windows.assigners import SlidingTimeWindows, TumblingTimeWindows, Window
+from pipeline.windows.assigners import (
+    Panes,
+    SlidingTimeWindows,
+    TumblingTimeWindows,
+    Window,
+    WindowAssigner,
+)
 
 timestamps = st.integers(-(10**15), 10**15)
 lengths = st.integers(1, 10**7)
@@ -72,3 +78,41 @@ def test_they_describe_themselves() -> None:
         "sliding 90 s every 1 min"
     )
     assert describe_duration(0) == "0 s"
+
+
+@pytest.mark.parametrize(
+    "assigner",
+    [
+        TumblingTimeWindows(10),
+        TumblingTimeWindows(10, -3),
+        SlidingTimeWindows(10, 5),
+        SlidingTimeWindows(10, 4),
+        SlidingTimeWindows(7, 3),
+    ],
+)
+def test_all_instants_of_a_pane_are_in_the_same_windows(assigner: WindowAssigner) -> None:
+    for timestamp in range(-50, 50):
+        pane = assigner.panes.start(timestamp)
+        assert pane <= timestamp < pane + assigner.panes.size
+        assert assigner.assign(pane) == assigner.assign(timestamp)
+        for window in assigner.assign(timestamp):
+            assert assigner.starting_at(window.start) == window
+
+
+@given(
+    timestamps=st.lists(st.integers(-100, 100), min_size=1),
+    size=st.integers(1, 30),
+    offset=st.integers(-5, 5),
+)
+def test_a_division_has_every_timestamp_once_in_its_own_order(
+    timestamps: list[int], size: int, offset: int
+) -> None:
+    panes = Panes(size, offset)
+    for order in (timestamps, sorted(timestamps)):
+        found: list[int] = []
+        for start, part in panes.divide(order):
+            indices = list(range(len(order)))[part] if isinstance(part, slice) else part
+            assert indices == sorted(indices)
+            assert {panes.start(order[index]) for index in indices} == {start}
+            found += indices
+        assert sorted(found) == list(range(len(order)))

@@ -1,0 +1,86 @@
+"""Window state: each window has values of its own for the same keys."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from pipeline.core.errors import ConfigError, StateError
+from state.backend import KeyedStateBackend
+from state.descriptors import ValueStateDescriptor, WindowStateDescriptor
+
+from .conftest import Subtasks
+
+WINDOWS = WindowStateDescriptor(name="windows")
+
+
+def test_windows_share_keys_and_nothing_else(backend: KeyedStateBackend) -> None:
+    table = backend.window_table(WINDOWS)
+    open_window = table.batch(["a", "b"])
+    open_window(10)["a"] = 1
+    open_window(0)["a"] = 2
+    open_window(0)["b"] = 3
+    assert table.windows() == [0, 10]
+    assert [list(column) for column in table.columns(0)] == [["a", "b"], [2, 3]]
+    assert dict(backend.entries("windows")) == {"a": {10: 1, 0: 2}, "b": {0: 3}}
+
+
+def test_a_window_goes_as_a_whole(backend: KeyedStateBackend) -> None:
+    table = backend.window_table(WINDOWS)
+    table.batch(["a"])(0)["a"] = 1
+    table.batch(["a"])(10)["a"] = 2
+    table.drop(0)
+    table.drop(0)
+    assert (table.windows(), dict(backend.entries("windows"))) == ([10], {"a": {10: 2}})
+
+
+def test_keys_are_compared_as_encoded(backend: KeyedStateBackend) -> None:
+    """1 and True are two keys in a window too, alone and side by side."""
+    table = backend.window_table(WINDOWS)
+    table.batch([1])(0)[1] = "int"
+    table.batch([True])(0)[True] = "bool"
+    both = table.batch([1, True])(0)
+    assert (both[1], both[True]) == ("int", "bool")
+    with pytest.raises(StateError):
+        table.batch([1.5])
+
+
+@pytest.mark.parametrize("groups", [(range(128),), (range(50), range(50, 128))])
+def test_windows_are_divided_by_key_group(subtasks: Subtasks, groups: tuple[range, ...]) -> None:
+    first = subtasks.make()
+    keys = [f"k{number}" for number in range(40)]
+    open_window = first.window_table(WINDOWS).batch(keys)
+    for number, key in enumerate(keys):
+        open_window(number % 3)[key] = number
+    parts = [first.snapshot()]
+    spread = [subtasks.restored(*parts, groups=each) for each in groups]
+    found: dict[tuple[str, int], int] = {}
+    for each in spread:
+        table = each.window_table(WINDOWS)
+        for window in table.windows():
+            found.update({(key, window): value for key, value in zip(*table.columns(window), strict=True)})
+    assert found == {(key, number % 3): number for number, key in enumerate(keys)}
+    again = subtasks.restored(*[each.snapshot() for each in spread])
+    again.window_table(WINDOWS)
+    assert len(dict(again.entries("windows"))) == len(keys)
+
+
+def test_their_size_grows_with_their_entries(backend: KeyedStateBackend) -> None:
+    table = backend.window_table(WINDOWS)
+    assert backend.size_bytes() == 0
+    table.batch(["a"])(0)["a"] = "x" * 1000
+    one = backend.size_bytes()
+    assert one > 1000
+    table.batch(["a"])(10)["a"] = "x" * 1000
+    assert backend.size_bytes() > 1.5 * one
+
+
+def test_what_makes_no_sense_is_refused(backend: KeyedStateBackend) -> None:
+    with pytest.raises(ConfigError, match="as long as the window"):
+        WindowStateDescriptor(name="w", ttl=timedelta(seconds=1))
+    backend.window_table(WINDOWS)
+    with pytest.raises(StateError, match="used as window and as value"):
+        backend.table(ValueStateDescriptor[int](name="windows"))
+    with pytest.raises(StateError, match="read by window"):
+        backend.table(WINDOWS).batch(["a"])
