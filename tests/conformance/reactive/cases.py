@@ -43,7 +43,9 @@ def _stream_of(value: Any) -> Flux[Any]:
 
 
 def _first_of_zip(source: Observable[Any]) -> Flux[Any]:
-    return source.pipe(reactive.zip(reactive.from_iterable(range(10**9)), prefetch=4), reactive.map(_first))
+    return source.pipe(
+        reactive.zip(reactive.from_iterable(range(OTHERS, 10**12)), prefetch=4), reactive.map(_first)
+    )
 
 
 def _only_of_buffer(source: Observable[Any]) -> Flux[Any]:
@@ -53,6 +55,9 @@ def _only_of_buffer(source: Observable[Any]) -> Flux[Any]:
 def _never_again(errors: Flux[Exception]) -> Flux[Any]:
     return errors.pipe(reactive.map(_raise_it))
 
+
+OTHERS = 10**6
+"""The records of streams beside the one that a test feeds begin here."""
 
 OPERATORS = {
     "buffer_timeout": Case(lambda: _only_of_buffer),
