@@ -21,9 +21,14 @@ _SLICE: Final = 0.2
 """Seconds a call of the client may block; between two the sink looks whether it is cancelled."""
 
 _FENCING: Final = frozenset(
-    {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
+    {
+        KafkaError._FENCED,
+        KafkaError.PRODUCER_FENCED,
+        KafkaError.INVALID_PRODUCER_EPOCH,
+        KafkaError._FATAL,  # each later call of a producer that was told so before
+    }
 )
-"""What the broker says to a producer with whose id another one began, or whose transaction it ended."""
+"""What a producer hears with whose id another one began, or whose transaction the broker ended."""
 
 
 class Cancelled(SinkError):

@@ -55,6 +55,7 @@ class Reader:
             "enable.partition.eof": True,
             "error_cb": self._heard,
         }
+        self._to_show: Mapping[Partition, int] = {}
         try:
             self._consumer = Consumer(settings.client(own))
         except KafkaException as error:
@@ -74,6 +75,7 @@ class Reader:
         Raises:
             SourceError: reading cannot go on. That brokers are away is no error: they are waited for.
         """
+        self._show()
         try:
             # With a timeout it would wait until `limit` messages are there, or the time is over.
             messages = self._consumer.consume(limit, 0)
@@ -90,13 +92,21 @@ class Reader:
         return Taken(messages, {})
 
     def show(self, offsets: Mapping[Partition, int]) -> None:
-        """Let the group show these offsets; whether that comes about changes nothing."""
+        """Let the group show these offsets; whether that comes about changes nothing. Any thread.
+
+        They are sent by the thread that reads: the client lets no other one in while that one polls.
+        """
+        self._to_show = offsets
+
+    def close(self) -> None:
+        self._show()
+        self._consumer.close()
+
+    def _show(self) -> None:
+        offsets, self._to_show = self._to_show, {}
         if offsets:
             with suppress(KafkaException):
                 self._consumer.commit(offsets=_listed(offsets), asynchronous=True)
-
-    def close(self) -> None:
-        self._consumer.close()
 
     def _without_events(self, messages: list[Message]) -> Taken:
         records: list[Message] = []
