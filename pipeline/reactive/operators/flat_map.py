@@ -218,6 +218,8 @@ class _FlatMap(Emission[R], Generic[T, R]):
             inner.consumed(values)
         if not inner.ended:
             return inner.buffered > 0
+        if not inner.enter():  # for good; its last signal may have put it into the row again meanwhile
+            return False
         if inner.error is not None:
             self._error = inner.error
         self._done_with += inner.streams
