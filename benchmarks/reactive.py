@@ -220,7 +220,7 @@ def _flattening(records: int) -> Case:
 
 
 def _ten_of(number: int) -> Sequence[int]:
-    return range(number, number + INNER)
+    return [number] * INNER
 
 
 def _flatten_reactivex(numbers: Sequence[int]) -> int:
