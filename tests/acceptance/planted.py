@@ -52,7 +52,43 @@ def position_too_late() -> None:
     PollingSource.run = run  # type: ignore[method-assign]
 
 
-BUGS = {bug.__name__: bug for bug in (commit_before_the_manifest, position_too_early, position_too_late)}
+def mark_left_out() -> None:
+    """Commit transactions that say nothing of their epoch."""
+    from connectors.kafka.exactly_once import ExactlyOnce
+
+    mark = ExactlyOnce._mark
+
+    def bugged(self: Any, writer: Any, number: int, epoch: Any = None) -> None:
+        if epoch is not None or self._log is not None or number == 0:
+            mark(self, writer, number, epoch)
+
+    ExactlyOnce._mark = bugged  # type: ignore[method-assign]
+
+
+def log_dropped_too_early() -> None:
+    """Forget the log of an epoch before its commit is noted."""
+    from pipeline.runtime.epoch_logs import SinkLogs
+
+    SinkLogs.needed = lambda self: []  # type: ignore[method-assign]
+
+
+def same_id_twice() -> None:
+    """Write the next epoch with the transactional id whose transaction waits for its commit."""
+    from connectors.kafka import writing
+
+    place = writing.Place
+    writing.Place = lambda ids, group, marks: place((ids[0], ids[0]), group, marks)  # type: ignore[assignment, misc]
+
+
+BUGGED = (
+    commit_before_the_manifest,
+    position_too_early,
+    position_too_late,
+    mark_left_out,
+    log_dropped_too_early,
+    same_id_twice,
+)
+BUGS = {bug.__name__: bug for bug in BUGGED}
 
 if __name__ == "__main__":
     BUGS[sys.argv.pop(1)]()

@@ -6,7 +6,9 @@ import os
 import random
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -138,3 +140,30 @@ def test_killed_at_random_moments(scene: Callable[..., Any]) -> None:
             assert process.returncode == 0, process.stderr.read()
             break
         expect_complete(shop, target, f"seed {seed}", count)
+
+
+@pytest.mark.parametrize(
+    ("bug", "point"),
+    [
+        ("mark_left_out", "P12:3"),
+        ("log_dropped_too_early", "P10:3"),
+        ("commit_before_the_manifest", "P6:3"),
+        ("same_id_twice", "P10:3"),
+    ],
+)
+def test_a_planted_bug_is_caught(bug: str, point: str, scene: Callable[..., Any]) -> None:
+    """Killed there, the job does not come to the end that it comes to without the bug."""
+
+    def survives(*program: str) -> bool:
+        shop, target = scene()
+        if program:
+            shop.program = program
+        try:
+            shop.die_at(point)
+            finish(shop, target, point)
+        except AssertionError:
+            return False
+        return True
+
+    assert survives()
+    assert not survives(sys.executable, str(Path(__file__).with_name("planted.py")), bug)

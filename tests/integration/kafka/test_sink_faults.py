@@ -1,0 +1,197 @@
+"""A broker that goes away, stands still or loses an answer: the job waits, goes on, or ends in time."""
+
+from __future__ import annotations
+
+import json
+import resource
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connectors import FileSource, KafkaSink
+from connectors.kafka.embedded import EmbeddedKafka
+from pipeline import JobConfig, JobStatus, RestartStrategy, StreamJob
+from pipeline.core.errors import PipelineError
+from pipeline.runtime.control import JobControl
+from pipeline.runtime.events import CheckpointCompleted
+from pipeline.spi.sink import CommitOutcome
+from pipeline.testing.drivers import LogShelf, VerificationSinkContext
+from tests.integration.kafka.readers import read_committed
+from tests.kafka_broker import Topics
+from tests.tcp_proxy import TcpProxy
+
+COUNT = 5_000
+
+
+@pytest.fixture
+def name(crashable_kafka: EmbeddedKafka) -> Iterator[str]:
+    topics = Topics(crashable_kafka.address())
+    yield topics()
+    if crashable_kafka.running:
+        crashable_kafka.resume()
+    else:
+        crashable_kafka.start()
+    topics.delete_all()
+
+
+def visible(broker: EmbeddedKafka, name: str) -> list[Any]:
+    return [json.loads(value) for value in read_committed(broker.address(), name)]
+
+
+class Running:
+    """A job on a thread of its own, from a file to the topic; `reached` comes with its n-th checkpoint."""
+
+    def __init__(self, address: str, name: str, folder: Path, count: int = COUNT, after: int = 2) -> None:
+        (folder / "in.csv").write_text("n\n" + "".join(f"{n}\n" for n in range(count)))
+        self.gate = threading.Event()
+        self.reached = threading.Event()
+        self.control = JobControl()
+        self.events: list[Any] = []
+        self.result: Any = None
+        self._after = after
+        config = JobConfig(
+            checkpoint_rows=100,
+            checkpoint_min_pause=timedelta(milliseconds=10),
+            checkpoint_dir=folder / "checkpoints",
+            source_batch_size=50,
+            restart=RestartStrategy.fixed_delay(10, timedelta(milliseconds=200)),
+        )
+        sink = KafkaSink(
+            name, bootstrap_servers=address, transactional_id=name, commit_timeout=timedelta(seconds=30)
+        )
+        job = StreamJob.builder().name(name).source(FileSource(folder / "in.csv")).map(self._step).sink(sink)
+        self._job = job.config(config).build()
+        self._thread = threading.Thread(target=self._run, name="job")
+        self._thread.start()
+
+    def join(self, timeout: float = 60) -> Any:
+        self._thread.join(timeout)
+        assert not self._thread.is_alive()
+        if isinstance(self.result, Exception):
+            raise self.result
+        return self.result
+
+    def _step(self, row: dict[str, str]) -> int:
+        if self.reached.is_set():
+            assert self.gate.wait(60)
+        return int(row["n"])
+
+    def _listen(self, event: Any) -> None:
+        self.events.append(event)
+        if isinstance(event, CheckpointCompleted) and event.checkpoint_id >= self._after:
+            self.reached.set()
+
+    def _run(self) -> None:
+        try:
+            self.result = self._job.execute(listener=self._listen, control=self.control)
+        except PipelineError as error:
+            self.result = error
+
+
+def test_a_job_outlives_its_broker(crashable_kafka: EmbeddedKafka, name: str, tmp_path: Path) -> None:
+    """Killed and started again while the job writes: it goes on by itself, nothing lost or repeated."""
+    job = Running(crashable_kafka.address(), name, tmp_path)
+    assert job.reached.wait(30)
+    crashable_kafka.kill()
+    job.gate.set()
+    crashable_kafka.start()
+    assert job.join().status is JobStatus.COMPLETED
+    assert visible(crashable_kafka, name) == [*range(COUNT)]
+
+
+def test_a_network_that_stands_still_holds_the_job_up(
+    crashable_kafka: EmbeddedKafka, kafka_proxy: TcpProxy, name: str, tmp_path: Path
+) -> None:
+    """Connections half open for a while: the source is asked for no more than memory is bounded to."""
+    count = 200_000
+    job = Running(crashable_kafka.address("PROXIED"), name, tmp_path, count)
+    assert job.reached.wait(30)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    kafka_proxy.blackhole()
+    job.gate.set()
+    until = time.monotonic() + 3
+    while time.monotonic() < until:
+        job.reached.wait(0.1)
+    kafka_proxy.heal()
+    assert job.join().status is JobStatus.COMPLETED
+    assert visible(crashable_kafka, name) == [*range(count)]
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000, "kilobytes"
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_job_whose_broker_is_away_can_be_stopped(
+    crashable_kafka: EmbeddedKafka, name: str, tmp_path: Path, at_once: bool
+) -> None:
+    """At once within five seconds, whatever the broker does; the next run completes it."""
+    count = 100_000  # more than is under way when the broker stands still
+    job = Running(crashable_kafka.address(), name, tmp_path, count)
+    assert job.reached.wait(30)
+    crashable_kafka.suspend()
+    job.gate.set()
+    started = time.monotonic()
+    if not at_once:
+        job.control.stop()
+    job.control.abort()
+    assert job.join(8).status is JobStatus.CANCELLED
+    assert time.monotonic() - started < 8
+    crashable_kafka.resume()
+    again = Running(crashable_kafka.address(), name, tmp_path, count, after=10**6)
+    assert again.join().status is JobStatus.COMPLETED
+    assert visible(crashable_kafka, name) == [*range(count)]
+
+
+@pytest.fixture
+def prepared(
+    crashable_kafka: EmbeddedKafka, kafka_proxy: TcpProxy, name: str
+) -> Iterator[tuple[KafkaSink, Any, Callable[[], KafkaSink]]]:
+    """A sink behind the network with an epoch that waits for its commit; and a way to make its successor."""
+    logs = LogShelf()
+    opened: list[KafkaSink] = []
+
+    def make(address: str) -> KafkaSink:
+        sink = KafkaSink(name, bootstrap_servers=address, transactional_id=name)
+        opened.append(sink)
+        sink.open(VerificationSinkContext(attempt=len(opened), logs=logs))
+        return sink
+
+    sink = make(crashable_kafka.address("PROXIED"))
+    sink.recover_and_abort([])
+    txn = sink.begin_transaction()
+    sink.invoke_batch(txn, range(5), VerificationSinkContext())
+    yield sink, sink.pre_commit(txn), lambda: make(crashable_kafka.address())
+    for one in opened:
+        one.close()
+
+
+def test_a_commit_whose_answer_is_lost_is_found_by_its_mark(
+    crashable_kafka: EmbeddedKafka, kafka_proxy: TcpProxy, name: str, prepared: Any
+) -> None:
+    """The network breaks with the first byte of the answer: the broker has committed, nobody knows."""
+    sink, handle, successor = prepared
+    kafka_proxy.cut_after(1)
+    assert sink.commit(handle) is CommitOutcome.RETRY
+    assert kafka_proxy.wait_cut(10)
+    heir = successor()
+    assert heir.recover_and_commit(handle) is CommitOutcome.ALREADY_COMMITTED
+    assert visible(crashable_kafka, name) == [*range(5)]
+
+
+def test_a_commit_is_tried_again_until_it_is_through(
+    crashable_kafka: EmbeddedKafka, kafka_proxy: TcpProxy, name: str, prepared: Any
+) -> None:
+    """The same one: committed twice it is committed once."""
+    sink, handle, _ = prepared
+    kafka_proxy.cut_after(1)
+    assert sink.commit(handle) is CommitOutcome.RETRY
+    kafka_proxy.heal()
+    outcome = CommitOutcome.RETRY
+    until = time.monotonic() + 30
+    while outcome is CommitOutcome.RETRY and time.monotonic() < until:
+        outcome = sink.commit(handle)
+    assert outcome in (CommitOutcome.COMMITTED, CommitOutcome.ALREADY_COMMITTED)
+    assert visible(crashable_kafka, name) == [*range(5)]
