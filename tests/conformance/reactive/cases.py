@@ -13,7 +13,7 @@ from reactivex import Observable, Subject
 from reactivex.scheduler import ImmediateScheduler, VirtualTimeScheduler
 
 from pipeline import reactive
-from pipeline.reactive import BufferOverflowStrategy, Flux, OverflowStrategy
+from pipeline.reactive import BufferOverflowStrategy, Flux, OverflowStrategy, Sinks
 from pipeline.testing import TestPublisher
 
 from .paced import Build, Feed, paced
@@ -186,6 +186,40 @@ SOURCES = {
     **{f"push {overflow}": _pushed(overflow) for overflow in OverflowStrategy},
     **{f"from_observable {overflow}": _observed(overflow) for overflow in OverflowStrategy},
 }
+
+
+def _sink(make: Callable[[], Any]) -> Origin:
+    """Feed a sink by hand, paced; each subscriber has a sink of its own."""
+
+    def build() -> tuple[Flux[int], Callable[[], Feed]]:
+        sink = make()
+        return sink.flux, lambda: _Sunk(sink)
+
+    def fail() -> Flux[int]:
+        sink = make()
+        sink.try_emit_error(RuntimeError("of the test"))
+        return sink.flux
+
+    return Origin(lambda elements: paced(build, elements), fail)
+
+
+SINKS = {
+    "unicast": _sink(Sinks.unicast),
+    "unicast bounded": _sink(lambda: Sinks.unicast(4)),
+    "unicast_on_backpressure_error": _sink(Sinks.unicast_on_backpressure_error),
+    "multicast": _sink(lambda: Sinks.multicast(4)),
+    "multicast_all_or_nothing": _sink(Sinks.multicast_all_or_nothing),
+    "multicast_best_effort": _sink(Sinks.multicast_best_effort),
+    "replay_all": _sink(Sinks.replay_all),
+    "replay_latest": _sink(Sinks.replay_latest),
+    "replay_limit": _sink(lambda: Sinks.replay_limit(4)),
+}
+
+
+class _Sunk:
+    def __init__(self, sink: Any) -> None:
+        self.next = sink.try_emit_next
+        self.complete = sink.try_emit_complete
 
 
 class _Observed:

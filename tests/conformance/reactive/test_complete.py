@@ -7,12 +7,12 @@ import inspect
 import pytest
 
 from pipeline import reactive
-from tests.conformance.reactive.cases import OPERATORS, SOURCES
+from tests.conformance.reactive.cases import OPERATORS, SINKS, SOURCES
 
 ELSEWHERE = {
-    "backoff": "goes between retry_when and its errors; see test_backoff",
-    "from_async_iterable": "lives in an event loop; see test_async",
-    "to_async_iterator": "is read, not subscribed; see test_async",
+    "backoff": "goes between retry_when and its errors; see test_retry_when",
+    "from_async_iterable": "lives in an event loop; see test_async_iterable",
+    "to_async_iterator": "is read, not subscribed; see test_async_iterable",
 }
 
 
@@ -29,3 +29,8 @@ def test_each_exported_name_has_a_case(folder: str, cases: dict[str, object]) ->
     assert exported, "the check looks for the wrong thing"
     assert exported - covered - set(ELSEWHERE) == set()
     assert covered <= exported
+
+
+def test_each_kind_of_sink_has_a_case() -> None:
+    made = {name for name in vars(reactive.Sinks) if not name.startswith("_")}
+    assert made == {name.partition(" ")[0] for name in SINKS}

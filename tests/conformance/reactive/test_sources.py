@@ -9,8 +9,10 @@ import pytest
 from pipeline.reactive import Flux
 from pipeline.reactive.subscriber import Subscriber
 from pipeline.testing.tck import PublisherVerification
-from tests.conformance.reactive.cases import SOURCES, Origin
+from tests.conformance.reactive.cases import SINKS, SOURCES, Origin
 from tests.conformance.reactive.threads import Connected, Run, ThreadedPublishers, failing, numbers
+
+ALL = {**SOURCES, **{f"Sinks.{name}": sink for name, sink in SINKS.items()}}
 
 
 class Sources(PublisherVerification[int]):
@@ -20,9 +22,9 @@ class Sources(PublisherVerification[int]):
     TIMEOUT = timedelta(seconds=2)
     origin: Origin
 
-    @pytest.fixture(autouse=True, params=SOURCES)
+    @pytest.fixture(autouse=True, params=ALL)
     def choose(self, request: pytest.FixtureRequest) -> None:
-        self.origin = SOURCES[request.param]
+        self.origin = ALL[request.param]
 
     def create_publisher(self, elements: int) -> Flux[int]:
         return self.origin.make(elements)
