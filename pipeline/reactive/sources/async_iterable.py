@@ -54,7 +54,8 @@ class _Reading(Generic[T]):
     async def _read(self) -> None:
         iterator = aiter(self._iterable)
         try:
-            while True:
+            # An iterator that never waits keeps the loop, and with it the task's cancel, from running.
+            while not self._sink.is_cancelled:
                 await self._demand()
                 self._sink.next(await anext(iterator))
         except StopAsyncIteration:

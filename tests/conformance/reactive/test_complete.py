@@ -11,8 +11,8 @@ from tests.conformance.reactive.cases import OPERATORS, SINKS, SOURCES
 
 ELSEWHERE = {
     "backoff": "goes between retry_when and its errors; see test_retry_when",
-    "from_async_iterable": "lives in an event loop; see test_async_iterable",
-    "to_async_iterator": "is read, not subscribed; see test_async_iterable",
+    "from_async_iterable": "lives in an event loop; see test_async",
+    "to_async_iterator": "is read, not subscribed; see test_async",
 }
 
 
