@@ -20,6 +20,7 @@ BENCHMARKS = {
     "keyed": "running reduce by key against a loop over a dict",
     "window": "keyed 10-second sum in event time against a loop and bytewax",
     "sql": "query → map → CSV against psycopg and csv; the price of checkpoints; memory",
+    "kafka": "Kafka to Kafka exactly once against a loop and Quix Streams; latency, restarts, memory",
     "latency": "one record at a time through a quiet job",
     "startup": "`pipeline --help` and `import pipeline` in fresh processes",
 }

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from benchmarks.harness import Goal, Least, Limit, Outcome, Ratio
 
-COMPARED = ("pipeline-framework", "reactivex", "bytewax", "psycopg", "msgspec")
+COMPARED = ("pipeline-framework", "reactivex", "bytewax", "psycopg", "msgspec", "confluent-kafka")
 
 
 def versions() -> dict[str, str]:

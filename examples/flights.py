@@ -76,7 +76,7 @@ def _count(connection: psycopg.Connection[Any], table: str) -> int:
 
 
 def _copy(connection: psycopg.Connection[Any], table: str) -> None:
-    with _open_csv(table) as file:
+    with open_csv(table) as file:
         header = file.readline().decode().strip()
         into = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv, NULL 'NA')").format(
             sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, header.split(",")))
@@ -92,7 +92,7 @@ def _chunks(file: IO[bytes]) -> Iterator[bytes]:
         yield chunk
 
 
-def _open_csv(table: str) -> IO[bytes]:
+def open_csv(table: str) -> IO[bytes]:
     """Open the table's csv; the largest one is packed."""
     data = _package_data()
     plain = data / f"{table}.csv"

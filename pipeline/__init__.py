@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pipeline.core.restart import RestartStrategy
     from pipeline.runtime.control import JobControl
     from pipeline.runtime.result import JobResult
-    from pipeline.windows.assigners import SlidingTimeWindows, TumblingTimeWindows
+    from pipeline.windows.assigners import SlidingTimeWindows, TumblingTimeWindows, Window
     from pipeline.windows.watermarks import WatermarkStrategy
     from state.descriptors import AggregateFunction
 
@@ -78,6 +78,7 @@ __all__ = [
     "TumblingTimeWindows",
     "UserFunctionError",
     "WatermarkStrategy",
+    "Window",
     "WindowedStream",
     "__version__",
 ]
@@ -111,7 +112,7 @@ _NAMES_BY_HOME: Final = {
     "pipeline.core.restart": ("RestartStrategy",),
     "pipeline.runtime.control": ("JobControl",),
     "pipeline.runtime.result": ("JobResult",),
-    "pipeline.windows.assigners": ("SlidingTimeWindows", "TumblingTimeWindows"),
+    "pipeline.windows.assigners": ("SlidingTimeWindows", "TumblingTimeWindows", "Window"),
     "pipeline.windows.watermarks": ("WatermarkStrategy",),
     "state.descriptors": ("AggregateFunction",),
 }
