@@ -1,9 +1,9 @@
-"""What `make demo` shows: a PostgreSQL of its own, two reports on real data, a crash that loses nothing.
+"""What `make demo` shows: a PostgreSQL and a Kafka of its own, reports and alerts, crashes that lose nothing.
 
-    python examples/demo.py          # all of it, in about half a minute the first time
+    python examples/demo.py          # all of it, in about a minute the first time
     python examples/demo.py serve    # only the database, until Ctrl-C, to try the jobs by hand
 
-The database lives in `.demo/postgres`, the reports in `results`, both below the current folder.
+Database and broker live in `.demo`, the reports in `results`, both below the current folder.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+import demo_alerts
 import flights
 
 from connectors.sql.embedded import EmbeddedPostgres
@@ -46,7 +47,7 @@ In another one, from this folder:
 
 
 def demo() -> None:
-    """Run both reports, one of them again with a crash in the middle."""
+    """Run both reports, one of them again with a crash in the middle, and the alerts with another one."""
     say("Starting a PostgreSQL of our own in", str(DATABASE))
     with EmbeddedPostgres(DATABASE) as server:
         flights.load(server.dsn, lambda line: print("  " + line))
@@ -66,10 +67,13 @@ def demo() -> None:
         run("flights_report.py", server.dsn)
         same = fingerprint(FLIGHTS) == undisturbed
         print(f"  {FLIGHTS} is {'byte for byte' if same else 'NOT'} that of the undisturbed run\n")
+        say("Departures through Kafka:", "late ones → by airport → hours of event time → alerts")
+        same = demo_alerts.show_alerts(PIPELINE, EXAMPLES) and same
         places = {"python": os.path.relpath(sys.executable), "examples": EXAMPLES, "pipeline": PIPELINE}
         print(TRY_NEXT.format(dsn=server.dsn, **places))
+        print(demo_alerts.TRY_NEXT.format(**places))
     if not same:
-        sys.exit("the two runs wrote different reports: please report this")
+        sys.exit("a killed job wrote something else than an undisturbed one: please report this")
 
 
 def serve() -> None:

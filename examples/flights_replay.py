@@ -4,7 +4,8 @@
     python examples/flights_replay.py --rate 5000       # so many a second
     python examples/flights_replay.py --days 31         # the first days of the year only
 
-The broker is `PIPELINE_KAFKA`, as `localhost:9092`. An event is JSON; its key is the airport it leaves.
+The broker is `PIPELINE_KAFKA`, as `localhost:9092`. The topic for alerts is created too. An event is
+JSON; its key is the airport it leaves.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 TOPIC: Final = "departures"
-PARTITIONS: Final = 3
-"""One for each of New York's airports."""
+ALERTS: Final = "delay-alerts"
+AIRPORTS: Final = ("EWR", "JFK", "LGA")
+"""Each has a partition of its own: an empty partition would hold event time back."""
 
 Departure = dict[str, Any]
 
@@ -60,7 +62,7 @@ def create_topics(servers: str, *topics: str) -> None:
     admin: Any = AdminClient({"bootstrap.servers": servers})
     present = admin.list_topics(timeout=10).topics
     missing = [
-        NewTopic(topic, PARTITIONS, 1, config={"retention.ms": "-1"})
+        NewTopic(topic, len(AIRPORTS), 1, config={"retention.ms": "-1"})
         for topic in topics
         if topic not in present
     ]
@@ -79,6 +81,7 @@ def replay(servers: str, topic: str, events: list[Departure], rate: int | None =
                     topic,
                     json.dumps(event).encode(),
                     key=event["origin"].encode(),
+                    partition=AIRPORTS.index(event["origin"]),
                     timestamp=event["scheduled"],
                 )
                 break
@@ -105,7 +108,7 @@ def main() -> None:
     servers = os.environ.get("PIPELINE_KAFKA")
     if servers is None:
         sys.exit("set PIPELINE_KAFKA to the broker's address, such as localhost:9092")
-    create_topics(servers, arguments.topic)
+    create_topics(servers, arguments.topic, ALERTS)
     events = departures(arguments.days)
     replay(servers, arguments.topic, events, arguments.rate)
     print(f"{len(events):,} departures are in topic {arguments.topic}")

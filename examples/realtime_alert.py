@@ -75,6 +75,10 @@ def alert(airport: str, hour: Window, delay: Delay) -> dict[str, Any]:
     }
 
 
+def airport_of(alert: dict[str, Any]) -> str:
+    return alert["origin"]
+
+
 def alerts(departures: Stream[Departure]) -> Stream[dict[str, Any]]:
     """Turn departures, in event time, into alerts by airport and hour."""
     return (
@@ -89,5 +93,5 @@ def alerts(departures: Stream[Departure]) -> Stream[dict[str, Any]]:
 job = StreamJob("realtime-alert", JobConfig(checkpoint_interval=timedelta(seconds=1)))
 in_order = WatermarkStrategy.bounded_out_of_orderness(timedelta(minutes=1), timestamp=scheduled)
 alerts(job.source(KafkaSource("departures"), watermarks=in_order)).sink(
-    KafkaSink("delay-alerts", key=lambda alert: alert["origin"])
+    KafkaSink("delay-alerts", key=airport_of)
 )

@@ -34,14 +34,17 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def test_the_demo_writes_both_reports_and_survives_its_own_crash(folder: Path) -> None:
+@pytest.mark.timeout(240)
+def test_the_demo_writes_reports_and_alerts_and_survives_its_own_crashes(folder: Path) -> None:
     demo = start(folder)
-    output, _ = demo.communicate(timeout=100)
+    output, _ = demo.communicate(timeout=200)
     assert demo.returncode == 0, output
     assert "flights   336,776 rows loaded" in output
     assert "killed; results/flights_report.csv is not there" in output
     assert "flights-report continues from checkpoint" in " ".join(output.split())
     assert "is byte for byte that of the undisturbed run" in output
+    assert "killed in the midst of a commit; run again" in output
+    assert "alerts, each once, as computed by hand" in output
     assert not (folder / ".demo/postgres/postmaster.pid").exists()
 
     with (folder / "results/flights_report.csv").open(encoding="utf-8", newline="") as file:
