@@ -38,7 +38,7 @@ MIDWAY = {
 }
 """The passage at which to die, so that something has been committed before."""
 
-KILLS = int(os.environ.get("PIPELINE_KILLS", "6"))
+KILLS = int(os.environ.get("PIPELINE_KILLS", "3"))
 
 
 @pytest.fixture

@@ -13,14 +13,20 @@ from checkpoint.commands import Commit, Persist
 from checkpoint.coordinator import CheckpointCoordinator
 from checkpoint.two_phase import TwoPhaseDriver
 
-from .world import Violation, World
+from .promises import Violation
+from .sinks import TransactionalSink
+from .world import World
 
 SEEDS = int(os.environ.get("PIPELINE_SIMULATIONS", "1000"))
 MOST_SEEDS_TO_FIND_A_BUG = 1000
 
 
-def simulate(seed, *, coordinator=CheckpointCoordinator, driver=TwoPhaseDriver, aligner=Aligner) -> World:
+def simulate(
+    seed, *, coordinator=CheckpointCoordinator, driver=TwoPhaseDriver, aligner=Aligner, transactions=None
+) -> World:
     world = World(seed, coordinator, driver, aligner)
+    if transactions is not None:
+        world.sink_kind = transactions
     try:
         world.live()
     except Exception as error:
@@ -91,6 +97,33 @@ class ListsTheNewestOnly(TwoPhaseDriver[Any]):
         return super().pre_commit(checkpoint_id)[-1:]
 
 
+class NeverJoins(TransactionalSink):
+    def join(self, older, younger):
+        return None
+
+
+class JoinsWithoutTheLog(TransactionalSink):
+    def join(self, older, younger):
+        super().join(older, younger)
+        return older
+
+
+class LeavesOutTheMark(TransactionalSink):
+    def show(self, txn, records):
+        before = self.world.marks[self.name]
+        try:
+            return super().show(txn, records)
+        finally:
+            self.world.marks[self.name] = before
+
+
+class DropsTheLogAtItsDecision(TransactionalSink):
+    def commit(self, txn):
+        for log in txn[3]:
+            self.world.logs.pop(log, None)
+        return super().commit(txn)
+
+
 class DoesNotBlock(Aligner):
     @property
     def blocked(self):
@@ -123,6 +156,10 @@ class NeverUnblocks(Aligner):
         ({"driver": AbortsWhatMayBeDecided}, "is decided, yet aborted"),
         ({"driver": ForgetsWhatMustBeRetried}, "shows other epochs"),
         ({"driver": ListsTheNewestOnly}, ""),
+        ({"transactions": NeverJoins}, ""),
+        ({"transactions": JoinsWithoutTheLog}, "shows other epochs"),
+        ({"transactions": LeavesOutTheMark}, ""),
+        ({"transactions": DropsTheLogAtItsDecision}, "its log is gone"),
         ({"aligner": DoesNotBlock}, "not of one instant"),
         ({"aligner": WaitsForEndedChannels}, "no fault, yet abandoned"),
         ({"aligner": NeverUnblocks}, "deadlock"),

@@ -17,28 +17,14 @@ from checkpoint.retention import Stored, plan_deletions
 from checkpoint.two_phase import TwoPhaseDriver
 from pipeline.core.errors import CheckpointError, Fenced, PipelineError, SinkError
 
+from .promises import Crash, JobFailed, promise
+from .sinks import Sink, TransactionalSink
+
 SINKS = ("sink-0", "sink-1")
 FAULTS = ("crash", "decline", "loss", "duplicate", "store", "target", "request")
 """Each world draws how likely each is, so that some see one kind only, again and again."""
 MOST_STEPS = 20_000
 END = "end"
-
-
-class Violation(AssertionError):
-    """The protocol broke a promise."""
-
-
-class Crash(Exception):
-    """The process is gone, whatever it was doing."""
-
-
-class JobFailed(Exception):
-    """The run failed in an orderly way: it closes what it opened and starts again."""
-
-
-def promise(holds: bool, broken: str) -> None:
-    if not holds:
-        raise Violation(broken)
 
 
 @dataclass(frozen=True)
@@ -77,6 +63,11 @@ class World:
         self.staged: dict[tuple[Any, ...], list[tuple[int, int]]] = {}
         self.visible: dict[str, list[tuple[int, int]]] = {sink: [] for sink in SINKS}
         self.committed: set[tuple[Any, ...]] = set()
+        self.sink_kind: Any = rng.choice((Sink, TransactionalSink))
+        self.owners: dict[str, int] = dict.fromkeys(SINKS, 0)
+        self.open: dict[str, dict[int, list[tuple[int, int]]]] = {sink: {} for sink in SINKS}
+        self.logs: dict[tuple[Any, ...], list[tuple[int, int]]] = {}
+        self.marks: dict[str, int] = dict.fromkeys(SINKS, 0)
         self.zombies: list[Run] = []
         self.completed = False
 
@@ -141,64 +132,15 @@ class World:
         for sink in SINKS:
             promise(sorted(self.visible[sink]) == expected, f"{sink} shows other epochs than those noted")
 
+    def drop_logs(self) -> None:
+        """The clean-up: what is noted needs no log."""
+        noted = [self.manifests[n].handles for n in self.manifests if n <= self.noted]
+        if self.sink_kind is TransactionalSink:
+            for log in {log for of in noted for handles in of.values() for txn in handles for log in txn[3]}:
+                self.logs.pop(log, None)
+
     def decided(self, sink: str, handle: tuple[Any, ...]) -> bool:
         return any(handle in decision.handles[sink] for decision in self.manifests.values())
-
-
-class Sink:
-    """A transactional target: staged records are durable and invisible, a commit may be repeated."""
-
-    def __init__(self, world: World, name: str, attempt: int) -> None:
-        self.world, self.name, self.attempt = world, name, attempt
-        self.begun = 0
-        self.buffer: list[tuple[int, int]] = []
-
-    def begin_transaction(self) -> tuple[Any, ...]:
-        self.begun += 1
-        self.buffer = []
-        return (self.name, self.attempt, self.begun)
-
-    def pre_commit(self, txn: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        self.world.crash_point()
-        if not self.buffer:
-            return None
-        self.world.staged[txn] = self.buffer
-        return txn
-
-    def commit(self, txn: tuple[Any, ...]) -> str:
-        world = self.world
-        promise(
-            world.decided(self.name, txn) or txn in world.committed,
-            f"{txn} is committed, no manifest says so",
-        )
-        if txn in world.committed:
-            return "already committed"
-        if world.fault("target"):
-            return "retry"
-        if world.fault("target"):
-            raise SinkError("the target is away")
-        promise(txn in world.staged, f"{txn} is decided, its records are gone")
-        world.visible[self.name] += world.staged.pop(txn)
-        world.committed.add(txn)
-        world.crash_point()
-        if world.fault("target"):
-            raise SinkError("committed, but the answer is lost")
-        return "committed"
-
-    recover_and_commit = commit
-
-    def join(self, older: tuple[Any, ...], younger: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        return None
-
-    def abort(self, txn: tuple[Any, ...]) -> None:
-        promise(not self.world.decided(self.name, txn), f"{txn} is decided, yet aborted")
-        self.world.staged.pop(txn, None)
-
-    def recover_and_abort(self, keep) -> None:
-        for txn in [txn for txn in self.world.staged if txn[0] == self.name and txn not in keep]:
-            self.world.crash_point()
-            promise(not self.world.decided(self.name, txn), f"{txn} is decided, yet cleaned away")
-            del self.world.staged[txn]
 
 
 class Run:
@@ -223,7 +165,7 @@ class Run:
         world = self.world
         world.attempt += 1
         self.attempt = world.attempt
-        self.sinks = {name: Sink(world, name, self.attempt) for name in SINKS}
+        self.sinks = {name: world.sink_kind(world, name, self.attempt) for name in SINKS}
         self.drivers = {name: world.driver(sink, name) for name, sink in self.sinks.items()}
         newest = max(world.manifests, default=0)
         decision = world.manifests.get(newest)
@@ -245,6 +187,7 @@ class Run:
                 raise JobFailed from error
         world.crash_point()
         world.noted = newest
+        world.drop_logs()
         world.expect_target(decision.positions)
 
     def start(self, newest: int, decision: Decision | None) -> None:
@@ -475,6 +418,7 @@ class Run:
         world.crash_point()
         world.expect_target(world.manifests[checkpoint_id].positions)
         world.noted = max(world.noted, checkpoint_id)
+        world.drop_logs()
         world.crash_point()
         self.in_flight = None
         self.do(self.machine.noted(checkpoint_id, world.now))
