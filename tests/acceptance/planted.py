@@ -72,21 +72,12 @@ def log_dropped_too_early() -> None:
     SinkLogs.needed = lambda self: []  # type: ignore[method-assign]
 
 
-def same_id_twice() -> None:
-    """Write the next epoch with the transactional id whose transaction waits for its commit."""
-    from connectors.kafka import writing
-
-    place = writing.Place
-    writing.Place = lambda ids, group, marks: place((ids[0], ids[0]), group, marks)  # type: ignore[assignment, misc]
-
-
 BUGGED = (
     commit_before_the_manifest,
     position_too_early,
     position_too_late,
     mark_left_out,
     log_dropped_too_early,
-    same_id_twice,
 )
 BUGS = {bug.__name__: bug for bug in BUGGED}
 

@@ -148,7 +148,6 @@ def test_killed_at_random_moments(scene: Callable[..., Any]) -> None:
         ("mark_left_out", "P12:3"),
         ("log_dropped_too_early", "P10:3"),
         ("commit_before_the_manifest", "P6:3"),
-        ("same_id_twice", "P10:3"),
     ],
 )
 def test_a_planted_bug_is_caught(bug: str, point: str, scene: Callable[..., Any]) -> None:

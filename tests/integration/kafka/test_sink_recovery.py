@@ -14,6 +14,7 @@ from confluent_kafka.admin import AdminClient
 
 from checkpoint.two_phase import TwoPhaseDriver
 from connectors import KafkaSink
+from connectors.kafka import writing
 from pipeline.core.errors import CheckpointError, Fenced, SinkError
 from pipeline.spi.sink import CommitOutcome, RecoveryChoices
 from pipeline.testing.drivers import LogShelf, VerificationSinkContext
@@ -252,3 +253,18 @@ def test_a_transaction_that_the_broker_ended_is_retryable(target: Target) -> Non
             with pytest.raises(SinkError, match="the broker has ended the transaction") as error:
                 sink.pre_commit(txn)
     assert error.value.retryable
+
+
+def test_an_id_is_not_used_while_its_transaction_waits(target: Target, monkeypatch: Any) -> None:
+    """With one id for both, planted here, the next epoch would go into the one that is decided."""
+    place = writing.Place
+
+    def planted(ids: tuple[str, str], group: str, marks: str) -> writing.Place:
+        return place((ids[0], ids[0]), group, marks)
+
+    monkeypatch.setattr(writing, "Place", planted)
+    with target.sink() as sink:
+        sink.recover_and_abort([])
+        target.write(sink, range(3))
+        with pytest.raises(SinkError, match="cannot begin a transaction"):
+            target.write(sink, range(3))
