@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import suppress
 from typing import Generic, TypeVar
 
 from reactivex import Observable
 
 from pipeline.core.errors import ConfigError
+from pipeline.reactive import hooks
 from pipeline.reactive.demand import Prefetch
 from pipeline.reactive.flux import Flux
 from pipeline.reactive.operators.base import flux_of
@@ -42,7 +43,7 @@ class _Reading(Generic[T]):
                 "from_async_iterable is subscribed outside an event loop",
                 hint="subscribe in a coroutine, such as one started with asyncio.run()",
             ) from error
-        task = loop.create_task(self._read())
+        task = loop.create_task(self._read(aiter(self._iterable)))
 
         def cancel() -> None:
             with suppress(RuntimeError):  # the loop is closed, and the task with it
@@ -51,8 +52,7 @@ class _Reading(Generic[T]):
         self._sink.on_dispose(cancel)
         self._sink.on_request(lambda _: loop.call_soon_threadsafe(self._wanted.set))
 
-    async def _read(self) -> None:
-        iterator = aiter(self._iterable)
+    async def _read(self, iterator: AsyncIterator[T]) -> None:
         try:
             # An iterator that never waits keeps the loop, and with it the task's cancel, from running.
             while not self._sink.is_cancelled:
@@ -146,5 +146,8 @@ class _Reader(Generic[T]):
             self._subscription.request(more)
 
     def cancel(self) -> None:
+        """Want nothing more, and give up what was not read."""
         if self._subscription is not None:
             self._subscription.cancel()
+        while self.arrived:
+            hooks.discarded(self.arrived.popleft())

@@ -119,8 +119,8 @@ class _Batches(_Iteration[T]):
             self._demand.produced(len(values))
             downstream.on_next_batch(values)
         if failure is not None:
-            raise failure
-        if len(values) < wanted or length_hint(iterator, 1) == 0:
+            self._end().on_error(failure)
+        elif len(values) < wanted or length_hint(iterator, 1) == 0:
             self._end().on_completed()
         return not self.done
 

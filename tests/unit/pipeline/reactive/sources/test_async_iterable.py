@@ -14,7 +14,7 @@ import reactivex
 from pipeline.core.errors import ConfigError
 from pipeline.reactive import Flux, create, from_async_iterable, from_iterable, to_async_iterator
 from pipeline.testing import AssertSubscriber, TestPublisher
-from tests.unit.pipeline.reactive.conftest import Requests
+from tests.unit.pipeline.reactive.conftest import Lost, Requests
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
@@ -109,6 +109,18 @@ class TestFromAsyncIterable:
 
         run(work())
 
+    def test_one_that_cannot_even_begin_is_an_error(self) -> None:
+        class Closed:
+            def __aiter__(self) -> AsyncIterator[int]:
+                raise OSError("closed")
+
+        async def work() -> None:
+            subscriber = AssertSubscriber[int](0)
+            from_async_iterable(Closed()).subscribe(subscriber)
+            subscriber.assert_no_values().assert_error(OSError, "closed")
+
+        run(work())
+
     def test_outside_an_event_loop_it_says_what_it_needs(self) -> None:
         subscriber = AssertSubscriber[int](1)
         from_async_iterable(Numbers(1)).subscribe(subscriber)
@@ -149,6 +161,14 @@ class TestToAsyncIterator:
                 assert await reader == 1
                 publisher.assert_not_cancelled()
             publisher.assert_cancelled(1)
+
+        run(work())
+
+    def test_closing_it_gives_up_what_was_not_read(self, lost: Lost) -> None:
+        async def work() -> None:
+            async with aclosing(to_async_iterator(from_iterable(range(9)), 4)) as reading:
+                assert await anext(reading) == 0
+            assert lost.discarded == [1, 2, 3]
 
         run(work())
 

@@ -14,6 +14,8 @@ import pytest
 from pipeline.reactive import Flux, from_iterable
 from pipeline.reactive.demand import UNBOUNDED
 from pipeline.testing import AssertSubscriber
+from pipeline.testing.assert_subscriber import AssertBatchSubscriber
+from tests.unit.pipeline.reactive.conftest import Lost
 
 
 def subscribed(flux: Flux[Any], n: int = 0) -> AssertSubscriber[Any]:
@@ -62,6 +64,20 @@ class TestReading:
 
         flux = from_iterable(broken(), batch_size=batch_size)
         subscribed(flux, 5).assert_values(1, 2).assert_error(OSError, "broken")
+
+    def test_what_it_raises_once_the_subscriber_has_left_is_reported(
+        self, batch_size: int, lost: Lost
+    ) -> None:
+        """Read ahead for a batch, it has failed before the subscriber leaves within that batch."""
+
+        def broken() -> Iterator[int]:
+            yield 1
+            raise OSError("broken")
+
+        subscriber = AssertBatchSubscriber[int](5, lambda it, _: it.cancel())
+        from_iterable(broken(), batch_size=batch_size).connect(subscriber)
+        subscriber.assert_values(1).assert_not_terminated()
+        assert [str(error) for error in lost.errors] == ([] if batch_size == 1 else ["broken"])
 
     def test_one_that_cannot_even_begin_is_an_error(self, batch_size: int) -> None:
         class Closed:
