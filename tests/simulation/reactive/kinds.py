@@ -6,13 +6,10 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from reactivex import Observable
-from reactivex.disposable import Disposable
-
 from pipeline import reactive
-from pipeline.reactive import BufferOverflowStrategy, Flux, OverflowStrategy
-from pipeline.reactive.demand import UNBOUNDED
+from pipeline.reactive import BufferOverflowStrategy, Flux
 
+from .origins import SINKS, SOURCES
 from .world import Kind, World
 
 PREFETCH = 4
@@ -32,84 +29,7 @@ def with_others(operator: Callable[..., Any], streams: int, **options: Any) -> C
     return lambda world: operator(*(Flux(source.connect) for source in world.sources[1:streams]), **options)
 
 
-def from_create(overflow: OverflowStrategy, make: Callable[..., Any]) -> Callable[[World], Any]:
-    """Make an operator of a source that is fed by hand: the world's source feeds it, unasked."""
-
-    def operator(world: World) -> Any:
-        source = world.sources[0]
-
-        def emitter(sink: Any) -> None:
-            source.connect(_Feeding(sink))
-            source.request(UNBOUNDED)
-            sink.on_dispose(source.cancel)
-
-        return lambda _: make(emitter, overflow)
-
-    return operator
-
-
-def observed(overflow: OverflowStrategy) -> Callable[[World], Any]:
-    """Let the world's source in as a plain Observable."""
-
-    def operator(world: World) -> Any:
-        source = world.sources[0]
-
-        def subscribe(observer: Any, _: Any = None) -> Disposable:
-            source.connect(_Observed(observer, world))
-            source.request(UNBOUNDED)
-            return Disposable(source.cancel)
-
-        return lambda _: reactive.from_observable(Observable(subscribe), overflow)
-
-    return operator
-
-
-class _Feeding:
-    """To the world's source a subscriber: puts what comes into a sink."""
-
-    def __init__(self, sink: Any) -> None:
-        self.on_next = sink.next
-        self.on_next_batch = sink.next_batch
-        self.on_error = sink.error
-        self.on_completed = sink.complete
-
-    def on_subscribe(self, subscription: Any) -> None: ...
-
-
-class _Observed:
-    """To the world's source a subscriber: hands what comes to a plain observer."""
-
-    def __init__(self, observer: Any, world: World) -> None:
-        self.world = world
-        self.on_next = observer.on_next
-        self.on_error = observer.on_error
-        self.on_completed = observer.on_completed
-
-    def on_next_batch(self, values: Any) -> None:
-        for value in values:
-            if self.world.sources[0].cancelled or self.world.consumer.ended:
-                self.world.drop(value)
-            else:
-                self.on_next(value)
-
-    def on_subscribe(self, subscription: Any) -> None: ...
-
-
-def lossy(overflow: OverflowStrategy, make: Callable[[World], Any]) -> Kind:
-    """Say what a source with an overflow strategy promises."""
-    holds = {OverflowStrategy.BUFFER: None, OverflowStrategy.LATEST: 1}.get(overflow, 0)
-    return Kind(
-        make,
-        holds=holds,
-        loses=overflow is not OverflowStrategy.BUFFER,
-        overflows=overflow is OverflowStrategy.ERROR,
-    )
-
-
-KEPT = [overflow for overflow in OverflowStrategy if overflow is not OverflowStrategy.IGNORE]
-"""IGNORE sends more than is wanted, as it promises: there is nothing to hold it against."""
-
-KINDS = {
+OPERATORS = {
     "map": Kind(lambda _: reactive.map(same)),
     "map of map": Kind(lambda _: lambda source: reactive.map(same)(reactive.map(same)(source))),
     "filter": Kind(lambda _: reactive.filter(same)),
@@ -139,9 +59,6 @@ KINDS = {
     "on_backpressure_drop": Kind(lambda world: reactive.on_backpressure_drop(world.drop), loses=True),
     "on_backpressure_latest": Kind(lambda _: reactive.on_backpressure_latest(), holds=1, loses=True),
     "on_backpressure_error": Kind(lambda _: reactive.on_backpressure_error(), loses=True, overflows=True),
-    **{f"create {overflow}": lossy(overflow, from_create(overflow, reactive.create)) for overflow in KEPT},
-    **{f"push {overflow}": lossy(overflow, from_create(overflow, reactive.push)) for overflow in KEPT},
-    **{f"from_observable {overflow}": lossy(overflow, observed(overflow)) for overflow in KEPT},
     "publish_on": Kind(lambda world: reactive.publish_on(world.scheduler, PREFETCH), holds=PREFETCH),
     "subscribe_on": Kind(lambda world: reactive.subscribe_on(world.scheduler)),
     "buffer_timeout": Kind(
@@ -171,3 +88,5 @@ KINDS = {
     ),
     "retry_when": Kind(lambda _: reactive.retry_when(lambda errors: errors.pipe(reactive.map(same)))),
 }
+
+KINDS = {**OPERATORS, **SOURCES, **SINKS}

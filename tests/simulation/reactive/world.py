@@ -39,6 +39,7 @@ class Kind:
         ordered: whether records of one source keep their order.
         whole: whether it accounts for records when it is cut short; else they may stay in streams that
             nobody reads any more.
+        pulled: whether it makes records as they are wanted, at once, whatever the schedule says.
     """
 
     make: Callable[[World], Callable[[Observable[Any]], Flux[Any]]]
@@ -49,6 +50,7 @@ class Kind:
     streams: int = 1
     ordered: bool = True
     whole: bool = True
+    pulled: bool = False
 
 
 class Source:
@@ -295,6 +297,8 @@ class World:
         if self.kind.holds is not None and not over:
             held = self.emitted - len(delivered) - len(lost)
             self.expect(held <= self.kind.holds, f"{held} records held, at most {self.kind.holds} allowed")
+        if self.kind.pulled:
+            self.expect(not self.consumer.waits, f"a stall: {self.consumer.wanted} are wanted")
         for error in self.consumer.errors:
             allowed = ValueError if "3.9" in str(error) else RuntimeError
             if self.kind.overflows:
