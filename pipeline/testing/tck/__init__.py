@@ -5,8 +5,8 @@
         def create_failed_publisher(self) -> Flux[int]: ...
 
 pytest collects the subclass; the suites themselves are not collected. Each test carries the number of
-its rule and says what to look at if it fails. `required` must hold; `optional` is skipped where a
-publisher cannot do what the rule leaves open; `stochastic` can miss a fault but never invents one.
+its rule and says what to look at if it fails. `required` must hold; `optional` is what the
+rules leave open; `stochastic` can miss a fault but never invents one.
 What no test can see is listed in docs/conformance.md.
 """
 

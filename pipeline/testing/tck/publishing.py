@@ -28,7 +28,8 @@ class PublisherRules(ABC, Generic[T]):
             that emits in the thread that asks.
         MOST_ELEMENTS: how many a finite stream can have; tests that need more are skipped.
         RECURSION: how deep `on_next` may stand inside itself when it asks for more (3.3).
-        UNICAST: whether one stream serves one subscriber only, and refuses all others (1.9, 1.11).
+        UNICAST: whether one stream serves one subscriber only, and refuses all others (1.9); then
+            the tests of rule 1.11 are not there.
         TAKES_BATCHES: whether the suite's subscribers take records as they travel.
     """
 
