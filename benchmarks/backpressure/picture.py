@@ -43,7 +43,7 @@ def _panel(panel: Any, run: Run) -> None:
     drops = panel.twinx()
     drops.plot(at, [sample["dropped"] for sample in run.samples], color=DROPS, label="dropped")
     drops.set_ylabel("dropped", color=DROPS)
-    drops.set_ylim(bottom=0)
+    drops.set_ylim(0, max(1, 1.05 * run.dropped))
     memory = panel.twinx()
     memory.spines["right"].set_position(("axes", 1.1))
     memory.plot(at, [sample["rss"] for sample in run.samples], color=MEMORY, linestyle=":", label="memory")

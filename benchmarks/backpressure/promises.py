@@ -35,9 +35,9 @@ def promises(run: Run) -> list[Promise]:
     """Judge a run; plain reactivex promises nothing."""
     if run.subject == CONTRAST:
         return []
-    if run.scenario not in SCENARIOS:
-        return [*_of_the_engine(run)]
     judged = [Promise("the run ends as it should", run.failure or "it did", run.failure is None)]
+    if run.scenario not in SCENARIOS:
+        return [*judged, *_of_the_engine(run)]
     judged += {"BUFFER": _buffer, "DROP": _drop, "LATEST": _latest, "ERROR": _error}[run.subject](run)
     return [*judged, *_of_the_engine(run)]
 
