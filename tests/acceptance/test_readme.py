@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,6 +17,8 @@ from pathlib import Path
 import pytest
 
 from connectors.sql.embedded import EmbeddedPostgres
+from tests.integration.kafka.readers import first_committed
+from tests.kafka_broker import Topics
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 BLOCK = re.compile(r"^```python(?: file=(?P<name>\S+))?\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -57,7 +61,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def test_every_python_block_is_a_job_that_is_run_here() -> None:
     """A block without a file name, or with one that no test below runs, would be a promise nobody keeps."""
-    assert JOBS.keys() == {"large_orders.py", "daily_totals.py", "policies.py"}
+    assert JOBS.keys() == {"large_orders.py", "daily_totals.py", "late_departures.py", "policies.py"}
 
 
 @pytest.mark.parametrize("command", [[], PIPELINE_RUN], ids=["python", "pipeline run"])
@@ -76,6 +80,28 @@ def test_the_query_job_gives_each_row_its_total_so_far(tmp_path: Path, dsn: str)
     expected = {str(day): sum(n % 100 for n in range(1, 1_000_001) if n % 7 == day) for day in range(7)}
     assert len(written) == 1_000_000
     assert {row["day"]: int(row["amount"]) for row in written} == expected  # the last row of each day counts
+
+
+def test_the_stream_job_gives_alerts_until_it_is_stopped(tmp_path: Path, topic: Topics) -> None:
+    """As the README says: filled by the example's own program, ended by Ctrl-C."""
+    topic(partitions=3, name="departures")
+    alerts = topic(partitions=3, name="delay-alerts")
+    (tmp_path / "late_departures.py").write_text(JOBS["late_departures.py"], encoding="utf-8")
+    environment = {**os.environ, "PIPELINE_KAFKA": topic.address}
+    replay = [sys.executable, str(README.parent / "examples" / "flights_replay.py"), "--days", "2"]
+    subprocess.run(replay, cwd=tmp_path, env=environment, check=True, stdout=subprocess.PIPE)
+    command = [sys.executable, *PIPELINE_RUN, "late_departures.py"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as job:
+        first = first_committed(topic.address, alerts, partitions=3)
+        job.send_signal(signal.SIGINT)
+        _, said = job.communicate(timeout=60)
+    assert job.returncode == 130, said
+    alert = json.loads(first)
+    assert alert["origin"] in {"EWR", "JFK", "LGA"}
+    assert alert["delay"] >= 15
+    assert "run it again to continue" in said
 
 
 def test_a_record_that_cannot_be_parsed_goes_where_the_readme_says(tmp_path: Path) -> None:

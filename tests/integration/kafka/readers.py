@@ -31,6 +31,22 @@ def read_committed(address: str, topic: str) -> list[bytes]:
         consumer.close()
 
 
+def first_committed(address: str, topic: str, partitions: int, seconds: int = 60) -> bytes:
+    """Wait for the first committed record of a topic and return its value."""
+    consumer: Any = KafkaConsumer(
+        bootstrap_servers=address,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        consumer_timeout_ms=seconds * 1000,
+    )
+    try:
+        consumer.assign([TopicPartition(topic, number) for number in range(partitions)])
+        return next(record.value for record in consumer)
+    finally:
+        consumer.close()
+
+
 def open_transactions(address: str, prefix: str) -> list[str]:
     """Return the transactional ids beginning so that have a transaction open."""
     client: Any = KafkaAdminClient(bootstrap_servers=address)
