@@ -4,6 +4,9 @@
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest
 GROUPS := base demo test bench lint
+# The tests' broker runs on Java and is fetched by Maven. Where neither can be installed Docker may do, or the tests
+# that need it say what is missing.
+KAFKA_NEEDS = [ -n "$$PIPELINE_TEST_KAFKA" ] || tools/system java mvn || true
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -12,13 +15,14 @@ GROUPS := base demo test bench lint
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: .venv/.demo ## embedded PostgreSQL, the flights of 2013, two reports
+demo: .venv/.demo ## PostgreSQL and Kafka of its own, the flights of 2013: reports and alerts
 	@$(BIN)/python examples/demo.py
 
 kafka: .venv/.demo ## a Kafka of one's own on this machine, until Ctrl-C: needs Java and Maven, or Docker
 	@$(BIN)/python tools/kafka_broker.py
 
 test: .venv/.test ## every suite: unit, conformance, simulation, architecture, integration, acceptance
+	@$(KAFKA_NEEDS)
 	@$(PYTEST) $(ARGS)
 
 lint: .venv/.lint ## ruff, types, layers, and no address or path of a machine in any file
@@ -36,6 +40,7 @@ bench: .venv/.bench .venv/.quix ## every benchmark; one alone: .venv/bin/python 
 	@$(BIN)/python -m benchmarks all $(ARGS)
 
 soak: .venv/.test ## the simulations and the random kills, many times over
+	@$(KAFKA_NEEDS)
 	@PIPELINE_SIMULATIONS=$${PIPELINE_SIMULATIONS:-100000} PIPELINE_KILLS=$${PIPELINE_KILLS:-500} \
 		$(PYTEST) --timeout=7200 tests/simulation tests/integration tests/acceptance $(ARGS)
 
