@@ -6,10 +6,12 @@ import inspect
 import threading
 import warnings
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, Final, Generic, TypeVar, cast
 
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
+from reactivex.scheduler import CurrentThreadScheduler
 
 from pipeline.reactive import hooks
 from pipeline.reactive.demand import UNBOUNDED
@@ -73,24 +75,33 @@ class DemandLost(UserWarning):
 
 
 _RX_OPERATORS: Final = ("reactivex.operators._", "reactivex.observable.")
+_NO_OPERATORS: Final = {"observable", "tofuture"}  # behind `pipe`, and behind `await`, nothing else stands
+_INTERNAL: Final = ("reactivex.", "pipeline.reactive.")
 _warned_of: set[str] = set()
 
 
 def _warn_of_lost_demand() -> None:
-    """Warn, once for each operator, if one of reactivex's own is what subscribes."""
+    """Warn, once for each operator, if one of reactivex's own is what subscribes: at the user's line."""
     frame = inspect.currentframe()
     caller = frame.f_back.f_back if frame is not None and frame.f_back is not None else None
-    module = caller.f_globals.get("__name__", "") if caller is not None else ""
+    module = _module_of(caller)
     name = module.rpartition(".")[2].lstrip("_")
-    if not module.startswith(_RX_OPERATORS) or name in {"observable", *_warned_of}:
+    if not module.startswith(_RX_OPERATORS) or name in _NO_OPERATORS | _warned_of:
         return
     _warned_of.add(name)
+    level = 3
+    while _module_of(caller).startswith(_INTERNAL) and caller is not None:
+        caller, level = caller.f_back, level + 1
     warnings.warn(
         f"reactivex's {name} behind a Flux asks for everything: demand is lost there. Where records may "
         "pile up, put an operator of pipeline.reactive in its place, or on_backpressure_…() before it",
         DemandLost,
-        stacklevel=3,
+        stacklevel=level,
     )
+
+
+def _module_of(frame: FrameType | None) -> str:
+    return frame.f_globals.get("__name__", "") if frame is not None else ""
 
 
 class _Link(Generic[T]):
@@ -287,7 +298,12 @@ class _Everything(Generic[T]):
         self._on_completed = on_completed
 
     def on_subscribe(self, subscription: Subscription) -> None:
-        subscription.request(UNBOUNDED)
+        # As Rx's own sources: where an action of this scheduler runs, as it does behind a plain operator,
+        # `subscribe` returns before anything is emitted. So such an operator can end what never ends.
+        def request(*_: Any) -> None:
+            subscription.request(UNBOUNDED)
+
+        CurrentThreadScheduler.singleton().schedule(request)
 
     def on_next(self, value: T) -> None:
         if self._on_next is not None:

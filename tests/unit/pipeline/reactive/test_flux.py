@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import itertools
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 from reactivex import Observable
 from reactivex import operators as ops
 
-from pipeline.reactive import DemandLost, Flux
+from pipeline.reactive import DemandLost, Flux, from_iterable
 from pipeline.reactive import map as flux_map
 from pipeline.reactive.demand import UNBOUNDED
 from tests.unit.pipeline.reactive.conftest import FullProbe, Probe
@@ -106,6 +108,17 @@ class TestLostDemand:
         with pytest.warns(DemandLost, match="reactivex's filter "):
             source.flux.pipe(ops.filter(bool)).subscribe()
 
+    def test_it_points_at_the_line_that_subscribes(self, source: Source) -> None:
+        with pytest.warns(DemandLost) as warned:
+            source.flux.pipe(ops.map(lambda x: x), ops.filter(bool)).subscribe()
+        assert [warning.filename for warning in warned] == [__file__]
+
+    def test_who_awaits_the_last_record_is_no_operator(self) -> None:
+        async def last() -> int:
+            return await from_iterable(range(3))
+
+        assert asyncio.run(last()) == 2
+
     def test_neither_callbacks_nor_our_operators_lose_it(self, source: Source) -> None:
         """The warnings of this suite are errors."""
         source.flux.pipe(flux_map(str)).subscribe(print).dispose()
@@ -114,6 +127,12 @@ class TestLostDemand:
 
 @pytest.mark.filterwarnings("ignore::pipeline.reactive.flux.DemandLost")
 class TestPlainRx:
+    def test_a_plain_operator_can_end_what_never_ends(self) -> None:
+        """It disposes of its source in the midst of the source's emission."""
+        heard: list[int] = []
+        from_iterable(itertools.count()).pipe(ops.take(3)).subscribe(heard.append)
+        assert heard == [0, 1, 2]
+
     @pytest.mark.parametrize("style", ["callbacks", "observer"])
     def test_a_plain_observer_is_taken_to_want_everything(self, source: Source, style: str) -> None:
         class Plain:
