@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -110,14 +111,16 @@ class Workshop:
 
 @pytest.fixture
 def workshop(tmp_path: Path) -> Iterator[Callable[..., Workshop]]:
-    """Makes workshops below the test's folder."""
+    """Makes workshops below the test's folder, for scenes side by side too."""
     made: list[Workshop] = []
+    numbers = itertools.count()
 
     def make(job: str, **environment: str) -> Workshop:
-        folder = tmp_path / f"{job}-{len(made)}"
+        folder = tmp_path / f"{job}-{next(numbers)}"
         folder.mkdir()
-        made.append(Workshop(folder, job, environment))
-        return made[-1]
+        shop = Workshop(folder, job, environment)
+        made.append(shop)
+        return shop
 
     yield make
     for one in made:

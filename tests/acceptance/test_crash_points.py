@@ -14,6 +14,8 @@ from psycopg.conninfo import make_conninfo
 
 from pipeline.core.faults import FAULTPOINTS
 
+from .side_by_side import side_by_side
+
 ROWS = 3000
 pytestmark = pytest.mark.timeout(400)
 """Seconds: tens of processes one after the other, on a machine that may have other work."""
@@ -78,25 +80,23 @@ def undisturbed(orders: str, workshop: Callable[..., Any]) -> Scene:
 
 def test_every_crash_point_is_survived(undisturbed: Scene, workshop: Callable[..., Any]) -> None:
     """Once, wherever it dies; a point that is not reached fails."""
-    reached: set[str] = set()
-    for point in RUNNING:
+
+    def scene(point: str) -> list[str]:
         shop = workshop("orders", PIPELINE_DSN=undisturbed.dsn, PACE="0.0002")
         shop.die_at(MIDWAY.get(point, point))
         shop.complete()
         assert shop.outputs() == undisturbed.expected, point
         assert shop.leftovers() == [], point
-        reached.update(shop.reached)
-    assert reached == set(RUNNING)
+        return shop.reached
+
+    assert side_by_side(scene, RUNNING) == [[point] for point in RUNNING]
 
 
 @pytest.mark.parametrize("second", RECOVERY)
 def test_recovery_dies_as_well(second: str, undisturbed: Scene, workshop: Callable[..., Any]) -> None:
     """Again during the recovery, after each first crash that leaves something decided to recover."""
-    reached: set[str] = set()
-    for first in ("P3:4", "P7:3", "P10:3", "P11:2", "P12:2", "P13:2"):
-        decided = first.partition(":")[0] in ("P7", "P10", "P11", "P12", "P13")
-        if second == "P16b" and not decided:
-            continue
+
+    def scene(first: str) -> None:
         shop = workshop("orders", PIPELINE_DSN=undisturbed.dsn, PACE="0.0002")
         shop.die_at(first)
         if second == "P16c":  # there is more to remove once a second attempt has died
@@ -105,8 +105,9 @@ def test_recovery_dies_as_well(second: str, undisturbed: Scene, workshop: Callab
         shop.complete()
         assert shop.outputs() == undisturbed.expected, (first, second)
         assert shop.leftovers() == [], (first, second)
-        reached.update(shop.reached)
-    assert second in reached
+
+    decided = ["P7:3", "P10:3", "P11:2", "P12:2", "P13:2"]
+    side_by_side(scene, decided if second == "P16b" else ["P3:4", *decided])
 
 
 def test_killed_at_every_point_in_one_life(undisturbed: Scene, workshop: Callable[..., Any]) -> None:

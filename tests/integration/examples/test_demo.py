@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 DEMO = Path(__file__).parents[3] / "examples" / "demo.py"
+pytestmark = pytest.mark.timeout(240)
+"""Seconds: whichever test is the first waits for the whole demo."""
 
 
 @pytest.fixture(scope="module")
@@ -34,17 +36,22 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.timeout(240)
-def test_the_demo_writes_reports_and_alerts_and_survives_its_own_crashes(folder: Path) -> None:
-    demo = start(folder)
-    output, _ = demo.communicate(timeout=200)
-    assert demo.returncode == 0, output
-    assert "flights   336,776 rows loaded" in output
-    assert "killed; results/flights_report.csv is not there" in output
-    assert "flights-report continues from checkpoint" in " ".join(output.split())
-    assert "is byte for byte that of the undisturbed run" in output
-    assert "killed in the midst of a commit; run again" in output
-    assert "alerts, each once, as computed by hand" in output
+@pytest.fixture(scope="module")
+def demo(folder: Path) -> str:
+    """What the demo has said; its tables stay in the folder."""
+    process = start(folder)
+    output, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, output
+    return output
+
+
+def test_the_demo_writes_reports_and_alerts_and_survives_its_own_crashes(demo: str, folder: Path) -> None:
+    assert "flights   336,776 rows loaded" in demo
+    assert "killed; results/flights_report.csv is not there" in demo
+    assert "flights-report continues from checkpoint" in " ".join(demo.split())
+    assert "is byte for byte that of the undisturbed run" in demo
+    assert "killed in the midst of a commit; run again" in demo
+    assert "alerts, each once, as computed by hand" in demo
     assert not (folder / ".demo/postgres/postmaster.pid").exists()
 
     with (folder / "results/flights_report.csv").open(encoding="utf-8", newline="") as file:
@@ -56,6 +63,7 @@ def test_the_demo_writes_reports_and_alerts_and_survives_its_own_crashes(folder:
     assert sum(flights.values()) == 336_776
 
 
+@pytest.mark.usefixtures("demo")
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_serving_ends_with_a_signal_and_takes_the_server_with_it(stop: signal.Signals, folder: Path) -> None:
     """The tables are there already: loading again changes nothing."""
