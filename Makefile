@@ -38,11 +38,13 @@ format: .venv/.lint ## let ruff mend what it can
 
 bench: .venv/.bench .venv/.quix ## every benchmark; one alone: .venv/bin/python -m benchmarks NAME
 	@$(BIN)/python -m benchmarks all $(ARGS)
+	@$(BIN)/python -m benchmarks backpressure
 
-soak: .venv/.test ## the simulations and the random kills, many times over
+soak: .venv/.test .venv/.bench ## the simulations and the random kills, many times over
 	@$(KAFKA_NEEDS)
 	@PIPELINE_SIMULATIONS=$${PIPELINE_SIMULATIONS:-100000} PIPELINE_KILLS=$${PIPELINE_KILLS:-500} \
 		$(PYTEST) --timeout=7200 tests/simulation tests/integration tests/acceptance $(ARGS)
+	@$(BIN)/python -m benchmarks backpressure --memory-seconds 600
 
 # The largest set is compiled first and constrains the others, so that one environment can hold them all.
 COMPILE := $(BIN)/pip-compile
