@@ -25,11 +25,22 @@ _TLS: Final = _Verdict(False, "check security.protocol, ssl.ca.pem and the broke
 _TOPIC: Final = _Verdict(False, "create the topic, or correct its name")
 _OLD: Final = _Verdict(False, "the broker is too old for this: Kafka 2.5 or newer is needed")
 
+COORDINATOR_MOVES: Final = frozenset(
+    {
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+    }
+)
+"""What a group or a transaction hears for a while after a broker has started or stopped."""
+
 _BY_CODE: Final[dict[int, _Verdict]] = {
+    **dict.fromkeys(COORDINATOR_MOVES, _Verdict(True)),
     KafkaError._ALL_BROKERS_DOWN: _UNREACHED,
     KafkaError._AUTHENTICATION: _CREDENTIALS,
     KafkaError._AUTO_OFFSET_RESET: _Verdict(False, "records that the job has not read were deleted"),
     KafkaError._FENCED: _Verdict(False, "another run of this job writes with the same transactional id"),
+    KafkaError._MSG_TIMED_OUT: _UNREACHED,
     KafkaError._RESOLVE: _UNREACHED,
     KafkaError._SSL: _TLS,
     KafkaError._TIMED_OUT: _UNREACHED,

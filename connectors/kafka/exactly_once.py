@@ -89,7 +89,8 @@ class ExactlyOnce(Delivery):
 
     @property
     def wants_more(self) -> bool:
-        writing = 0 if self._log is None else self._log.size_bytes
+        log = self._log  # asked by the job's thread too, while the sink's seals it
+        writing = 0 if log is None else log.size_bytes
         return writing + sum(size for _, size in list(self._waiting.values())) < self._max_bytes
 
     # --- an epoch, on the sink's thread ---------------------------------------------------------------
@@ -136,7 +137,7 @@ class ExactlyOnce(Delivery):
         """Abort the younger transaction and put its records, from its log, behind those of the older."""
         young_id, young_size = self._waiting.pop(younger["number"])
         old_id, old_size = self._waiting[older["number"]]
-        self._writers[young_id].abort(_START_TIMEOUT)
+        self._writers[young_id].abort_now(_START_TIMEOUT)
         self._write_again(self._writers[old_id], younger["logs"])
         self._waiting[older["number"]] = (old_id, old_size + young_size)
         self._number = older["number"]

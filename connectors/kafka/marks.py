@@ -12,15 +12,21 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from connectors.kafka.config import ClientSettings
-from connectors.kafka.errors import config_error, kafka_error
+from connectors.kafka.errors import COORDINATOR_MOVES, config_error, kafka_error
 from pipeline.core.errors import SinkError
 from pipeline.spi.sink import RecoveryChoices
 
 _ANSWER_TIMEOUT: Final = 10.0
 """Seconds the group's coordinator has for an answer."""
+
+_PAUSE: Final = 0.2
+_TRIES: Final = 50
+"""Seconds between two questions to a coordinator that is not ready, and how many there are."""
+
+_REFUSALS: Final = frozenset({KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.TOPIC_AUTHORIZATION_FAILED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +136,9 @@ class MarkBook:
         Raises:
             SinkError: it cannot be read.
         """
-        doing = f"read the mark of the group {self._group}"
-        try:
-            (found,) = self._consumer.committed([TopicPartition(*self._place)], timeout=_ANSWER_TIMEOUT)
-        except KafkaException as error:
-            raise kafka_error(SinkError, doing, error, self._settings) from error
+        found = self._committed()
         if found.error is not None:
-            raise kafka_error(SinkError, doing, found.error, self._settings)
+            raise self._error(found.error)
         if found.offset < 0:
             return None
         try:
@@ -144,6 +146,29 @@ class MarkBook:
             return Mark(found.offset, str(about["lineage"]), int(about["attempt"]))
         except (ValueError, KeyError, TypeError):
             return Mark(found.offset, "", 0)  # not written by us: of a lineage that nobody has
+
+    def _committed(self) -> TopicPartition:
+        """Ask the group's coordinator, again while it is still being found or is loading."""
+        left = _TRIES
+        while True:
+            try:
+                (found,) = self._consumer.committed([TopicPartition(*self._place)], timeout=_ANSWER_TIMEOUT)
+            except KafkaException as error:
+                left -= 1
+                refusal = self._refusal()
+                if refusal is not None or not left or error.args[0].code() not in COORDINATOR_MOVES:
+                    raise self._error(refusal or error) from error
+            else:
+                return found
+
+    def _refusal(self) -> KafkaError | None:
+        """Hear why there is no answer: without the right to a group the client asks on in vain."""
+        told = self._consumer.poll(_PAUSE)
+        error = None if told is None else told.error()
+        return error if error is not None and error.code() in _REFUSALS else None
+
+    def _error(self, error: KafkaError | KafkaException) -> SinkError:
+        return kafka_error(SinkError, f"read the mark of the group {self._group}", error, self._settings)
 
     def close(self) -> None:
         """Leave the group."""

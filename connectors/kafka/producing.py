@@ -142,11 +142,15 @@ class Writer:
         self._until_done("commit a transaction", self._producer.commit_transaction, timeout)
 
     def abort(self, timeout: float) -> None:
-        """Abort the open transaction, waiting so many seconds at most."""
+        """Abort the open transaction of a sink that ends, waiting so many seconds at most."""
         try:
             self._producer.abort_transaction(timeout)
         except KafkaException as error:
             raise self.error("abort a transaction", error) from error
+
+    def abort_now(self, timeout: float) -> None:
+        """Abort, as a sink that goes on, and wait for it until it is done or the time is over."""
+        self._until_done("abort a transaction", self._producer.abort_transaction, timeout)
 
     def error(self, doing: str, error: KafkaException) -> SinkError:
         """Translate an error of the client.
