@@ -1,9 +1,10 @@
 """Named places at which a test may kill the process, to prove that a crash there loses nothing.
 
 `PIPELINE_FAULTPOINT=P7` kills at the first passage of P7, `P7:3` at the third, `P16b,P4:2` at
-whichever comes first. `PIPELINE_FAULTPOINT_LOG=FILE` appends each armed point's name as it is
-reached, so that a test can tell a crash from a point never passed. Unset, a point costs one
-look at a module global.
+whichever comes first. `PIPELINE_FAULTPOINT_SIGNAL=STOP` lets the process stand still there instead,
+to be a zombie once it is continued. `PIPELINE_FAULTPOINT_LOG=FILE` appends each armed point's name
+as it is reached, so that a test can tell a crash from a point never passed. Unset, a point costs
+one look at a module global.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ _passed: Counter[str] = Counter()
 
 
 def faultpoint(name: str) -> None:
-    """Die here, by SIGKILL, if the environment asks for it."""
+    """Die here, by SIGKILL unless by another signal, if the environment asks for it."""
     if not _ARMED or name not in _ARMED:
         return
     _passed[name] += 1
@@ -63,4 +64,4 @@ def faultpoint(name: str) -> None:
         if log:
             with open(log, "a", encoding="utf-8") as file:
                 file.write(name + "\n")
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.Signals[f"SIG{os.environ.get('PIPELINE_FAULTPOINT_SIGNAL', 'KILL')}"])

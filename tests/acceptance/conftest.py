@@ -13,6 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from .kafka_scene import scene
+
+__all__ = ["Workshop", "scene", "workshop"]
+
 JOBS = Path(__file__).parent / "jobs"
 COMMAND = Path(sys.executable).with_name("pipeline")
 

@@ -6,7 +6,7 @@ import json
 from collections import defaultdict
 from dataclasses import dataclass
 
-from tests.integration.kafka.readers import open_transactions, read_committed
+from tests.integration.kafka.readers import read_committed, transactions
 
 
 @dataclass(frozen=True)
@@ -38,4 +38,8 @@ class Topic:
 
     def open_transactions(self) -> list[str]:
         """Return the ids of the job's transactions that are open."""
-        return open_transactions(self.address, self.name)
+        return transactions(self.address, self.name, "Ongoing")
+
+    def aborted_transactions(self) -> list[str]:
+        """Return those of the job's ids whose last transaction was aborted."""
+        return transactions(self.address, self.name, "CompleteAbort")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,13 +13,14 @@ from typing import Any
 import pytest
 
 from pipeline.core.faults import FAULTPOINTS
-from tests.kafka_broker import Topics
 
-from .kafka_topic import Topic
-from .numbers_job import expected, manifests, write_input
-from .waiting import wait_for
+from .kafka_scene import expect_complete, finish
+from .numbers_job import manifests
 
-COUNT = 1000
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
+)
+
 RECOVERY = ("P16a", "P16b", "P16c")
 MIDWAY = {
     "P0": "P0:3",
@@ -41,39 +41,6 @@ MIDWAY = {
 KILLS = int(os.environ.get("PIPELINE_KILLS", "3"))
 
 
-@pytest.fixture
-def scene(kafka: str, topic: Topics, workshop: Callable[..., Any]) -> Callable[..., tuple[Any, Topic]]:
-    """Makes a workshop with input, and the topic its job writes to."""
-
-    def make(count: int = COUNT, **environment: str) -> tuple[Any, Topic]:
-        target = Topic(kafka, topic(partitions=2))
-        settings = {"PIPELINE_KAFKA": kafka, "TOPIC": target.name, "PACE": "0.0001", **environment}
-        shop = workshop("kafka", **settings)
-        write_input(shop.folder, count)
-        return shop, target
-
-    return make
-
-
-def finish(shop: Any, target: Topic, what: object, count: int = COUNT) -> None:
-    """Complete the job: both sinks have everything, once."""
-    target.expect_prefix(what)
-    shop.complete(PACE="0")
-    expect_complete(shop, target, what, count)
-
-
-def expect_complete(shop: Any, target: Topic, what: object, count: int = COUNT) -> None:
-    target.expect_all(count, what)
-    assert rows(shop) == expected(count)["numbers.csv"].splitlines()[1:], what
-    assert target.open_transactions() == [], what
-
-
-def rows(shop: Any) -> list[bytes]:
-    """The rows of all part files, without their headers."""
-    lines = shop.outputs()["numbers.csv"].splitlines()
-    return [line for line in lines if not line.startswith(b"n")]
-
-
 @pytest.mark.parametrize("point", [point for point in FAULTPOINTS if point not in RECOVERY])
 def test_every_crash_point_is_survived(point: str, scene: Callable[..., Any]) -> None:
     shop, target = scene()
@@ -91,31 +58,6 @@ def test_recovery_dies_as_well(second: str, scene: Callable[..., Any]) -> None:
         shop.die_at(first)
         shop.die_at(second)
         finish(shop, target, (first, second))
-
-
-def test_a_transaction_that_timed_out_meanwhile_is_written_again(scene: Callable[..., Any]) -> None:
-    """The broker has aborted what the checkpoint decided, before the job is started again."""
-    shop, target = scene(TRANSACTION_TIMEOUT="1000")
-    shop.die_at("P10:3")
-    wait_for(lambda: target.open_transactions() == [], "the broker's abort", timeout=60)
-    before = len(target.read())
-    finish(shop, target, "timed out")
-    assert before < COUNT
-
-
-def test_a_zombie_has_no_effect(scene: Callable[..., Any]) -> None:
-    """Stopped while it writes, replaced, continued: fenced, and nothing of it is seen."""
-    shop, target = scene(ONLY_KAFKA="yes")
-    zombie = shop.start()
-    wait_for(lambda: len(manifests(shop.folder)) > 1, "two checkpoints")
-    zombie.send_signal(signal.SIGSTOP)
-    shop.complete("--take-over", PACE="0")
-    zombie.send_signal(signal.SIGCONT)
-    _, err = zombie.communicate(timeout=60)
-    assert zombie.returncode == 1
-    assert "newer attempt" in err
-    target.expect_all(COUNT, "zombie")
-    assert target.open_transactions() == []
 
 
 def is_done(shop: Any) -> bool:

@@ -25,7 +25,11 @@ job = StreamJob(
         checkpoint_rows=100,
         checkpoint_min_pause=timedelta(milliseconds=10),
         source_batch_size=50,
-        restart=RestartStrategy.none(),
+        restart=(
+            RestartStrategy.fixed_delay(3, timedelta(milliseconds=100))
+            if "RESTARTS" in os.environ
+            else RestartStrategy.none()
+        ),
     ),
 )
 numbers = job.source(FileSource("in.csv"), uid="in").map(double)

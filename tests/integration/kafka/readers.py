@@ -49,9 +49,14 @@ def first_committed(address: str, topic: str, partitions: int, seconds: int = 60
 
 def open_transactions(address: str, prefix: str) -> list[str]:
     """Return the transactional ids beginning so that have a transaction open."""
+    return transactions(address, prefix, "Ongoing")
+
+
+def transactions(address: str, prefix: str, state: str) -> list[str]:
+    """Return the transactional ids beginning so whose transaction stands so with the broker."""
     client: Any = KafkaAdminClient(bootstrap_servers=address)
     try:
         listed = client.list_transactions(transactional_id_pattern=f"{prefix}.*")
     finally:
         client.close()
-    return [one.transactional_id for of in listed.values() for one in of if one.state.value == "Ongoing"]
+    return [one.transactional_id for of in listed.values() for one in of if one.state.value == state]
