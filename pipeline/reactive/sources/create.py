@@ -13,7 +13,7 @@ from pipeline.reactive.drain import Drain
 from pipeline.reactive.flux import Flux
 from pipeline.reactive.intake import INTAKES, OverflowStrategy
 from pipeline.reactive.outbox import Outbox
-from pipeline.reactive.subscriber import Records, Subscriber, refuse_null
+from pipeline.reactive.subscriber import Records, Subscriber, refuse_null, refuse_nulls
 
 T = TypeVar("T")
 
@@ -105,8 +105,7 @@ class FluxSink(Generic[T]):
         Raises:
             TypeError: one of them is None (rule 2.13).
         """
-        for value in values:
-            refuse_null(value, "next_batch")
+        refuse_nulls(values, "next_batch")
         if self._outbox.closed:
             for value in values:
                 self._late(value)
