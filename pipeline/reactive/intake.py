@@ -17,11 +17,17 @@ T = TypeVar("T")
 OnRecord = Callable[[Any], object]
 
 
-def _ignore(_: Any) -> None:
+def ignore(_: Any) -> None:
     """Nobody is to be told."""
 
 
-class OverflowStrategy(StrEnum):
+class _Strategy(StrEnum):
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        raise ValueError(f"{cls.__name__} is one of {', '.join(cls)}, not {value!r}")
+
+
+class OverflowStrategy(_Strategy):
     """What `create`, `push` and `from_observable` do with records beyond demand."""
 
     BUFFER = "BUFFER"  # keep them all
@@ -31,7 +37,7 @@ class OverflowStrategy(StrEnum):
     IGNORE = "IGNORE"  # hand them on all the same; the subscriber must cope
 
 
-class BufferOverflowStrategy(StrEnum):
+class BufferOverflowStrategy(_Strategy):
     """What `on_backpressure_buffer` does when its buffer is full."""
 
     DROP_OLDEST = "DROP_OLDEST"
@@ -66,7 +72,7 @@ class Drop(Generic[T]):
         on_drop: called with each dropped record.
     """
 
-    def __init__(self, on_drop: OnRecord = _ignore) -> None:
+    def __init__(self, on_drop: OnRecord = ignore) -> None:
         self._on_drop = on_drop
 
     def take(self, outbox: Outbox[T], value: T) -> None:
@@ -148,7 +154,7 @@ INTAKES: Final[dict[OverflowStrategy, Callable[[], Intake[Any]]]] = {
 }
 
 
-def give_up(value: Any, on_overflow: OnRecord = _ignore) -> None:
+def give_up(value: Any, on_overflow: OnRecord = ignore) -> None:
     """Tell who wants to know that `value` is lost."""
     try:
         on_overflow(value)

@@ -9,7 +9,7 @@ from reactivex import Observable
 
 from pipeline.reactive.demand import UNBOUNDED, low_tide
 from pipeline.reactive.flux import Flux
-from pipeline.reactive.intake import Bound, BufferOverflowStrategy, Keep
+from pipeline.reactive.intake import Bound, BufferOverflowStrategy, Keep, ignore
 from pipeline.reactive.operators.absorbing import Absorbing
 from pipeline.reactive.operators.base import lift
 from pipeline.reactive.outbox import Outbox
@@ -35,9 +35,7 @@ class _LimitRate(Absorbing[Any]):
     def __init__(self, downstream: Subscriber[Any], high: int, low: int) -> None:
         self._high = high
         self._low = low
-        intake = (
-            Keep[Any]() if high == UNBOUNDED else Bound[Any](high, _given_up, BufferOverflowStrategy.ERROR)
-        )
+        intake = Keep[Any]() if high == UNBOUNDED else Bound[Any](high, ignore, BufferOverflowStrategy.ERROR)
         super().__init__(downstream, intake)
 
     def _outbox_for(self, downstream: Subscriber[Any]) -> Outbox[Any]:
@@ -71,7 +69,3 @@ class _Replenished(Outbox[Any]):
         if self._taken >= self._low and not self.closed:
             taken, self._taken = self._taken, 0
             self._ask(taken)
-
-
-def _given_up(_: Any) -> None:
-    """The stream's end says it: upstream gave more than it was asked for."""

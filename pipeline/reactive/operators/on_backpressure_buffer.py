@@ -10,7 +10,7 @@ from reactivex import Observable, abc
 from reactivex.scheduler import TimeoutScheduler
 
 from pipeline.reactive.flux import Flux
-from pipeline.reactive.intake import Bound, BufferOverflowStrategy, Intake, Keep
+from pipeline.reactive.intake import Bound, BufferOverflowStrategy, Intake, Keep, ignore
 from pipeline.reactive.operators.absorbing import Absorbing, absorbing
 from pipeline.reactive.operators.aging import Aging
 
@@ -46,7 +46,7 @@ def on_backpressure_buffer(
         raise ValueError(f"buffer_size must be at least 1, not {buffer_size}")
     if buffer_size is None and strategy is not None:
         raise ValueError("a strategy needs a buffer_size: an unbounded buffer never overflows")
-    told = on_overflow or _silently
+    told = on_overflow or ignore
     if ttl is not None:
         if ttl <= timedelta(0):
             raise ValueError(f"ttl must be positive, not {ttl}")
@@ -61,7 +61,3 @@ def on_backpressure_buffer(
         return Keep() if buffer_size is None else Bound(buffer_size, told, chosen)
 
     return absorbing(lambda downstream: Absorbing(downstream, intake(), error_waits=error_waits))
-
-
-def _silently(_: Any) -> None:
-    """Nobody is to be told."""

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from reactivex import Observable
 
 from pipeline.reactive.flux import Flux
-from pipeline.reactive.intake import Drop, give_up
+from pipeline.reactive.intake import Drop, give_up, ignore
 from pipeline.reactive.operators.absorbing import Absorbing, absorbing
 from pipeline.reactive.subscriber import Subscriber
 
@@ -23,11 +23,7 @@ def on_backpressure_drop(
     Args:
         on_drop: called with each dropped record; what it raises ends the stream.
     """
-    return absorbing(lambda downstream: _Drop(downstream, on_drop or _silently))
-
-
-def _silently(_: Any) -> None:
-    """Nobody is to be told."""
+    return absorbing(lambda downstream: _Drop(downstream, on_drop or ignore))
 
 
 class _Drop(Absorbing[T]):

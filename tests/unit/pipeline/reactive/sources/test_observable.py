@@ -64,7 +64,7 @@ def test_a_flux_is_left_as_it_is() -> None:
 
 
 def test_a_strategy_is_one_of_five() -> None:
-    with pytest.raises(ValueError, match="PERHAPS"):
+    with pytest.raises(ValueError, match="one of BUFFER, DROP, LATEST, ERROR, IGNORE, not 'PERHAPS'"):
         from_observable(reactivex.range(0, 5), overflow="PERHAPS")
 
 
