@@ -5,7 +5,8 @@ from __future__ import annotations
 import linecache
 import zlib
 from collections.abc import Callable, Sequence
-from types import TracebackType
+from functools import lru_cache
+from types import CodeType, TracebackType
 from typing import Any
 
 from pipeline.compiler.emit import Emitted, emit, printable
@@ -65,8 +66,14 @@ def _load(emitted: Emitted, steps: Sequence[PlannedStep], ctx: ChainContext) -> 
         namespace[f"f{index}"] = step.stage.step.function
         if step.is_guarded:
             namespace[f"recover{index}"] = _recovering(step, ctx)
-    exec(compile(emitted.text, file, "exec"), namespace)  # noqa: S102 - our own source, no user's text in it but comments
+    exec(_compiled(emitted.text, file), namespace)  # noqa: S102 - our own source, no user's text in it but comments
     return namespace
+
+
+@lru_cache(maxsize=256)
+def _compiled(text: str, file: str) -> CodeType:
+    """Compile once what each subtask and each attempt runs: it takes a third of a small job's start."""
+    return compile(text, file, "exec")
 
 
 def _recovering(step: PlannedStep, ctx: ChainContext) -> Callable[..., Any]:
