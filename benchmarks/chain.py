@@ -22,6 +22,9 @@ BYTEWAX_BATCH = 1000
 
 Pair = tuple[str, int]
 
+Totals = tuple[int, int]
+"""How many outputs there were, and the sum of their cents: everyone counts both."""
+
 
 @contextmanager
 def cases(records: int | None, _on_step: OnStep) -> Generator[list[Case]]:
@@ -138,18 +141,19 @@ def _realistic(records: int) -> Case:
     return Case("realistic functions with flat_map", "records/s", subjects, goals, rounds=15)
 
 
-def _realistic_loop(made: Sequence[Event]) -> int:
-    total = 0
+def _realistic_loop(made: Sequence[Event]) -> Totals:
+    count = total = 0
     for event in made:
         rich = with_cents(event)
         if is_large(rich):
             for one in twice_if_huge(rich):
                 _, cents = user_and_cents(one)
+                count += 1
                 total += cents
-    return total
+    return count, total
 
 
-def _realistic_pipeline(made: Sequence[Event]) -> int:
+def _realistic_pipeline(made: Sequence[Event]) -> Totals:
     sink = SummingSink[Pair](_cents)
     run(
         StreamJob.builder()
@@ -162,23 +166,24 @@ def _realistic_pipeline(made: Sequence[Event]) -> int:
         .sink(sink)
         .build()
     )
-    return sink.total
+    return sink.records, sink.total
 
 
-def _realistic_reactivex(made: Sequence[Event]) -> int:
-    total = 0
+def _realistic_reactivex(made: Sequence[Event]) -> Totals:
+    count = total = 0
 
     def add(pair: Pair) -> None:
-        nonlocal total
+        nonlocal count, total
+        count += 1
         total += pair[1]
 
     reactivex.from_iterable(made).pipe(
         ops.map(with_cents), ops.filter(is_large), ops.map(user_and_cents)
     ).subscribe(add)
-    return total
+    return count, total
 
 
-def _realistic_bytewax(made: Sequence[Event]) -> int:
+def _realistic_bytewax(made: Sequence[Event]) -> Totals:
     import bytewax.operators as op
     from bytewax.dataflow import Dataflow
     from bytewax.testing import TestingSink, TestingSource, run_main  # pyright: ignore[reportUnknownVariableType]
@@ -192,4 +197,4 @@ def _realistic_bytewax(made: Sequence[Event]) -> int:
     stream = op.map("user_and_cents", stream, user_and_cents)
     op.output("output", stream, TestingSink(pairs))
     run_main(flow)
-    return _cents(pairs)
+    return len(pairs), _cents(pairs)

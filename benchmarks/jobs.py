@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class SummingSink(Sink[T], Generic[T]):
-    """Adds up what it is given.
+    """Counts and adds up what it is given.
 
     Args:
         amount: what a batch counts for.
@@ -22,7 +22,8 @@ class SummingSink(Sink[T], Generic[T]):
 
     def __init__(self, amount: Callable[[Sequence[T]], int]) -> None:
         self._amount = amount
-        self._sums: list[int] = []  # shared by the copies of this sink that attempts run
+        self._sums: list[int] = []  # shared, as the next, by the copies of this sink that attempts run
+        self._sizes: list[int] = []
 
     @property
     def info(self) -> SinkInfo:
@@ -32,8 +33,13 @@ class SummingSink(Sink[T], Generic[T]):
     def total(self) -> int:
         return sum(self._sums)
 
+    @property
+    def records(self) -> int:
+        return sum(self._sizes)
+
     def invoke_batch(self, values: Sequence[T], ctx: SinkContext) -> None:
         self._sums.append(self._amount(values))
+        self._sizes.append(len(values))
 
 
 def run(job: StreamJob) -> None:
