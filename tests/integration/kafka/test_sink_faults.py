@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import resource
 import threading
 import time
@@ -26,6 +28,8 @@ from tests.kafka_broker import Topics
 from tests.tcp_proxy import TcpProxy
 
 COUNT = 5_000
+LONG = int(os.environ.get("PIPELINE_KILLS", "3")) >= 100
+OUTAGE_S, CUTS = (30, 100) if LONG else (3, 5)
 
 
 @pytest.fixture
@@ -114,13 +118,32 @@ def test_a_network_that_stands_still_holds_the_job_up(
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     kafka_proxy.blackhole()
     job.gate.set()
-    until = time.monotonic() + 3
+    until = time.monotonic() + OUTAGE_S
     while time.monotonic() < until:
         job.reached.wait(0.1)
     kafka_proxy.heal()
     assert job.join().status is JobStatus.COMPLETED
     assert visible(crashable_kafka, name) == [*range(count)]
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000, "kilobytes"
+
+
+def test_a_job_whose_answers_are_lost_goes_on(
+    crashable_kafka: EmbeddedKafka, kafka_proxy: TcpProxy, name: str, tmp_path: Path
+) -> None:
+    """The network breaks again and again, behind any byte of any answer, commits' among them."""
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    count = 20_000 * CUTS
+    job = Running(crashable_kafka.address("PROXIED"), name, tmp_path, count)
+    assert job.reached.wait(30)
+    job.gate.set()
+    for _ in range(CUTS):
+        kafka_proxy.cut_after(rng.randint(1, 3000))
+        kafka_proxy.wait_cut(1)
+        kafka_proxy.heal()
+    assert job.join(300).status is JobStatus.COMPLETED
+    assert visible(crashable_kafka, name) == [*range(count)]
 
 
 @pytest.mark.parametrize("at_once", [False, True])
