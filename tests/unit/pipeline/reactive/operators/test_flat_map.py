@@ -244,6 +244,23 @@ class TestEnds:
         inner.emit(7)
         subscriber.assert_values(7).assert_complete()
 
+    def test_an_inner_stream_that_ends_while_it_is_looked_at_counts_once(self) -> None:
+        """The turn sees its end as soon as it is there, and its last signal calls for another look at it."""
+        source, first, second = TestPublisher[int](), TestPublisher[int](), TestPublisher[int]()
+
+        def end_first(value: int) -> int:
+            if value == 1:
+                first.complete()
+            return value
+
+        subscriber = AssertSubscriber[int]()
+        source.pipe(flat_map(lambda n: (first, second)[n]), mapped(end_first)).subscribe(subscriber)
+        source.next(0, 1).complete()
+        first.next(1)
+        assert not subscriber.assert_values(1).completions
+        second.next(2).complete()
+        subscriber.assert_values(1, 2).assert_complete()
+
     def test_a_cancel_reaches_the_source_and_every_inner_stream(self) -> None:
         source, inner = TestPublisher[int](), [TestPublisher[int]() for _ in range(3)]
         subscriber = AssertSubscriber[int]()
