@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from reactivex import Observable
 
 from pipeline.reactive.flux import Flux
-from pipeline.reactive.operators.transform import Emit, transform
+from pipeline.reactive.operators.row import Step
+from pipeline.reactive.operators.transform import transform
 
 T = TypeVar("T")
 
@@ -25,14 +26,4 @@ def filter(predicate: Callable[[T], object]) -> Callable[[Observable[T]], Flux[T
         1
         3
     """
-
-    def step(emit: Emit, reject: Callable[[], object]) -> Emit:
-        def sift(value: Any) -> None:
-            if predicate(value):
-                emit(value)
-            else:
-                reject()
-
-        return sift
-
-    return transform("filter", step)
+    return transform("filter", Step(predicate, sifts=True))

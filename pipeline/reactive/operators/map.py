@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from reactivex import Observable
 
 from pipeline.reactive.flux import Flux
-from pipeline.reactive.operators.transform import Emit, transform
+from pipeline.reactive.operators.row import Step
+from pipeline.reactive.operators.transform import transform
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -26,14 +27,4 @@ def map(function: Callable[[T], R]) -> Callable[[Observable[T]], Flux[R]]:  # no
         10
         20
     """
-
-    def step(emit: Emit, _reject: Callable[[], object]) -> Emit:
-        def change(value: Any) -> None:
-            result = function(value)
-            if result is None:
-                raise TypeError("rule 2.13: map's function returned None")
-            emit(result)
-
-        return change
-
-    return transform("map", step)
+    return transform("map", Step(function, sifts=False))

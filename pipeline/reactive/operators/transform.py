@@ -10,18 +10,12 @@ from reactivex import Observable
 
 from pipeline.reactive.demand import add_cap
 from pipeline.reactive.flux import Flux
-from pipeline.reactive.nobody import NO_EMISSION
 from pipeline.reactive.operators.base import Operator, flux_of
+from pipeline.reactive.operators.row import MAX_STEPS, Step, Surroundings, row
 from pipeline.reactive.subscriber import Records, Subscriber
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-Emit = Callable[[Any], object]
-"""Takes a record further."""
-
-Step = Callable[[Emit, Callable[[], object]], Emit]
-"""Builds what takes a record in: it hands on what becomes of it, or calls the second to reject it."""
 
 
 def transform(name: str, step: Step) -> Callable[[Observable[Any]], Flux[Any]]:
@@ -29,11 +23,11 @@ def transform(name: str, step: Step) -> Callable[[Observable[Any]], Flux[Any]]:
 
     Args:
         name: what the user calls it.
-        step: called for each subscriber, and for each batch.
+        step: what it does with each record.
     """
 
     def lifted(source: Observable[Any]) -> Flux[Any]:
-        if isinstance(source, _Transformed):
+        if isinstance(source, _Transformed) and len(source.steps) < MAX_STEPS:
             return _Transformed(source.upstream, (*source.steps, step))
         return _Transformed(flux_of(name, source), (step,))
 
@@ -63,48 +57,13 @@ class _Transform(Operator[Any, Any]):
 
     def __init__(self, downstream: Subscriber[Any], steps: tuple[Step, ...]) -> None:
         super().__init__(downstream)
-        self._steps = steps
-        self._first = self._chain(downstream.on_next)
-        self._rejected = 0  # changed by upstream's calls only
         self._asked = 0  # and not counted as owed yet; changed by any thread
         self._lock = threading.Lock()
-        self.on_next, self._received = self._receivers()
-
-    def _receivers(self) -> tuple[Emit, Callable[[int], object]]:
-        """Build what takes one record and what counts several: functions around a count they share.
-
-        Methods around an attribute would cost a record a tenth more, in all that three steps do.
-        """
-        owed = 0  # by upstream
-
-        def on_next(value: Any) -> None:
-            nonlocal owed
-            first = self._first
-            if value is None or first is NO_EMISSION:
-                self._refuse(value)
-                return
-            try:
-                first(value)
-            except Exception as error:  # noqa: BLE001 - the stream's end carries it
-                self._raised(error)
-            owed -= 1
-            if owed <= 0:
-                owed = self._settled(owed)
-                self._replace(owed)
-
-        def received(records: int) -> None:
-            nonlocal owed
-            owed -= records
-            if owed <= 0:
-                owed = self._settled(owed)
-                self._replace(owed)
-
-        return on_next, received
-
-    def _chain(self, last: Emit) -> Emit:
-        for step in reversed(self._steps):
-            last = step(last, self._reject)
-        return last
+        self._row = row(
+            steps,
+            Surroundings(downstream.on_next, self._refuse, self._raised, self._settled, self.request),
+        )
+        self.on_next = self._row.on_next
 
     def request(self, n: int) -> None:
         with self._lock:
@@ -116,21 +75,17 @@ class _Transform(Operator[Any, Any]):
             super().on_next_batch(values)
             return
         results: list[Any] = []
-        first = self._chain(results.append)
+        rejected = 0
         failure: Exception | None = None
         try:
-            for value in values:
-                first(value)
+            rejected = self._row.change(values, results)
         except Exception as error:  # noqa: BLE001 - the stream's end carries it, behind what came before
             failure = error
         if results:
             self._downstream.on_next_batch(results)
         if failure is not None:
             self._fail(failure)
-        self._received(len(values))
-
-    def _reject(self) -> None:
-        self._rejected += 1
+        self._row.received(len(values), rejected)
 
     def _settled(self, owed: int) -> int:
         """Count what was asked for meanwhile as owed."""
@@ -138,17 +93,11 @@ class _Transform(Operator[Any, Any]):
             asked, self._asked = self._asked, 0
         return add_cap(owed, asked)
 
-    def _replace(self, owed: int) -> None:
-        """Ask for what was rejected, once all that was asked for has come."""
-        if owed <= 0 and self._rejected:
-            rejected, self._rejected = self._rejected, 0
-            self.request(rejected)
-
     def _raised(self, error: Exception) -> None:
         if self._done:
             raise error
         self._fail(error)
 
     def _end(self) -> Subscriber[Any]:
-        self._first = NO_EMISSION
+        self._row.let_go()
         return super()._end()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.reactive import Flux, filter, from_iterable, map  # noqa: A004 - the names in Rx
 from pipeline.reactive.demand import UNBOUNDED
+from pipeline.reactive.operators.row import MAX_STEPS
 from pipeline.testing import AssertSubscriber, TestPublisher, Violation
 from tests.unit.pipeline.reactive.conftest import Lost, Requests
 
@@ -106,6 +107,24 @@ class TestSeveralInARow:
         hundreds = tens.pipe(map(lambda n: n * 10))
         subscribed(tens).assert_values(10, 20)
         subscribed(hundreds).assert_values(100, 200)
+
+    def test_however_many_there_are(self, batch_size: int) -> None:
+        """More than are made one function of."""
+        flux: Flux[int] = from_iterable(range(8), batch_size=batch_size)
+        for rejected in range(MAX_STEPS):
+            flux = flux.pipe(map(increment), filter(lambda n, rejected=rejected: n != rejected + 3))
+        subscribed(flux, 3).request(9).assert_values(*(n + MAX_STEPS for n in range(8) if n != 2))
+
+    def test_what_is_in_hand_at_a_cancel_is_dropped(self, batch_size: int, lost: Lost) -> None:
+        def cancel(value: int) -> int:
+            subscriber.cancel()
+            return value
+
+        subscriber = AssertSubscriber[int]()
+        source = from_iterable([1, 2], batch_size=batch_size)
+        source.pipe(map(double), map(cancel), map(increment)).subscribe(subscriber)
+        subscriber.assert_values()
+        assert lost.dropped[:1] == [3]
 
     def test_an_observer_without_on_error_raises_to_the_one_who_subscribed(self, batch_size: int) -> None:
         def refuse(value: int) -> None:
