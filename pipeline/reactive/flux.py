@@ -258,6 +258,9 @@ class _Demanding(Generic[T]):
         self.on_next: Callable[[T], object] = (
             observer.on_next if _offers(observer, "on_next") else self._as_batch
         )
+        self.on_next_batch: Callable[[Records[T]], None] = (
+            observer.on_next_batch if _offers(observer, "on_next_batch") else self._as_singles
+        )
 
     def on_subscribe(self, subscription: Subscription) -> None:
         self._observer.on_subscribe(subscription)
@@ -265,11 +268,8 @@ class _Demanding(Generic[T]):
     def _as_batch(self, value: T) -> None:
         self._observer.on_next_batch([value])
 
-    def on_next_batch(self, values: Records[T]) -> None:
-        if _offers(self._observer, "on_next_batch"):
-            self._observer.on_next_batch(values)
-        else:
-            _one_by_one(self._link, self._observer.on_next, values)
+    def _as_singles(self, values: Records[T]) -> None:
+        _one_by_one(self._link, self._observer.on_next, values)
 
     def on_control(self, element: object) -> None:
         if _offers(self._observer, "on_control"):

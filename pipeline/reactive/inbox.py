@@ -78,7 +78,10 @@ class Inbox(Generic[T]):
         elif self._channel.buffered + len(values) > self._prefetch:
             self._overflow(values)
         else:
-            self._channel.on_next_batch(values)
+            if isinstance(values, list):
+                self._channel.extend(values)
+            else:
+                self._channel.on_next_batch(values)  # of a kind of its own, which may know more
             self._arrived()
 
     def on_control(self, element: object) -> None:

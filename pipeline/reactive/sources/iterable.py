@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from operator import length_hint
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pipeline.reactive.emission import Emission
 from pipeline.reactive.flux import Flux
@@ -49,10 +49,13 @@ class IterableFlux(Flux[T]):
         self._batch_size = batch_size
 
     def _begin(self, subscriber: Subscriber[T]) -> None:
-        iteration = (
-            _Iteration[T](subscriber) if self._batch_size == 1 else _Batches(subscriber, self._batch_size)
-        )
-        iteration.begin(self.iterable)
+        iterable, size = self.iterable, self._batch_size
+        if size == 1:
+            _Iteration[T](subscriber).begin(iterable)
+        elif type(iterable) in (list, tuple, range):
+            _Slices[T](subscriber, size, cast("Sequence[T]", iterable)).begin(iterable)
+        else:
+            _Batches[T](subscriber, size).begin(iterable)
 
 
 class _Iteration(Emission[T]):
@@ -123,6 +126,30 @@ class _Batches(_Iteration[T]):
         elif len(values) < wanted or length_hint(iterator, 1) == 0:
             self._end().on_completed()
         return not self.done
+
+
+class _Slices(_Iteration[T]):
+    """Batches of what can be cut into pieces, twice as fast as it can be read."""
+
+    def __init__(self, downstream: Subscriber[T], batch_size: int, values: Sequence[T]) -> None:
+        super().__init__(downstream)
+        self._batch_size = batch_size
+        self._values = values
+        self._position = 0
+
+    def _emit_some(self, downstream: Subscriber[T], iterator: Iterator[T], left: int) -> bool:
+        start, end = self._position, self._position + min(left, self._batch_size)
+        values = [*self._values[start:end]]
+        self._position = end
+        if values:  # a list may have become shorter meanwhile
+            self._demand.produced(len(values))
+            downstream.on_next_batch(values)
+        if end >= len(self._values):
+            self._end().on_completed()
+        return not self.done
+
+    def _clear(self) -> None:
+        self._values = ()
 
 
 def _broken(error: Exception) -> Iterator[Any]:

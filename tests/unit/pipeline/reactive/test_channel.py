@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 
 from pipeline.core.records import Batch
 from pipeline.reactive.channel import MAX_BYTES, SAMPLED_EVERY, Channel
-from pipeline.reactive.demand import FIRST_BOUND, MAX_BOUND
+from pipeline.reactive.demand import FIRST_BOUND, MAX_BATCH, MAX_BOUND
 from pipeline.reactive.producer import ThreadProducer
 from tests.unit.pipeline.reactive.conftest import LONG, Produce
 
@@ -338,3 +339,45 @@ def test_two_threads_racing_lose_nothing(produce: Produce, size: int | None) -> 
     assert heard == list(range(count))
     assert controls == [(position, position) for position in range(every, count + 1, every)]
     assert too_many == []
+
+
+class TestWaitingTogether:
+    """Records that came one by one, or in lists that may be joined."""
+
+    def test_lists_that_wait_are_taken_as_one(self) -> None:
+        channel = Channel[int](None, 100)
+        sent = [1, 2]
+        channel.extend(sent)
+        channel.on_next(3)
+        channel.extend([4, 5])
+        assert channel.take_records(100) == [1, 2, 3, 4, 5]
+        assert sent == [1, 2]
+
+    def test_they_are_joined_up_to_a_batch(self) -> None:
+        channel = Channel[int](None, 2 * MAX_BATCH)
+        for _ in range(2):
+            channel.extend([0] * (MAX_BATCH - 1))
+        assert [channel.next_records, len(channel.take_records(2 * MAX_BATCH))] == [MAX_BATCH - 1] * 2
+        assert channel.buffered == MAX_BATCH - 1
+
+    def test_one_of_another_kind_and_what_comes_behind_it_keep_their_places(self) -> None:
+        channel = Channel[int](None, 100)
+        channel.extend([1])
+        channel.on_next_batch((2, 3))
+        channel.extend([4])
+        assert [channel.take_records(100) for _ in range(3)] == [[1], (2, 3), [4]]
+
+    def test_what_has_been_taken_is_not_kept_though_some_always_wait(self, upstream: Upstream) -> None:
+        class Record:
+            pass
+
+        channel = open_channel(upstream, 4)
+        channel.on_next(Record())
+        taken: list[weakref.ref[Record]] = []
+        for _ in range(100):
+            channel.on_next(Record())
+            values = channel.take_records(1)
+            taken += map(weakref.ref, values)
+            channel.consumed(values)
+        del values
+        assert sum(record() is not None for record in taken) <= 4
