@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from operator import length_hint
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from reactivex import Observable
 
@@ -117,7 +117,10 @@ class _FlatMap(Emission[R], Generic[T, R]):
         except Exception as error:  # noqa: BLE001 - the stream's end carries it
             self._error = error
         else:
-            self._run(inner)
+            if isinstance(inner, list):
+                self._ready.append(_Listed(inner, 1))
+            else:
+                self._run(inner)
         self._drain()
 
     def on_next_batch(self, values: Records[T]) -> None:
@@ -167,10 +170,8 @@ class _FlatMap(Emission[R], Generic[T, R]):
         self._upstream_ended = True
         self._drain()
 
-    def _run(self, inner: list[R] | Iterator[R] | Flux[R]) -> None:
-        if isinstance(inner, list):
-            self._ready.append(_Listed(inner, 1))
-        elif isinstance(inner, Flux):
+    def _run(self, inner: Iterator[R] | Flux[R]) -> None:
+        if isinstance(inner, Flux):
             running = _Subscribed[R](self._prefetch, self._wake)
             self._subscribed.add(running)
             inner.connect(running)
@@ -208,7 +209,7 @@ class _FlatMap(Emission[R], Generic[T, R]):
     def _hand_on(self, inner: _Inner[R], downstream: Subscriber[R]) -> bool:
         """Hand on some of what it has; return whether it may have more."""
         left = self._demand.left
-        values = inner.take(min(left, MAX_BATCH)) if left > 0 else None
+        values = inner.take(min(MAX_BATCH, left)) if left > 0 else None
         if values is not None:
             self._demand.produced(len(values))
             if len(values) == 1:
@@ -254,15 +255,21 @@ class _FlatMap(Emission[R], Generic[T, R]):
 
 def _opened(inner: Observable[R] | Iterable[R]) -> list[R] | Iterator[R] | Flux[R]:
     """Say what can be done with what flat_map's function gave: take it, read it or subscribe to it."""
-    if isinstance(inner, IterableFlux):
-        inner = inner.iterable
-    if isinstance(inner, (list, tuple)):
+    if isinstance(inner, (list, tuple)):  # first, for it takes a microsecond to see that one is no Observable
         refuse_nulls(inner, "an inner stream of flat_map")
         return inner if isinstance(inner, list) else list(inner)
+    if _is_short_range(inner):
+        return list(cast("Iterable[R]", inner))
+    if isinstance(inner, IterableFlux):
+        return _opened(inner.iterable)
     if isinstance(inner, Observable):
         return flux_of("flat_map's function", inner)
     refuse_null(inner, "what flat_map's function returns")
     return iter(inner)
+
+
+def _is_short_range(inner: object) -> bool:
+    return isinstance(inner, range) and len(inner) <= MAX_BATCH
 
 
 class _Subscribed(Inbox[R]):
@@ -317,8 +324,12 @@ class _Listed(_AtHand[R]):
         return len(self._values) - self._position
 
     def take(self, limit: int) -> list[R] | None:
-        start, end = self._position, self._position + limit
-        values = self._values if start == 0 and end >= len(self._values) else self._values[start:end]
+        values, start = self._values, self._position
+        if start == 0 and limit >= len(values):  # mostly
+            self._position = len(values)
+            self.ended = True
+            return values or None
+        values = values[start : start + limit]
         self._position += len(values)
         self.ended = self._position == len(self._values)
         return values or None

@@ -374,10 +374,11 @@ class TestWaitingTogether:
         channel = open_channel(upstream, 4)
         channel.on_next(Record())
         taken: list[weakref.ref[Record]] = []
+        values: list[Record] = []
         for _ in range(100):
             channel.on_next(Record())
             values = channel.take_records(1)
             taken += map(weakref.ref, values)
             channel.consumed(values)
-        del values
+        values.clear()
         assert sum(record() is not None for record in taken) <= 4

@@ -31,6 +31,7 @@ def generated(values: Iterable[int]) -> Iterator[int]:
 
 
 KINDS: dict[str, Callable[[Iterable[int]], Any]] = {
+    "as it is": lambda values: values,
     "list": list,
     "tuple": tuple,
     "generator": generated,
