@@ -25,7 +25,9 @@ _FENCING: Final = frozenset(
         KafkaError._FENCED,
         KafkaError.PRODUCER_FENCED,
         KafkaError.INVALID_PRODUCER_EPOCH,
-        KafkaError._FATAL,  # each later call of a producer that was told so before
+        # each later call of a producer that was told so before, perhaps by its own thread
+        KafkaError._FATAL,
+        KafkaError._STATE,
     }
 )
 """What a producer hears with whose id another one began, or whose transaction the broker ended."""
