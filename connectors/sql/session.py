@@ -36,6 +36,11 @@ _CONNECTION_DEFAULTS: Final = {
 _CANCEL_TIMEOUT: Final = 1.0
 """Seconds the server has to take a request to cancel, before the connection is cut."""
 
+_CHECKS_CONNECTION: Final = 140000
+"""The first version of the server that can look whether its client is still there while it works."""
+
+_CHECK_CONNECTION: Final = b"SET LOCAL client_connection_check_interval = '1s'"
+
 _DESCRIBE_COLUMNS: Final = files("connectors.sql").joinpath("columns.sql").read_bytes()
 
 
@@ -79,6 +84,21 @@ class Session:
         connection.read_only = True
         with self._lock:
             self._connection = connection
+        self._have_the_server_notice()
+
+    def _have_the_server_notice(self) -> None:
+        """Let a query end soon after its connection: a cancel that comes before it is read has no effect.
+
+        For this transaction only, since a pooler may hand the connection on. Some platforms cannot.
+        """
+        connection = self._open_connection()
+        if connection.info.server_version < _CHECKS_CONNECTION:
+            return
+        try:
+            connection.execute(_CHECK_CONNECTION)
+        except psycopg.Error:  # not on this platform; or the connection is gone, as its next use will tell
+            with suppress(psycopg.Error):
+                connection.rollback()
 
     def columns(self, query: Query) -> list[Column]:
         """Return the columns of a query, which proves it sound without running it.
