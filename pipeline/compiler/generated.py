@@ -72,7 +72,7 @@ def _load(emitted: Emitted, steps: Sequence[PlannedStep], ctx: ChainContext) -> 
 
 @lru_cache(maxsize=256)
 def _compiled(text: str, file: str) -> CodeType:
-    """Compile once what each subtask and each attempt runs: it takes a third of a small job's start."""
+    """Compile once what each subtask and each attempt runs."""
     return compile(text, file, "exec")
 
 
