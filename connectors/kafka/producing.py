@@ -60,9 +60,8 @@ class Writer:
         self._settings = settings
         self._cancelled = cancelled
         self._ensure_newest = ensure_newest
-        self._refused: KafkaError | None = None
-        self._lost: KafkaError | None = None
-        callbacks = {"error_cb": self._heard, "on_delivery": self._reported}
+        self._reports = reports = _Reports()
+        callbacks = {"error_cb": reports.heard, "on_delivery": reports.delivered}
         try:
             self._producer = Producer(
                 settings.client({**own, **callbacks, "delivery.report.only.error": True})
@@ -167,7 +166,7 @@ class Writer:
                 f"cannot {doing}: the broker has ended the transaction ({cause.name()})",
                 hint="it was open for longer than transaction_timeout; the job recovers from its log",
             )
-        return kafka_error(SinkError, doing, self._refused or cause, self._settings)
+        return kafka_error(SinkError, doing, self._reports.refused or cause, self._settings)
 
     def close(self) -> None:
         """Drop the producer with all that it holds; nothing is waited for."""
@@ -186,20 +185,32 @@ class Writer:
             except KafkaException as error:
                 slices += 1
                 over = timeout is not None and slices * _SLICE >= timeout
-                if not error.args[0].retriable() or over or self._refused is not None:
+                if not error.args[0].retriable() or over or self._reports.refused is not None:
                     raise self.error(doing, error) from error
             self._look(doing)
 
     def _look(self, doing: str) -> None:
-        if self._lost is not None:
-            raise kafka_error(SinkError, doing, self._lost, self._settings)
+        if self._reports.lost is not None:
+            raise kafka_error(SinkError, doing, self._reports.lost, self._settings)
         if self._cancelled.is_set():
             raise Cancelled(f"cannot {doing}: the sink is being closed", retryable=True)
 
-    def _heard(self, error: KafkaError) -> None:
-        if is_refusal(error):
-            self._refused = error
 
-    def _reported(self, error: KafkaError | None, _: Any) -> None:
+class _Reports:
+    """What a producer calls back about.
+
+    It knows nothing of the producer: the collector does not see what a client holds of its callbacks, so
+    that a circle through one would never be freed.
+    """
+
+    def __init__(self) -> None:
+        self.refused: KafkaError | None = None
+        self.lost: KafkaError | None = None
+
+    def heard(self, error: KafkaError) -> None:
+        if is_refusal(error):
+            self.refused = error
+
+    def delivered(self, error: KafkaError | None, _: Any) -> None:
         if error is not None and error.code() != KafkaError._PURGE_QUEUE:
-            self._lost = self._lost or error
+            self.lost = self.lost or error
