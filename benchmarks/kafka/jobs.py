@@ -6,9 +6,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from benchmarks.events import Event
 from benchmarks.jobs import run
 from benchmarks.kafka.loops import OUT_OF_ORDER_MS, WINDOW_MS
+from benchmarks.window import SumOfAmounts, event_time, user
 from connectors.kafka.formats import Bytes
 from connectors.kafka.sink import KafkaSink
 from connectors.kafka.source import KafkaSource
@@ -19,30 +19,6 @@ from pipeline.windows.assigners import TumblingTimeWindows, Window
 from pipeline.windows.watermarks import WatermarkStrategy
 
 COMMIT_EVERY = timedelta(seconds=1)
-
-
-class SumOfAmounts:
-    """An aggregate as a user writes it."""
-
-    def create_accumulator(self) -> int:
-        return 0
-
-    def add(self, value: Event, accumulator: int) -> int:
-        return accumulator + value["amount"]
-
-    def get_result(self, accumulator: int) -> int:
-        return accumulator
-
-    def merge(self, first: int, second: int) -> int:
-        return first + second
-
-
-def user(event: Event) -> str:
-    return event["user"]
-
-
-def event_time(event: Event) -> int:
-    return event["ts"]
 
 
 def result(key: str, window: Window, total: int) -> dict[str, Any]:
