@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import gc
-import sys
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,6 +17,7 @@ from pipeline.reactive import take as taking
 from pipeline.reactive.demand import UNBOUNDED
 from pipeline.testing import AssertSubscriber
 from tests.unit.pipeline.reactive.conftest import Lost
+from tests.unit.pipeline.reactive.racing import switching_often
 
 BUFFER, DROP, LATEST, ERROR, IGNORE = OverflowStrategy
 EACH = pytest.mark.parametrize("overflow", list(OverflowStrategy))
@@ -53,16 +52,6 @@ class Endings:
         self._sink = sink
         sink.on_dispose(lambda: self.told.append(f"dispose, cancelled={sink.is_cancelled}"))
         sink.on_cancel(lambda: self.told.append(f"cancel, cancelled={sink.is_cancelled}"))
-
-
-@contextmanager
-def eager_switching() -> Generator[None]:
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(interval)
 
 
 def in_threads(*work: Callable[[], object]) -> None:
@@ -498,7 +487,7 @@ class TestThreads:
         subscriber = AssertSubscriber[int](0)
         create(sinks.append, overflow).pipe(taking(count)).subscribe(subscriber)
         producer = _Producer(sinks[0], count, ahead)
-        with eager_switching():
+        with switching_often():
             in_threads(producer.run, lambda: [subscriber.request(10) for _ in range(count // 10)])
         subscriber.assert_values(*range(count)).assert_complete().assert_protocol()
 
@@ -535,7 +524,7 @@ class TestThreads:
 
     def test_no_record_of_any_thread_is_lost_or_doubled(self) -> None:
         sink, subscriber = opened(n=0)
-        with eager_switching():
+        with switching_often():
             in_threads(
                 *(
                     lambda base=base: [sink.next(base + i) for i in range(1_000)]
@@ -550,7 +539,7 @@ class TestThreads:
         """Reactor: FluxCreateTest.ensuresConcurrentRequestAndSettingOnRequestAlwaysDeliversDemand,
         FluxCreateStressTest.RequestAndOnRequestStressTest
         """
-        with eager_switching():
+        with switching_often():
             for _ in range(300):
                 sink, subscriber = opened(n=1)
                 heard: list[int] = []
@@ -566,7 +555,7 @@ class TestThreads:
         FluxCreateTest.serializedBufferSinkRaceNextCancel, FluxCreateTest.bufferSinkRaceNextCancel_loop,
         FluxCreateTest.latestSinkRaceNextCancel_loop, FluxCreateTest.serializedBufferSinkRaceNextCancel_loop
         """
-        with eager_switching():
+        with switching_often():
             for number in range(300):
                 sink, subscriber = opened(n=0, overflow=overflow)
                 in_threads(
