@@ -24,16 +24,23 @@ from confluent_kafka.admin import (
 from confluent_kafka.cimpl import NewTopic
 
 from connectors.kafka.config import ClientSettings
-from connectors.kafka.errors import config_error, is_refusal, kafka_error
+from connectors.kafka.errors import COORDINATOR_MOVES, config_error, is_refusal, kafka_error
 from connectors.kafka.partitions import Partition, Topic
 from pipeline.core.errors import ConnectorError
 
 ANSWER_TIMEOUT: Final = 10.0
 """Seconds the brokers have for an answer; what waits for one can be cancelled."""
 
+_PAUSE: Final = 0.2
+"""Seconds between two questions to a coordinator that is not ready; a cancel ends them."""
+
 _HEAR_EVERY: Final = 0.1  # seconds until a refusal is noticed; an answer is at once
 
 _NO_ID: Final = "AAAAAAAAAAAAAAAAAAAAAA"  # sixteen zero bytes: the broker is older than topic ids
+
+
+_PASSING: Final = COORDINATOR_MOVES | {KafkaError.UNSTABLE_OFFSET_COMMIT}
+"""What is heard for a while of a group that is loading, or whose offsets a transaction is about to change."""
 
 
 class Cluster:
@@ -124,6 +131,21 @@ class Cluster:
             if one.offset >= 0
         }
 
+    def committed(self, doing: str, group: str, partition: Partition) -> TopicPartition:
+        """Return what a group has committed for a partition, when no open transaction can change it.
+
+        Args:
+            doing: what that is good for, as in `cannot {doing}`.
+        """
+        deadline = time.monotonic() + ANSWER_TIMEOUT
+        while True:
+            try:
+                return self._committed_now(doing, group, partition)
+            except ConnectorError as error:
+                if _code(error) not in _PASSING or time.monotonic() >= deadline:
+                    raise
+            wait([self._cancelled], _PAUSE)
+
     def may_write(self, topic: str) -> bool:
         """Say whether the user may write to a topic that exists; a broker without rights says yes."""
         asked = self._client.describe_topics(
@@ -155,6 +177,17 @@ class Cluster:
         except ConnectorError as error:
             if _code(error) != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
+
+    def _committed_now(self, doing: str, group: str, partition: Partition) -> TopicPartition:
+        request = [ConsumerGroupTopicPartitions(group, [TopicPartition(*partition)])]
+        asked = self._client.list_consumer_group_offsets(
+            request, require_stable=True, request_timeout=ANSWER_TIMEOUT
+        )
+        (found,) = self._result(doing, asked[group]).topic_partitions
+        if found.error is not None:
+            error = KafkaException(found.error)
+            raise kafka_error(self._kind, doing, error, self._settings) from error
+        return found
 
     def _offsets(
         self, partitions: Iterable[Partition], spec: Any, *, committed: bool = False

@@ -15,7 +15,7 @@ from connectors.kafka.marks import Mark, MarkBook, Verdict, judge, refuse_ahead
 from connectors.kafka.outgoing import Outgoing
 from connectors.kafka.producing import Writer
 from pipeline.core.clock import Clock
-from pipeline.core.errors import InternalError
+from pipeline.core.errors import InternalError, SinkError
 from pipeline.core.faults import faultpoint
 from pipeline.spi.sink import CommitOutcome, EpochLog, SinkContext
 
@@ -57,6 +57,7 @@ class ExactlyOnce(Delivery):
         place: the names of this start; a recovery also fences those that the manifest names.
         make_writer: makes a producer for a transactional id.
         make_book: opens the marks of a group on a topic.
+        why_not_begun: says why no broker begins a transaction, if that can be told.
         max_bytes: of the epochs that are written or wait; beyond it nothing more is asked for.
     """
 
@@ -66,6 +67,7 @@ class ExactlyOnce(Delivery):
         ctx: SinkContext,
         make_writer: Callable[[str], Writer],
         make_book: Callable[[str, str], MarkBook],
+        why_not_begun: Callable[[], SinkError | None],
         *,
         max_bytes: int,
         commit_timeout: timedelta,
@@ -75,6 +77,7 @@ class ExactlyOnce(Delivery):
         self._ctx = ctx
         self._make_writer = make_writer
         self._make_book = make_book
+        self._why_not_begun = why_not_begun
         self._max_bytes = max_bytes
         self._commit_timeout = commit_timeout.total_seconds()
         self._clock = clock
@@ -239,10 +242,18 @@ class ExactlyOnce(Delivery):
         """Take over transactional ids, all at once: each takes a broker some tenths of a second."""
         new = {id_: self._make_writer(id_) for id_ in ids if id_ not in self._writers}
         self._writers |= new
-        if new:
-            with ThreadPoolExecutor(len(new), thread_name_prefix="kafka-fence") as pool:
-                for started in [pool.submit(writer.start, _START_TIMEOUT) for writer in new.values()]:
-                    started.result()
+        if not new:
+            return
+        with ThreadPoolExecutor(len(new), thread_name_prefix="kafka-fence") as pool:
+            begun = [pool.submit(writer.start, _START_TIMEOUT) for writer in new.values()]
+        try:
+            for one in begun:
+                one.result()
+        except SinkError as error:
+            reason = self._why_not_begun() if error.retryable else None
+            if reason is None:
+                raise
+            raise reason from error
 
     # --- marks and logs ------------------------------------------------------------------------------------
 

@@ -10,23 +10,16 @@ import json
 import re
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final
+from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from connectors.kafka.cluster import Cluster
 from connectors.kafka.config import ClientSettings
-from connectors.kafka.errors import COORDINATOR_MOVES, config_error, kafka_error
+from connectors.kafka.errors import config_error
+from connectors.kafka.partitions import Partition
 from pipeline.core.errors import SinkError
 from pipeline.spi.sink import RecoveryChoices
-
-_ANSWER_TIMEOUT: Final = 10.0
-"""Seconds the group's coordinator has for an answer."""
-
-_PAUSE: Final = 0.2
-_TRIES: Final = 50
-"""Seconds between two questions to a coordinator that is not ready, and how many there are."""
-
-_REFUSALS: Final = frozenset({KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.TOPIC_AUTHORIZATION_FAILED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,22 +94,18 @@ class MarkBook:
     """Reads the marks of one group, and names it to the transactions that write them.
 
     Args:
+        cluster: is asked; its waits end when it is cancelled, which a consumer's do not.
+        settings: of the client that names the group.
         group: of one subtask of a sink.
         topic: on which the offsets are.
     """
 
-    def __init__(self, settings: ClientSettings, group: str, topic: str) -> None:
-        self._settings = settings
-        self._place = (topic, 0)
+    def __init__(self, cluster: Cluster, settings: ClientSettings, group: str, topic: str) -> None:
+        self._cluster = cluster
+        self._place = Partition(topic, 0)
         self._group = group
-        own = {
-            "group.id": group,
-            "isolation.level": "read_committed",  # waits for a transaction that is being decided
-            "enable.auto.commit": False,
-            "allow.auto.create.topics": False,
-        }
         try:
-            self._consumer = Consumer(settings.client(own))
+            self._consumer = Consumer(settings.client({"group.id": group, "enable.auto.commit": False}))
         except KafkaException as error:
             raise config_error(error, settings) from error
 
@@ -136,9 +125,8 @@ class MarkBook:
         Raises:
             SinkError: it cannot be read.
         """
-        found = self._committed()
-        if found.error is not None:
-            raise self._error(found.error)
+        doing = f"read the mark of the group {self._group}"
+        found = self._cluster.committed(doing, self._group, self._place)
         if found.offset < 0:
             return None
         try:
@@ -146,29 +134,6 @@ class MarkBook:
             return Mark(found.offset, str(about["lineage"]), int(about["attempt"]))
         except (ValueError, KeyError, TypeError):
             return Mark(found.offset, "", 0)  # not written by us: of a lineage that nobody has
-
-    def _committed(self) -> TopicPartition:
-        """Ask the group's coordinator, again while it is still being found or is loading."""
-        left = _TRIES
-        while True:
-            try:
-                (found,) = self._consumer.committed([TopicPartition(*self._place)], timeout=_ANSWER_TIMEOUT)
-            except KafkaException as error:
-                left -= 1
-                refusal = self._refusal()
-                if refusal is not None or not left or error.args[0].code() not in COORDINATOR_MOVES:
-                    raise self._error(refusal or error) from error
-            else:
-                return found
-
-    def _refusal(self) -> KafkaError | None:
-        """Hear why there is no answer: without the right to a group the client asks on in vain."""
-        told = self._consumer.poll(_PAUSE)
-        error = None if told is None else told.error()
-        return error if error is not None and error.code() in _REFUSALS else None
-
-    def _error(self, error: KafkaError | KafkaException) -> SinkError:
-        return kafka_error(SinkError, f"read the mark of the group {self._group}", error, self._settings)
 
     def close(self) -> None:
         """Leave the group."""

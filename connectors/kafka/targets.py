@@ -6,10 +6,14 @@ from typing import Final, NamedTuple
 
 from connectors.kafka.cluster import Cluster
 from connectors.kafka.config import ClientSettings
+from connectors.kafka.marks import MarkBook
 from pipeline.core.errors import SinkError
 
 _CLIENT_LIMIT: Final = 1_000_000
 """librdkafka's default of message.max.bytes."""
+
+_TRANSACTIONS: Final = "__transaction_state"
+"""The topic in which brokers keep transactions: the first question for one makes it, where it can be made."""
 
 
 class Target(NamedTuple):
@@ -31,6 +35,7 @@ class Targets:
 
     def __init__(self, settings: ClientSettings) -> None:
         self._client_limit = int(settings.client().get("message.max.bytes", _CLIENT_LIMIT))
+        self._settings = settings
         self._cluster = Cluster(settings, SinkError)
         self._known: dict[str, Target] = {}
 
@@ -48,6 +53,28 @@ class Targets:
         """Create the topic that the marks are kept for, unless it exists."""
         if not self._cluster.topics([topic]):
             self._cluster.create_topic(topic)
+
+    def marks(self, group: str, topic: str) -> MarkBook:
+        """Open the marks that a group has on a topic."""
+        return MarkBook(self._cluster, self._settings, group, topic)
+
+    def why_no_transaction(self) -> SinkError | None:
+        """Say why the brokers began no transaction, however often they were asked; None if nobody knows.
+
+        It looks as if they were away. Brokers that answer and have nowhere to keep one will never begin one.
+        """
+        try:
+            if self._cluster.topics([_TRANSACTIONS]):
+                return None
+        except SinkError:  # they are away, or do not tell this user
+            return None
+        return SinkError(
+            f"the brokers at {self._settings.servers} begin no transactions: expected the topic "
+            f"{_TRANSACTIONS}, in which they keep them, found that they cannot make it",
+            retryable=False,
+            hint="run as many brokers as their transaction.state.log.replication.factor says (default 3), or "
+            "lower that; without transactions there is only guarantee='at-least-once'",
+        )
 
     def cancel(self) -> None:
         """End the waits; any thread."""

@@ -11,7 +11,7 @@ from connectors.kafka.config import ClientSettings
 from connectors.kafka.delivery import Delivery
 from connectors.kafka.encoding import Encoder
 from connectors.kafka.exactly_once import ExactlyOnce, Place
-from connectors.kafka.marks import MarkBook, default_prefix
+from connectors.kafka.marks import default_prefix
 from connectors.kafka.producing import Writer
 from connectors.kafka.targets import Targets
 from connectors.kafka.writing_plan import Transactions, WritingPlan
@@ -94,7 +94,8 @@ class Writing:
             Place((f"{name}-a", f"{name}-b"), name, transactions.marks),
             self._ctx,
             make_writer,
-            lambda group, topic: MarkBook(self._settings, group, topic),
+            self._targets.marks,
+            self._targets.why_no_transaction,
             max_bytes=transactions.max_bytes,
             commit_timeout=transactions.commit_timeout,
             clock=self._clock,

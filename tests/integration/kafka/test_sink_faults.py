@@ -9,6 +9,7 @@ import resource
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import pytest
 from connectors import FileSource, KafkaSink
 from connectors.kafka.embedded import EmbeddedKafka
 from pipeline import JobConfig, JobStatus, RestartStrategy, StreamJob
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import PipelineError, SinkError
 from pipeline.runtime.control import JobControl
 from pipeline.runtime.events import CheckpointCompleted
 from pipeline.spi.sink import CommitOutcome
@@ -218,3 +219,22 @@ def test_a_commit_is_tried_again_until_it_is_through(
         outcome = sink.commit(handle)
     assert outcome in (CommitOutcome.COMMITTED, CommitOutcome.ALREADY_COMMITTED)
     assert visible(crashable_kafka, name) == [*range(5)]
+
+
+def test_a_question_for_the_mark_ends_when_the_sink_is_cancelled(
+    kafka_proxy: TcpProxy, prepared: Any
+) -> None:
+    """The network swallows it: a commit of an epoch that another attempt left is looked up in vain."""
+    sink, handle, _ = prepared
+    foreign = {**handle, "number": handle["number"] + 1}
+    kafka_proxy.blackhole()
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(sink.commit, foreign)
+        with pytest.raises(TimeoutError):
+            asked.result(0.5)
+        began = time.monotonic()
+        sink.cancel()
+        with pytest.raises(SinkError, match=r"cannot read the mark.*cancelled") as error:
+            asked.result(30)
+        assert time.monotonic() - began < 5
+    assert error.value.retryable

@@ -1,0 +1,68 @@
+"""Brokers without transactions: exactly once is refused at the start, by name, never given up in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from connectors import FileSource, KafkaSink
+from connectors.kafka import exactly_once
+from connectors.kafka.embedded import EmbeddedKafka
+from pipeline import JobConfig, JobStatus, RestartStrategy, StreamJob
+from pipeline.core.errors import Fault, SinkError
+from tests.integration.kafka.readers import read_committed
+from tests.kafka_broker import Topics
+
+COUNT = 10
+START_S = 4.0
+"""Instead of half a minute: what these brokers lack does not come."""
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
+    """One broker of three: it serves everything but transactions, which are to be kept three times."""
+    settings = {"transaction.state.log.replication.factor": "3"}
+    with EmbeddedKafka(tmp_path_factory.mktemp("few") / "broker", settings=settings) as broker:
+        yield broker
+
+
+def build(
+    broker: EmbeddedKafka, topic: str, folder: Path, guarantee: Literal["exactly-once", "at-least-once"]
+) -> StreamJob:
+    (folder / "in.csv").write_text("n\n" + "".join(f"{n}\n" for n in range(COUNT)))
+    config = JobConfig(
+        checkpoint_dir=folder / "checkpoints",
+        restart=RestartStrategy.fixed_delay(10, timedelta(milliseconds=10)),
+    )
+    sink = KafkaSink(topic, bootstrap_servers=broker.address(), guarantee=guarantee)
+    job = StreamJob(topic, config)
+    job.source(FileSource(folder / "in.csv")).map(lambda row: int(row["n"])).sink(sink)
+    return job
+
+
+def test_exactly_once_is_refused_by_name(
+    few: EmbeddedKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is written, and without a second try: the brokers will not be more by themselves."""
+    monkeypatch.setattr(exactly_once, "_START_TIMEOUT", START_S)
+    topic = Topics(few.address())()
+    events: list[Any] = []
+    with pytest.raises(SinkError, match="begin no transactions: expected the topic __trans") as caught:
+        build(few, topic, tmp_path, "exactly-once").execute(listener=events.append)
+    error = caught.value
+    assert error.fault is Fault.ENVIRONMENT
+    assert error.hint is not None
+    assert "at-least-once" in error.hint
+    assert "Restarting" not in [type(event).__name__ for event in events]
+    assert read_committed(few.address(), topic) == []
+
+
+def test_at_least_once_needs_none(few: EmbeddedKafka, tmp_path: Path) -> None:
+    """What the error advises works."""
+    topic = Topics(few.address())()
+    assert build(few, topic, tmp_path, "at-least-once").execute().status is JobStatus.COMPLETED
+    assert len(read_committed(few.address(), topic)) == COUNT
