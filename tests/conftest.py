@@ -1,4 +1,4 @@
-"""A real PostgreSQL and a real Kafka for the tests, and the ways to disturb them."""
+"""A real PostgreSQL, a real Kafka and a real Schema Registry for the tests, and the ways to disturb them."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ from .kafka_broker import (
     kafka_proxy,
     topic,
 )
+from .schema_registry import registry
 from .tcp_proxy import TcpProxy
 
-__all__ = ["crashable_kafka", "disturbed_kafka", "kafka", "kafka_proxy", "topic"]
+__all__ = ["crashable_kafka", "disturbed_kafka", "kafka", "kafka_proxy", "registry", "topic"]
 
 _numbers = itertools.count()
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
 
+from connectors.kafka.config import check_reach
 from connectors.kafka.formats import Field, Format
-from pipeline.core.errors import ConfigError, MissingExtra, SinkError, SourceError
+from pipeline.core.errors import ConfigError, MissingExtra
+
+if TYPE_CHECKING:
+    from connectors.kafka.schema_registry import Registry
 
 REGISTRY_VARIABLE: Final = "PIPELINE_SCHEMA_REGISTRY"
-
-_NOT_FOUND: Final = 404
 
 _CONFIG: Final = {"subject.name.strategy.type": "TOPIC"}
 """The registry is asked for schemas and nothing else, so that no other question can fail."""
@@ -21,10 +24,15 @@ class Avro(Format[dict[str, Any]]):
     """Records of Avro, each with the id of the schema it was written with.
 
     Args:
-        registry: URL of the Schema Registry; default `PIPELINE_SCHEMA_REGISTRY`.
+        registry: URL of the Schema Registry, with the path of its API; default `PIPELINE_SCHEMA_REGISTRY`.
         schema: what to read them as, JSON of an Avro schema that theirs can be resolved to; None
-            for what each was written with. A sink needs it: it is what it writes.
+            for what each was written with. A sink needs it: it is what it writes, registered at its
+            start as `<topic>-value`.
         config: further settings of the registry's client, such as `basic.auth.user.info`.
+
+    Raises:
+        ConfigError: (here) a setting is not for a job to set; (at the start) no registry is named, or
+            the schema is none.
     """
 
     def __init__(
@@ -34,78 +42,70 @@ class Avro(Format[dict[str, Any]]):
         schema: str | None = None,
         config: Mapping[str, Any] | None = None,
     ) -> None:
-        self._registry = registry
+        self._url = registry
         self._schema = schema
         self._config = dict(config or {})
+        for key in self._config:
+            check_reach(
+                key, "the machine trusts the authorities in the file that its variable SSL_CERT_FILE names"
+            )
 
     @property
     def name(self) -> str:
         return "Avro"
 
     def decoder(self, topic: str, field: Field) -> Callable[[bytes], dict[str, Any]]:
-        try:
-            from confluent_kafka.schema_registry import SchemaRegistryClient
-            from confluent_kafka.schema_registry.avro import AvroDeserializer
-            from confluent_kafka.schema_registry.error import SchemaRegistryError
-            from confluent_kafka.serialization import MessageField, SerializationContext
-        except ImportError as error:
-            raise MissingExtra("confluent-kafka[avro,schemaregistry]", "avro") from error
-
-        class Registry(SchemaRegistryClient):
-            """Tells a schema that is not there, the record's fault, from one that cannot be had now."""
-
-            def get_schema(self, *arguments: Any, **named: Any) -> Any:
-                try:
-                    return super().get_schema(*arguments, **named)
-                except Exception as error:
-                    if isinstance(error, SchemaRegistryError) and error.http_status_code == _NOT_FOUND:
-                        raise
-                    raise _unreachable(error) from error
+        registry = self._registry
+        from confluent_kafka.schema_registry.avro import AvroDeserializer
+        from confluent_kafka.serialization import SerializationContext
 
         make: Any = AvroDeserializer  # its stub knows no arguments
-        decode = make(Registry({**self._config, "url": self._url()}), self._schema, conf=_CONFIG)
-        context = SerializationContext(topic, MessageField.VALUE if field == "value" else MessageField.KEY)
+        decode = self._with_schema(make, registry)
+        context = SerializationContext(topic, _message_field(field))
         return lambda data: decode(data, context)
 
     def encoder(self, topic: str, field: Field) -> Callable[[dict[str, Any]], bytes]:
         if self._schema is None:
             raise ConfigError(f"Avro for {topic} has no schema", hint="give it: Avro(schema=...)")
-        try:
-            from confluent_kafka.schema_registry import SchemaRegistryClient
-            from confluent_kafka.schema_registry.avro import AvroSerializer
-            from confluent_kafka.schema_registry.error import SchemaRegistryError
-            from confluent_kafka.serialization import MessageField, SerializationContext
-        except ImportError as error:
-            raise MissingExtra("confluent-kafka[avro,schemaregistry]", "avro") from error
+        registry = self._registry
+        from confluent_kafka.schema_registry import Schema
+        from confluent_kafka.schema_registry.avro import AvroSerializer
+        from confluent_kafka.serialization import SerializationContext
+
         make: Any = AvroSerializer  # its stub knows no arguments
-        encode = make(SchemaRegistryClient({**self._config, "url": self._url()}), self._schema)
-        context = SerializationContext(topic, MessageField.VALUE if field == "value" else MessageField.KEY)
+        encode = self._with_schema(make, registry)
+        # The serialiser would do it at the first record, when a job has begun that cannot go on.
+        registry.register_schema_full_response(f"{topic}-{field}", Schema(self._schema, "AVRO"))
+        context = SerializationContext(topic, _message_field(field))
+        return lambda value: encode(value, context)
 
-        def encoded(value: dict[str, Any]) -> bytes:
-            try:
-                return encode(value, context)
-            except (SchemaRegistryError, OSError) as error:
-                raise SinkError(
-                    f"the Schema Registry did not take a schema: {type(error).__name__}: {error}",
-                    retryable=isinstance(error, OSError),
-                    hint="check that it runs, its address, the credentials, and that the schemas go together",
-                ) from error
+    def _with_schema(self, make: Any, registry: Registry) -> Any:
+        try:
+            return make(registry, self._schema, conf=_CONFIG)
+        except Exception as error:
+            raise ConfigError(
+                f"Avro's schema= is no schema of Avro: {type(error).__name__}: {error}",
+                hint='expected JSON such as {"type": "record", "name": …, "fields": […]}',
+            ) from error
 
-        return encoded
-
-    def _url(self) -> str:
-        url = self._registry or os.environ.get(REGISTRY_VARIABLE)
+    @cached_property
+    def _registry(self) -> Registry:
+        """One for all topics and for all attempts of the job: each schema is asked for once."""
+        url = self._url or os.environ.get(REGISTRY_VARIABLE)
         if not url:
             raise ConfigError(
                 f"no Schema Registry is named: expected Avro(registry=) or the variable {REGISTRY_VARIABLE}",
                 hint=f"set {REGISTRY_VARIABLE}=http://host:8081",
             )
-        return url
+        try:
+            from connectors.kafka.schema_registry import Registry
+        except ImportError as error:
+            raise MissingExtra("confluent-kafka[avro,schemaregistry]", "avro") from error
+        try:
+            return Registry(url, self._config)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"the Schema Registry's client refuses its settings: {error}") from error
 
 
-def _unreachable(error: Exception) -> SourceError:
-    return SourceError(
-        f"the Schema Registry did not give a schema: {type(error).__name__}: {error}",
-        retryable=True,
-        hint="check that it runs, its address and the credentials; the record is read again",
-    )
+def _message_field(field: Field) -> Any:
+    return field  # confluent-kafka's class of two constants, which it takes for a type of its own

@@ -135,14 +135,26 @@ class ClientConfig:
             )
 
 
-def _check_job_may_set(key: str, value: object) -> None:
+def check_reach(key: str, instead: str) -> None:
+    """Refuse a setting with which a job would use the rights of the machine that runs it.
+
+    Args:
+        instead: what the user can do.
+    """
     if _REACHES_OUT.fullmatch(key):
         raise ConfigError(
             f"a job may not set {key}: it would read files, load code or call addresses with the "
             "rights of this machine",
-            hint=f"certificates and keys go into ssl.ca.pem, ssl.certificate.pem, ssl.key.pem; all else "
-            f"into the file that {FILE_VARIABLE} names",
+            hint=instead,
         )
+
+
+def _check_job_may_set(key: str, value: object) -> None:
+    check_reach(
+        key,
+        "certificates and keys go into ssl.ca.pem, ssl.certificate.pem, ssl.key.pem; all else "
+        f"into the file that {FILE_VARIABLE} names",
+    )
     if str(value).lower() in _WEAKENS.get(key, ()):
         raise ConfigError(
             f"a job may not switch off the verification of certificates ({key})",

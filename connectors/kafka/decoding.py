@@ -55,13 +55,11 @@ class Decoder:
         """Decode messages of one partition, in their order.
 
         Raises:
-            PipelineError: nothing can be decoded now, whatever the records.
+            PipelineError: nothing can be decoded now, whatever the records; it names the one it came to.
         """
         poison: list[Poison] = []
         try:
             values = self._all(messages)
-        except PipelineError:
-            raise
         except Exception:  # noqa: BLE001 - whatever a decoder raises; found again below, record by record
             messages, values, poison = self._one_by_one(partition, messages)
         timestamps = list(map(itemgetter(1), map(Message.timestamp, messages)))
@@ -90,7 +88,8 @@ class Decoder:
         for message in messages:
             try:
                 values += self._all([message])
-            except PipelineError:
+            except PipelineError as error:
+                error.located(position=str(Origin(partition.split, message.offset() or 0)))
                 raise
             except Exception as error:  # noqa: BLE001 - whatever a decoder raises
                 poison.append(self._poison(partition, message, error))

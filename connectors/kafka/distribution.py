@@ -7,19 +7,15 @@ import re
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from connectors.kafka.java import OLDEST_JAVA, Artifact, Program, find_java, run_quietly
 from pipeline.core.errors import ConfigError, ConnectorError
 
 KAFKA_VERSION: Final = "4.1.0"
-
-_OLDEST_JAVA: Final = 17  # what Kafka 4 runs on
-
-_DOWNLOAD_TIMEOUT: Final = 300.0  # seconds for 43 MB from wherever Maven gets them
 
 _JAVA_OPTIONS: Final = (
     "-Xms128m",
@@ -29,28 +25,14 @@ _JAVA_OPTIONS: Final = (
     "-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info",  # says when it is started
 )
 
-# Without a binding of slf4j a broker says nothing, not even that it has started.
-_POM: Final = f"""\
-<project>
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>pipeline</groupId>
-  <artifactId>broker</artifactId>
-  <version>1</version>
-  <packaging>pom</packaging>
-  <dependencies>
-    <dependency>
-      <groupId>org.apache.kafka</groupId>
-      <artifactId>kafka_2.13</artifactId>
-      <version>{KAFKA_VERSION}</version>
-    </dependency>
-    <dependency>
-      <groupId>org.slf4j</groupId>
-      <artifactId>slf4j-simple</artifactId>
-      <version>1.7.36</version>
-    </dependency>
-  </dependencies>
-</project>
-"""
+KAFKA: Final = Program(
+    f"kafka-{KAFKA_VERSION}",
+    [
+        Artifact("org.apache.kafka", "kafka_2.13", KAFKA_VERSION),
+        # Without a binding of slf4j a broker says nothing, not even that it has started.
+        Artifact("org.slf4j", "slf4j-simple", "1.7.36"),
+    ],
+)
 
 
 class Distribution(Protocol):
@@ -119,52 +101,19 @@ def find_distribution() -> Distribution:
         ConfigError: it offers none; one line says what is missing.
         ConnectorError: Maven could not fetch the jars.
     """
-    java, maven = _java(), shutil.which("mvn")
-    if java is not None and (maven is not None or _libs().is_dir()):
-        return JavaDistribution(java, _fetched(maven))
+    java, maven = find_java(), shutil.which("mvn")
+    if java is not None and (maven is not None or KAFKA.place.is_dir()):
+        if maven is not None:
+            KAFKA.fetch(maven)
+        return JavaDistribution(java, KAFKA.place)
     docker = shutil.which("docker")
     if docker is not None and _answers([docker, "info"]):
         return DockerDistribution(docker)
-    missing = [name for name, there in ((f"Java {_OLDEST_JAVA}", java), ("Maven", maven)) if not there]
+    missing = [name for name, there in ((f"Java {OLDEST_JAVA}", java), ("Maven", maven)) if not there]
     raise ConfigError(
         f"no Kafka can be started: {' and '.join(missing)} not found, and no Docker that answers",
         hint="apt-get install default-jre-headless maven, or start Docker, or set PIPELINE_KAFKA",
     )
-
-
-def run_quietly(command: Sequence[str], timeout: float) -> str:
-    """Run a command to its end and return what it said.
-
-    Raises:
-        ConnectorError: it failed or took longer than `timeout` seconds; the message ends with its last line.
-    """
-    try:
-        # What is run is named here, not by whoever writes a job.
-        done = subprocess.run(  # noqa: S603
-            command, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout
-        )
-    except subprocess.CalledProcessError as error:
-        said: list[str] = error.stdout.strip().splitlines() or ["it said nothing"]
-        raise ConnectorError(f"{command[0]} failed: {said[-1]}", retryable=False) from error
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ConnectorError(f"{command[0]} failed: {error}", retryable=False) from error
-    return done.stdout
-
-
-def _java() -> str | None:
-    home = os.environ.get("JAVA_HOME")
-    for java in (shutil.which("java", path=f"{home}/bin") if home else None, shutil.which("java")):
-        if java is not None and _java_version(java) >= _OLDEST_JAVA:
-            return java
-    return None
-
-
-def _java_version(java: str) -> int:
-    try:
-        found = re.search(r'version "(\d+)', run_quietly([java, "-version"], timeout=60))
-    except ConnectorError:
-        return 0
-    return int(found[1]) if found else 0
 
 
 def _answers(command: Sequence[str]) -> bool:
@@ -173,38 +122,6 @@ def _answers(command: Sequence[str]) -> bool:
     except ConnectorError:
         return False
     return True
-
-
-def _libs() -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "pipeline" / f"kafka-{KAFKA_VERSION}"
-
-
-def _fetched(maven: str | None) -> Path:
-    """Return the folder of jars; it appears under its name only when it is complete."""
-    libs = _libs()
-    if maven is None or libs.is_dir():
-        return libs
-    libs.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=libs.parent) as place:
-        pom, jars = Path(place, "pom.xml"), Path(place, "libs")
-        pom.write_text(_POM)
-        fetch = [
-            maven,
-            "-q",
-            "-B",
-            "-f",
-            str(pom),
-            "dependency:copy-dependencies",
-            f"-DoutputDirectory={jars}",
-        ]
-        run_quietly(fetch, _DOWNLOAD_TIMEOUT)
-        try:
-            jars.rename(libs)
-        except OSError:
-            if not libs.is_dir():  # else another process was quicker
-                raise
-    return libs
 
 
 def _container(folder: Path) -> str:

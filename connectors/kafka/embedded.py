@@ -16,7 +16,8 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Final, Self
 
-from connectors.kafka.distribution import Distribution, find_distribution, run_quietly
+from connectors.kafka.distribution import Distribution, find_distribution
+from connectors.kafka.java import run_quietly
 from pipeline.core.errors import ConnectorError
 
 _HOST: Final = "127.0.0.1"

@@ -35,6 +35,14 @@ class Encoder:
         self._encoders: dict[str, Encode] = {}
         self._turn = 0
 
+    def prepare(self, topic: str) -> None:
+        """Find out whether values can be encoded for a topic.
+
+        Raises:
+            PipelineError: they cannot, as when no Schema Registry answers.
+        """
+        self._encoder(topic)
+
     def encode(self, values: Sequence[Any]) -> Outgoing:
         """Encode a batch.
 

@@ -56,13 +56,15 @@ class Writing:
 
         Raises:
             ConfigError: the transaction timeout does not fit the checkpoint interval.
-            SinkError: a topic does not exist or may not be written to, or no broker answers.
+            SinkError: a topic does not exist or may not be written to, no broker answers, or the Schema
+                Registry takes no schema.
         """
         if self._transactions is not None:
             self._transactions.check_interval(self._ctx.checkpoint_interval)
             self._targets.ensure_marks(self._transactions.marks)
         if isinstance(self._plan.topic, str):
             self._targets.of(self._plan.topic)
+            self._encoder.prepare(self._plan.topic)
 
     def write(self, values: Sequence[Any]) -> None:
         """Encode a batch and pass it on."""

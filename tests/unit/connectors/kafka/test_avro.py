@@ -1,68 +1,56 @@
-"""Avro with schemas from a registry: confluent-kafka's own client against a server that speaks its REST."""
+"""Avro and a Schema Registry that answers amiss: whose fault it is, and whether a retry can help.
+
+A server of this file plays the answers that a sound registry does not give; the sound one is in
+`tests/integration/kafka/test_avro.py`.
+"""
 
 from __future__ import annotations
 
-import io
 import json
-import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
-import fastavro
 import pytest
 from confluent_kafka import Message
 
 from connectors.kafka import Avro
 from connectors.kafka.decoding import Decoder
 from connectors.kafka.partitions import Partition
-from pipeline.core.errors import ConfigError, SourceError
+from pipeline.core.errors import ConfigError, ConnectorError, SinkError, SourceError
 
 EVENTS = Partition("events", 0)
-WRITTEN = {
-    "type": "record",
-    "name": "Event",
-    "fields": [{"name": "id", "type": "long"}, {"name": "user", "type": "string"}],
-}
-READ = {
-    "type": "record",
-    "name": "Event",
-    "fields": [{"name": "id", "type": "long"}, {"name": "city", "type": "string", "default": "?"}],
-}
+SCHEMA = json.dumps({"type": "record", "name": "Event", "fields": [{"name": "id", "type": "long"}]})
+RECORD = Message(topic="events", partition=0, offset=17, value=b"\0\0\0\0\1\2")
+"""As every producer writes it: a zero byte, the schema's id, then Avro."""
 
 
 class Registry(ThreadingHTTPServer):
-    """Has one schema, of id 1; counts what it is asked; may be out of order."""
+    """Gives one answer to every question."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.asked = 0
-        self.broken = False
+        self.status, self.body = 200, b""
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
+
+    def answer(self, status: int, body: object) -> None:
+        self.status, self.body = status, json.dumps(body).encode()
 
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         registry = self.server
         assert isinstance(registry, Registry)
-        registry.asked += 1
-        if registry.broken:
-            self._answer(400, {"error_code": 50001, "message": "out of order"})
-        elif self.path.startswith("/schemas/ids/1"):
-            self._answer(200, {"schema": json.dumps(WRITTEN)})
-        else:
-            self._answer(404, {"error_code": 40403, "message": "Schema not found"})
-
-    def _answer(self, status: int, body: object) -> None:
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/vnd.schemaregistry.v1+json")
-        self.send_header("Content-Length", str(len(data)))
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(registry.status)
+        self.send_header("Content-Length", str(len(registry.body)))
         self.end_headers()
-        self.wfile.write(data)
+        self.wfile.write(registry.body)
+
+    do_POST = do_GET  # noqa: N815 - the base class's way of names
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         pass
@@ -78,67 +66,101 @@ def registry() -> Iterator[Registry]:
         thread.join()
 
 
-def written(record: dict[str, object], schema_id: int = 1) -> bytes:
-    """Encode as every producer does: a zero byte, the schema's id, then Avro."""
-    data = io.BytesIO()
-    fastavro.schemaless_writer(data, fastavro.parse_schema(WRITTEN), record)
-    return struct.pack(">bI", 0, schema_id) + data.getvalue()
+def read(avro: Avro) -> None:
+    assert Decoder("events", avro, None).decode(EVENTS, [RECORD]).poison == []
 
 
-def message(value: bytes, offset: int = 0) -> Message:
-    return Message(topic="events", partition=0, offset=offset, value=value)
+def write(avro: Avro) -> None:
+    avro.encoder("events", "value")
 
 
-def test_records_are_read_with_the_schema_they_were_written_with(registry: Registry) -> None:
-    """Which is not asked for again."""
-    decoder = Decoder("events", Avro(registry.url), None)
-    records: list[dict[str, object]] = [{"id": n, "user": f"u{n}"} for n in range(5)]
-    messages = [message(written(record)) for record in records]
-    assert decoder.decode(EVENTS, messages).values == records
-    asked = registry.asked
-    assert decoder.decode(EVENTS, messages).values == records
-    assert registry.asked == asked
+READS = pytest.param(read, SourceError, id="reading")
+WRITES = pytest.param(write, SinkError, id="writing")
 
 
-def test_a_schema_to_read_with_resolves_theirs(registry: Registry) -> None:
-    decoder = Decoder("events", Avro(registry.url, schema=json.dumps(READ)), None)
-    decoded = decoder.decode(EVENTS, [message(written({"id": 1, "user": "u"}))])
-    assert decoded.values == [{"id": 1, "city": "?"}]
-
-
-def test_broken_bytes_and_unknown_schemas_are_poison(registry: Registry) -> None:
-    decoder = Decoder("events", Avro(registry.url), None)
-    good = written({"id": 1, "user": "u"})
-    decoded = decoder.decode(
-        EVENTS, [message(b"{}", 0), message(written({"id": 1, "user": "u"}, 9), 1), message(good, 2)]
-    )
-    assert decoded.values == [{"id": 1, "user": "u"}]
-    assert [poison.origin.position for poison in decoded.poison] == [0, 1]
-    assert "is no Avro" in str(decoded.poison[0].error)
-
-
-def test_a_registry_out_of_order_fails_the_job_and_takes_no_record_for_poison(registry: Registry) -> None:
-    registry.broken = True
-    decoder = Decoder("events", Avro(registry.url), None)
-    with pytest.raises(SourceError, match="the Schema Registry did not give a schema") as caught:
-        decoder.decode(EVENTS, [message(written({"id": 1, "user": "u"}))])
+@pytest.mark.parametrize(("use", "kind"), [READS, WRITES])
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_registry_out_of_order_may_be_tried_again(
+    use: Callable[[Avro], None], kind: type[ConnectorError], status: int, registry: Registry
+) -> None:
+    """And no record is taken for poison."""
+    registry.answer(status, {"error_code": 50001, "message": "out of order"})
+    with pytest.raises(kind, match=r"the Schema Registry did not .*out of order") as caught:
+        use(Avro(registry.url, schema=SCHEMA))
     assert caught.value.retryable
 
 
-def test_a_registry_that_is_not_there_fails_the_job_too() -> None:
-    with Registry() as server:
-        url = server.url  # and nobody serves it from here on
-    avro = Avro(url, config={"max.retries": 0})
-    with pytest.raises(SourceError, match="the Schema Registry did not give a schema"):
-        Decoder("events", avro, None).decode(EVENTS, [message(written({"id": 1, "user": "u"}))])
+@pytest.mark.parametrize(("use", "kind"), [READS, WRITES])
+@pytest.mark.parametrize(
+    ("status", "hint"), [(401, "basic.auth.user.info"), (403, "what the user may do"), (404, "its path")]
+)
+def test_what_a_retry_does_not_change_says_what_does(
+    use: Callable[[Avro], None],
+    kind: type[ConnectorError],
+    status: int,
+    hint: str,
+    registry: Registry,
+) -> None:
+    """A wrong address gives 404 for every schema: that makes no record poison."""
+    registry.answer(status, {"error_code": status, "message": "no"})
+    with pytest.raises(kind) as caught:
+        use(Avro(registry.url, schema=SCHEMA))
+    assert not caught.value.retryable
+    assert hint in (caught.value.hint or "")
 
 
-def test_a_missing_registry_says_where_it_is_looked_for(
+def test_an_address_of_something_else_is_an_error(registry: Registry) -> None:
+    registry.body = b"<html>"
+    with pytest.raises(SourceError, match="did not give the schema 1"):
+        read(Avro(registry.url))
+
+
+def test_a_schema_that_the_registry_does_not_have_makes_the_record_poison(registry: Registry) -> None:
+    registry.answer(404, {"error_code": 40403, "message": "Schema 1 not found"})
+    decoded = Decoder("events", Avro(registry.url), None).decode(EVENTS, [RECORD])
+    assert [poison.origin.position for poison in decoded.poison] == [17]
+    assert "Schema 1 not found" in str(decoded.poison[0].error)
+
+
+def test_the_registry_is_found_as_the_brokers_are(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PIPELINE_SCHEMA_REGISTRY", raising=False)
     with pytest.raises(ConfigError, match=r"expected Avro\(registry=\) or the variable"):
-        Decoder("events", Avro(), None)
+        read(Avro())
     monkeypatch.setenv("PIPELINE_SCHEMA_REGISTRY", registry.url)
-    decoded = Decoder("events", Avro(), None).decode(EVENTS, [message(written({"id": 1, "user": "u"}))])
-    assert decoded.values == [{"id": 1, "user": "u"}]
+    registry.answer(200, {"schema": SCHEMA})
+    read(Avro())
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["ssl.ca.location", "ssl.key.location", "ssl.certificate.location", "bearer.auth.issuer.endpoint.url"],
+)
+def test_a_job_may_not_reach_for_the_machine_s_files_and_addresses(setting: str) -> None:
+    with pytest.raises(ConfigError, match=f"a job may not set {setting}"):
+        Avro("http://127.0.0.1:1", config={setting: "x"})
+
+
+@pytest.mark.parametrize("use", [read, write])
+@pytest.mark.parametrize(
+    ("avro", "message"),
+    [
+        (lambda url: Avro(url, schema="{"), "no schema of Avro"),
+        (lambda url: Avro(url, schema='{"type": "nonsense"}'), "no schema of Avro"),
+        (lambda url: Avro("ftp://x", schema=SCHEMA), "refuses its settings: Invalid url"),
+        (lambda url: Avro(url, schema=SCHEMA, config={"tiemout": 1}), "Unrecognized properties: tiemout"),
+    ],
+)
+def test_mistakes_are_the_configuration_s(
+    use: Callable[[Avro], None], avro: Callable[[str], Avro], message: str, registry: Registry
+) -> None:
+    """Found at the start."""
+    registry.answer(200, {"schema": SCHEMA})
+    with pytest.raises(ConfigError, match=message):
+        use(avro(registry.url))
+
+
+def test_a_sink_needs_a_schema() -> None:
+    with pytest.raises(ConfigError, match=r"give it: Avro\(schema=\.\.\.\)"):
+        Avro("http://127.0.0.1:1").encoder("events", "value")
