@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -17,13 +18,18 @@ from pipeline.core.errors import ConfigError, ConnectorError
 
 KAFKA_VERSION: Final = "4.1.0"
 
+_HEAP: Final = ("-Xms128m", "-Xmx768m")
+
 _JAVA_OPTIONS: Final = (
-    "-Xms128m",
-    "-Xmx768m",
+    *_HEAP,
     "-XX:+UseSerialGC",  # starts quickest, and one user's data need no better
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
     "-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info",  # says when it is started
 )
+
+_IN_IMAGE: Final = "/opt/kafka"
+
+_END_TIMEOUT: Final = 20.0
 
 KAFKA: Final = Program(
     f"kafka-{KAFKA_VERSION}",
@@ -46,6 +52,14 @@ class Distribution(Protocol):
         """Send a signal to the program that `process` runs."""
         ...
 
+    def end_left_over(self, folder: Path, pid: int | None) -> None:
+        """End the broker that a killed process left running on a folder.
+
+        Args:
+            pid: of the command that ran it, if that still runs.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class JavaDistribution:
@@ -65,6 +79,13 @@ class JavaDistribution:
     def send(self, process: subprocess.Popen[str], folder: Path, number: signal.Signals) -> None:
         process.send_signal(number)
 
+    def end_left_over(self, folder: Path, pid: int | None) -> None:
+        if pid is not None:
+            descriptor = os.pidfd_open(pid)
+            os.kill(pid, signal.SIGKILL)
+            select.select([descriptor], [], [], _END_TIMEOUT)  # readable when the process has ended
+            os.close(descriptor)
+
 
 @dataclass(frozen=True)
 class DockerDistribution:
@@ -77,21 +98,26 @@ class DockerDistribution:
     docker: str
 
     def command(self, folder: Path, program: str, *arguments: str) -> list[str]:
-        run = [self.docker, "run", "--rm", "--network=host", f"--user={os.getuid()}:{os.getgid()}"]
-        where = [f"--volume={folder}:{folder}", "--entrypoint=/opt/kafka/bin/kafka-run-class.sh"]
         # The name belongs to the broker: what formats its storage is gone before the broker starts.
-        return [
-            *run,
-            f"--name={_container(folder)}",
-            *where,
-            f"apache/kafka:{KAFKA_VERSION}",
-            program,
-            *arguments,
-        ]
+        run = [self.docker, "run", "--rm", f"--name={_container(folder)}", "--network=host"]
+        files = [f"--user={os.getuid()}:{os.getgid()}", f"--volume={folder}:{folder}"]
+        # By itself the script logs as a tool does: warnings only, and so not that the broker has started.
+        settings = {
+            "KAFKA_HEAP_OPTS": " ".join(_HEAP),
+            "KAFKA_LOG4J_OPTS": f"-Dlog4j2.configurationFile={_IN_IMAGE}/config/log4j2.yaml",
+            "LOG_DIR": f"{folder}/logs",
+        }
+        environment = [f"--env={name}={value}" for name, value in settings.items()]
+        what = [f"--entrypoint={_IN_IMAGE}/bin/kafka-run-class.sh", f"apache/kafka:{KAFKA_VERSION}", program]
+        return [*run, *files, *environment, *what, *arguments]
 
     def send(self, process: subprocess.Popen[str], folder: Path, number: signal.Signals) -> None:
         # A signal to the client would not reach the container if it is one that cannot be caught.
         run_quietly([self.docker, "kill", f"--signal={number.name}", _container(folder)], timeout=30)
+
+    def end_left_over(self, folder: Path, pid: int | None) -> None:
+        # The container outlives the command that ran it. Most often there is none, which is an error.
+        _answers([self.docker, "rm", "--force", _container(folder)])
 
 
 def find_distribution() -> Distribution:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -129,7 +128,7 @@ class EmbeddedKafka:
         """
         self._distribution = distribution = self._distribution or find_distribution()
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._end_left_over()
+        distribution.end_left_over(self.folder, self._left_over())
         properties = self.folder / "server.properties"
         properties.write_text("".join(f"{key}={value}\n" for key, value in self._all_settings().items()))
         if not (self.folder / "data" / "meta.properties").exists():
@@ -242,18 +241,14 @@ class EmbeddedKafka:
         self._reader.join()
         self._pid_file.unlink(missing_ok=True)
 
-    def _end_left_over(self) -> None:
-        """Kill the broker whose owner was killed: it holds the data folder."""
+    def _left_over(self) -> int | None:
+        """Return the id of the process whose owner was killed: it holds the data folder."""
         try:
             pid = int(self._pid_file.read_text())
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
         except (OSError, ValueError):
-            return
-        if os.fsencode(self.folder / "server.properties") in command:
-            descriptor = os.pidfd_open(pid)
-            os.kill(pid, signal.SIGKILL)
-            select.select([descriptor], [], [], _STOP_TIMEOUT)  # readable when the process has ended
-            os.close(descriptor)
+            return None
+        return pid if os.fsencode(self.folder / "server.properties") in command else None
 
 
 def _free_ports(count: int) -> list[int]:

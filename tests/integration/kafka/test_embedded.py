@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
+import subprocess
 from pathlib import Path
 
 import psutil
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from connectors.kafka.distribution import KAFKA_VERSION, JavaDistribution, find_distribution
+from connectors.kafka.distribution import (
+    KAFKA_VERSION,
+    DockerDistribution,
+    JavaDistribution,
+    find_distribution,
+)
 from connectors.kafka.embedded import EmbeddedKafka
 from pipeline.core.errors import ConfigError, ConnectorError
 from tests.kafka_broker import TIMEOUT, Topics
@@ -81,17 +90,78 @@ def test_without_java_and_docker_one_line_says_what_is_missing(monkeypatch: pyte
     assert "\n" not in str(caught.value)
 
 
+def program(folder: Path, name: str, does: str) -> str:
+    """Make a program of one line that `PATH` leads to."""
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{does}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.mark.parametrize("java", ["exit 127", "echo 'openjdk version \"11.0.2\"'"], ids=["broken", "old"])
+def test_a_docker_without_its_daemon_is_none(
+    java: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    program(tmp_path, "java", java)
+    program(tmp_path, "mvn", "exit 1")
+    docker = program(tmp_path, "docker", "exit 1")
+    with pytest.raises(ConfigError, match="Java 17 not found, and no Docker that answers") as caught:
+        find_distribution()
+    assert "\n" not in str(caught.value)
+    program(tmp_path, "docker", "exit 0")
+    assert find_distribution() == DockerDistribution(docker)
+
+
+def test_a_failed_download_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one line, and leaves nothing that looks complete."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    program(tmp_path, "java", "echo 'openjdk version \"17.0.9\"'")
+    program(tmp_path, "mvn", "echo '[ERROR] not to be had'; echo; echo '[ERROR] read more'; exit 1")
+    with pytest.raises(ConnectorError, match=r"mvn failed: \[ERROR\] not to be had$"):
+        find_distribution()
+    assert list((tmp_path / "pipeline").iterdir()) == []
+
+
+def test_a_container_has_what_the_broker_needs(tmp_path: Path) -> None:
+    """This machine's network, its user, the folder under its own path, and a log that says when it serves."""
+    command = DockerDistribution("docker").command(tmp_path, "kafka.Kafka", f"{tmp_path}/server.properties")
+    image = command.index(f"apache/kafka:{KAFKA_VERSION}")
+    options = command[2:image]
+    assert command[:2] == ["docker", "run"]
+    assert command[image + 1 :] == ["kafka.Kafka", f"{tmp_path}/server.properties"]
+    assert {"--rm", "--network=host", f"--volume={tmp_path}:{tmp_path}"} <= set(options)
+    assert f"--user={os.getuid()}:{os.getgid()}" in options
+    assert "--entrypoint=/opt/kafka/bin/kafka-run-class.sh" in options
+    assert "--env=KAFKA_LOG4J_OPTS=-Dlog4j2.configurationFile=/opt/kafka/config/log4j2.yaml" in options
+    assert f"--env=LOG_DIR={tmp_path}/logs" in options
+    name = next(option for option in options if option.startswith("--name="))
+    assert re.fullmatch(r"--name=[a-zA-Z0-9][a-zA-Z0-9_.-]+", name), "what Docker takes"
+
+
+def test_a_container_is_signalled_and_ended_by_its_name(tmp_path: Path) -> None:
+    """Not by the command that runs it: that may be gone while the container goes on."""
+    docker = DockerDistribution(program(tmp_path, "docker", f'echo "$@" >> {tmp_path}/said; exit 1'))
+    docker.end_left_over(tmp_path, None)
+    with subprocess.Popen(["true"], text=True) as process, pytest.raises(ConnectorError):
+        docker.send(process, tmp_path, signal.SIGSTOP)
+    name = next(one for one in docker.command(tmp_path, "p") if one.startswith("--name="))[len("--name=") :]
+    said = (tmp_path / "said").read_text().splitlines()
+    assert said == [f"rm --force {name}", f"kill --signal=SIGSTOP {name}"]
+
+
 def test_jars_once_fetched_need_no_maven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The program only has to say how old it is: so this can be seen where Kafka comes from Docker, too."""
-    java = tmp_path / "java"
-    java.write_text("#!/bin/sh\necho 'openjdk version \"17.0.9\"'\n")
-    java.chmod(0o755)
+    java = program(tmp_path, "java", "echo 'openjdk version \"17.0.9\"'")
     libs = tmp_path / "pipeline" / f"kafka-{KAFKA_VERSION}"
     libs.mkdir(parents=True)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
-    assert find_distribution() == JavaDistribution(str(java), libs)
+    assert find_distribution() == JavaDistribution(java, libs)
 
 
 def test_a_suspended_broker_answers_again_when_it_is_resumed(crashable_kafka: EmbeddedKafka) -> None:
