@@ -27,7 +27,7 @@ from pipeline import (
     WatermarkStrategy,
 )
 from pipeline.core.job import JobMode
-from pipeline.spi.source import Source, SourceContext, SourceInfo
+from pipeline.spi.source import Polled, PollingSource, Source, SourceContext, SourceInfo
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -196,28 +196,46 @@ def test_a_timestamp_function_that_raises_fails_the_job_by_name() -> None:
     assert failed.value.operator == "collection:memory"
 
 
+class HalfOfThem(PollingSource[tuple[int, int]]):
+    """`EVENTS`; stops its job in their midst, the first time, and gives nothing more until cancelled."""
+
+    def __init__(self, control: JobControl) -> None:
+        self._control = control
+        self._next = 0
+
+    @property
+    def info(self) -> SourceInfo:
+        return SourceInfo("events", "test", JobMode.BATCH_ROLLER)
+
+    def open(self, ctx: SourceContext[tuple[int, int]]) -> None:
+        self._cancelled = threading.Event()
+
+    def cancel(self) -> None:
+        self._cancelled.set()
+
+    def seek(self, position: Any) -> None:
+        self._next = position or 0
+        self._stops = position is None
+
+    def poll(self, demand: int) -> Polled[tuple[int, int]] | None:
+        if self._stops and self._next >= len(EVENTS) // 2:
+            self._control.stop()
+            self._cancelled.wait()  # the barrier passes meanwhile, then the source is cancelled
+        values = EVENTS[self._next : self._next + min(demand, 20)]
+        self._next += len(values)
+        return Polled(values, self._next) if values else None
+
+
 def test_a_stopped_job_fires_nothing_early_and_goes_on(tmp_path: Path) -> None:
     """STOP is no end of the input: the windows that are open stay open, in the checkpoint."""
     sink, control = CollectSink(), JobControl()
 
-    seen = threading.Event()
-
-    def stopping(event: tuple[int, int]) -> tuple[int, int]:
-        if event[1] == 15_000 and not seen.is_set():
-            seen.set()
-            control.stop()
-        return event
-
     def job() -> StreamJob:
         made = StreamJob(
-            "stopped",
-            JobConfig(checkpoint_dir=tmp_path, checkpoint_interval=timedelta(hours=1), source_batch_size=20),
+            "stopped", JobConfig(checkpoint_dir=tmp_path, checkpoint_interval=timedelta(hours=1))
         )
         windows = (
-            made.source(CollectionSource(EVENTS), watermarks=STRATEGY, uid="in")
-            .map(stopping, uid="stopping")
-            .key_by(key_of)
-            .window(SECOND)
+            made.source(HalfOfThem(control), watermarks=STRATEGY, uid="in").key_by(key_of).window(SECOND)
         )
         windows.reduce(add, window_function=result, uid="sum").sink(sink, uid="out")
         return made
