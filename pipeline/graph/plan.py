@@ -10,6 +10,7 @@ from pipeline.core.config import BackpressureStrategy
 from pipeline.core.policy import SideTag
 from pipeline.graph.buffers import Buffer
 from pipeline.graph.job_graph import JobEdge, JobGraph, JobVertex
+from pipeline.graph.lines import lines
 from pipeline.graph.stream_graph import Partitioning, StreamGraph, StreamNode
 from pipeline.operators.base import Function
 from pipeline.operators.key_by import KeyBy
@@ -131,12 +132,13 @@ def lane_of(partitioning: Partitioning, subtask: int, upstream: int, upstreams: 
 
 def physical(job_graph: JobGraph) -> JobPlan:
     """Turn a JobGraph into a plan."""
+    first = lines(job_graph)
     edges = [
-        _plan_edge(job_graph, edge)
+        _plan_edge(job_graph, edge, first)
         for edge in job_graph.edges
-        if not job_graph.vertex(edge.target).is_exchange
+        if not job_graph.vertex(edge.target).is_exchange and first[edge.source] != first[edge.target]
     ]
-    chains = [vertex for vertex in job_graph.vertices if not vertex.is_exchange]
+    chains = _chains(job_graph, first)
     dead_lettering = _those_with(chains, lambda node: node.dead_letters is not None)
     timed = _those_with(
         chains, lambda node: isinstance(node.spec, WindowFold) and job_graph.stream.has_event_time(node.id)
@@ -148,6 +150,15 @@ def physical(job_graph: JobGraph) -> JobPlan:
         for vertex, name in zip(chains, _unique_names(chains), strict=True)
     ]
     return JobPlan(job_graph.stream, tuple(vertices), tuple(edges))
+
+
+def _chains(job_graph: JobGraph, first: Mapping[int, int]) -> list[JobVertex]:
+    """Return what runs: the vertices that are no exchange, those of a line as one with all their nodes."""
+    nodes: dict[int, list[StreamNode]] = {}
+    for vertex in job_graph.vertices:
+        if first[vertex.id] != vertex.id or not vertex.is_exchange:
+            nodes.setdefault(first[vertex.id], []).extend(vertex.nodes)
+    return [JobVertex(head, tuple(line), job_graph.vertex(head).parallelism) for head, line in nodes.items()]
 
 
 def _those_with(chains: Sequence[JobVertex], wanted: Callable[[StreamNode], bool]) -> set[int]:
@@ -172,7 +183,7 @@ def _unique_names(chains: Sequence[JobVertex]) -> list[str]:
     return names
 
 
-def _plan_edge(job_graph: JobGraph, edge: JobEdge) -> PlanEdge:
+def _plan_edge(job_graph: JobGraph, edge: JobEdge, first: Mapping[int, int]) -> PlanEdge:
     """Follow a transfer back through the KeyBy it comes from, if any."""
     origin, key_by = edge, None
     exchange = job_graph.vertex(edge.source)
@@ -180,9 +191,9 @@ def _plan_edge(job_graph: JobGraph, edge: JobEdge) -> PlanEdge:
         key_by = exchange.nodes[0]
         (origin,) = job_graph.inputs(exchange.id)
     return PlanEdge(
-        source=origin.source,
+        source=first[origin.source],
         source_node=origin.stream_edge.source,
-        target=edge.target,
+        target=first[edge.target],
         partitioning=edge.partitioning,
         input_index=edge.stream_edge.input_index,
         side_tag=origin.stream_edge.side_tag,

@@ -123,7 +123,7 @@ class TestFreshness:
         job = line(Backpressure(S.LATEST, 1), KeyBy(str), Reduce(merge, str)).job()
         plan = physical(job)
         fresh = {vertex.name: plan.is_fresh(vertex.id) for vertex in plan.vertices}
-        assert fresh == {"Source": False, "Backpressure": True, "Reduce+Sink": True}
+        assert fresh == {"Source": False, "Backpressure+KeyBy+Reduce+Sink": True}
 
     def test_a_later_buffer_ends_it(self) -> None:
         graph = line(Backpressure(S.LATEST, 1), Map(parse), Backpressure(S.BUFFER, 10))
