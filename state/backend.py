@@ -84,6 +84,13 @@ class StateTable(Protocol[V]):
         """
         ...
 
+    def all_of(self, kind: type) -> MutableMapping[Any, V] | None:
+        """Return a mapping of all keys of a type, on the terms of `batch`; None where that must be told them.
+
+        Who loops over records may then find out each key just before it is used.
+        """
+        ...
+
 
 class WindowTable(Protocol[V]):
     """The batch interface of a window state: every window has values by key of its own.

@@ -58,6 +58,12 @@ class KeyMap(MutableMapping[Key, V]):
         """
         return self.part(part_of(keys))
 
+    def all_of(self, kind: type) -> MutableMapping[Key, V] | None:
+        """Return the dict that holds all keys of a type; None if that depends on the key."""
+        if kind in DISTINCT_TYPES:
+            return self._distinct
+        return self._bools if kind is bool else None
+
     def part(self, part: Part) -> MutableMapping[Key, V]:
         """Return the mapping that holds the keys of a part."""
         if part is Part.DISTINCT:
@@ -142,6 +148,9 @@ class ExpiringMap(MutableMapping[Key, V]):
                 self._values.pop(key, None)
             self._written[key] = now
         return self._values.batch(keys)
+
+    def all_of(self, kind: type) -> None:
+        """There is none: the lives of the keys that are written begin anew."""
 
     def columns(self) -> tuple[list[Key], list[V], list[int]]:
         """Drop what has expired; return all keys, values and times of writing in the same order."""

@@ -50,6 +50,11 @@ class Table:
         found = self.entries.batch(keys)
         return found if self.tested else Trial(found, self)
 
+    def all_of(self, kind: type) -> MutableMapping[Key, Any] | None:
+        """Return the mapping of all keys of a type, if there is one."""
+        found = self.entries.all_of(kind)
+        return found if self.tested or found is None else Trial(found, self)
+
     def test(self, value: Any) -> None:
         """Refuse a value that no checkpoint could store; asked for the first one only."""
         if not self.tested:
@@ -110,6 +115,9 @@ class MapTable(Table):
         raise StateError(
             "a map state cannot be read by batch", hint="use map_state(), or a value state that holds a dict"
         )
+
+    def all_of(self, kind: type) -> None:
+        """There is none: `batch` says why."""
 
     def columns(self) -> Columns:
         keys, maps = self.entries.columns()

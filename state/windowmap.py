@@ -21,6 +21,9 @@ class WindowMaps(dict[int, KeyMap[Any]]):
     def batch(self, keys: Sequence[Key]) -> MutableMapping[Key, Any]:
         raise StateError("a window state is read by window", hint="use window_table()")
 
+    def all_of(self, kind: type) -> None:
+        """There is none either."""
+
     def load(self, keys: Sequence[Key], values: Sequence[Any]) -> None:
         """Add rows as `columns` returned them."""
         for key, (window, value) in zip(keys, values, strict=True):

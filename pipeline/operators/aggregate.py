@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Final
@@ -11,7 +11,7 @@ from pipeline.core.functions import function_ref
 from pipeline.core.policy import ErrorPolicy
 from pipeline.operators.base import Function, OperatorFactory
 from pipeline.operators.failure import DROPPED, Failures, Survivors
-from pipeline.operators.keyed_fold import KeyedFold
+from pipeline.operators.keyed_fold import KeyedFold, State
 from pipeline.spi.operator import OperatorContext
 from state.descriptors import AggregateFunction, AggregatingStateDescriptor
 
@@ -70,15 +70,24 @@ class AggregateOperator(KeyedFold):
 
     def _fold(
         self,
-        state: MutableMapping[Any, Any],
-        keys: Sequence[Any],
+        key_of: Callable[[Any], Any],
+        kind: type | None,
+        state: State,
         values: Sequence[Any],
         results: list[Any],
         survivors: Survivors,
-    ) -> None:
+    ) -> type | None:
         add, create = self._aggregate.add, self._aggregate.create_accumulator
         get_result = self._aggregate.get_result
-        for key, value in zip(keys, values, strict=True):
+        for value in values:
+            try:
+                key = key_of(value)
+            except Exception as error:  # noqa: BLE001 - whatever the user's function raises
+                key = survivors.recover(self._keys.failures, error, partial(key_of, value), results)
+                if key is DROPPED:
+                    continue
+            if type(key) is not kind:
+                kind, state = self._state_for(key)
             known = state.get(key, _ABSENT)
             try:
                 accumulator = add(value, create() if known is _ABSENT else known)
@@ -95,6 +104,7 @@ class AggregateOperator(KeyedFold):
                 result = survivors.recover(self._concluding, error, again, results)
                 if result is not DROPPED:
                     results.append(result)
+        return kind
 
     def _add(self, value: Any, known: Any) -> Any:
         accumulator = self._aggregate.create_accumulator() if known is _ABSENT else known

@@ -19,11 +19,14 @@ class KeySelection:
         selector: the key of a record.
         policy: for the calls that raise.
         uid: of the operator.
+
+    Attributes:
+        failures: what to do about a call of the selector that raised.
     """
 
     def __init__(self, selector: Function, policy: ErrorPolicy, uid: str, ctx: FailureContext) -> None:
         self._selector = selector
-        self._failures = Failures(selector, policy, uid, ctx)
+        self.failures = Failures(selector, policy, uid, ctx)
 
     def select(self, batch: Batch[Any]) -> tuple[Batch[Any], list[Any]]:
         """Return the records that have a key, and the keys."""
@@ -35,7 +38,7 @@ class KeySelection:
                 keys.extend(map(selector, left))  # keeps what it has when a call raises
             except Exception as error:  # noqa: BLE001 - whatever the user's function raises
                 again = partial(selector, batch.values[len(batch) - length_hint(left) - 1])
-                key = survivors.recover(self._failures, error, again, keys)
+                key = survivors.recover(self.failures, error, again, keys)
                 if key is not DROPPED:
                     keys.append(key)
             else:

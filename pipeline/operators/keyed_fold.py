@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
+from functools import partial
 from typing import Any
 
 from pipeline.core.errors import StateError
@@ -17,9 +18,15 @@ from pipeline.spi.operator import OperatorContext, StreamOperator
 from state.backend import StateTable
 from state.descriptors import StateDescriptor
 
+State = MutableMapping[Any, Any]
+
 
 class KeyedFold(StreamOperator[Any, Any]):
     """Takes each record into the state of its key and gives the result so far for every record.
+
+    Mostly all keys are of one type and one mapping holds them all: then a record's key is found out
+    where it is used, in one loop. Otherwise the keys of a batch are found out first, and the
+    state is asked for them.
 
     Args:
         selector: the key of a record.
@@ -31,6 +38,7 @@ class KeyedFold(StreamOperator[Any, Any]):
         self._selector = selector
         self._policy = policy
         self._descriptor = descriptor
+        self._kind: type | None = str
 
     def open(self, ctx: OperatorContext) -> None:
         self._uid = ctx.uid
@@ -38,13 +46,19 @@ class KeyedFold(StreamOperator[Any, Any]):
         self._keys = KeySelection(self._selector, self._policy, ctx.uid, ctx)
 
     def process_batch(self, batch: Batch[Any]) -> Batch[Any]:
-        batch, keys = self._keys.select(batch)
+        key_of, state = self._selector, None if self._kind is None else self._table.all_of(self._kind)
+        if state is None:
+            batch, keys = self._keys.select(batch)
+            key_of, state = (
+                partial(next, iter(keys)),
+                self._state_of(keys),
+            )  # next(keys, value): it never ends
+            self._kind = type(keys[0]) if keys else None
         survivors = Survivors(batch)
         results: list[Any] = []
-        state = self._state_of(keys)
         try:
-            self._fold(state, keys, batch.values, results, survivors)
-        except StateError as error:  # a result that cannot be stored
+            self._kind = self._fold(key_of, self._kind, state, batch.values, results, survivors)
+        except StateError as error:  # a key that is none, or a result that cannot be stored
             origin = survivors.origin(results)
             error.located(operator=self._uid, position=None if origin is None else str(origin))
             raise
@@ -53,15 +67,29 @@ class KeyedFold(StreamOperator[Any, Any]):
     @abstractmethod
     def _fold(
         self,
-        state: MutableMapping[Any, Any],
-        keys: Sequence[Any],
+        key_of: Callable[[Any], Any],
+        kind: type | None,
+        state: State,
         values: Sequence[Any],
         results: list[Any],
         survivors: Survivors,
-    ) -> None:
-        """Take each value into the state of its key and append the result so far to `results`."""
+    ) -> type | None:
+        """Take each value into the state of its key and append the result so far to `results`.
 
-    def _state_of(self, keys: Sequence[Any]) -> MutableMapping[Any, Any]:
+        Args:
+            key_of: the key of a value.
+            kind: the type of the keys whose place is `state`; for one of another, ask `_state_for`.
+
+        Returns:
+            What the last key was of, likewise.
+        """
+
+    def _state_for(self, key: object) -> tuple[type | None, State]:
+        """Return where a key has its place, and the type of all those that have theirs there too, if any."""
+        state = self._table.all_of(type(key))
+        return (type(key), state) if state is not None else (None, self._state_of((key,)))
+
+    def _state_of(self, keys: Sequence[Any]) -> State:
         try:
             return self._table.batch(keys)
         except StateError as error:  # what the selector returned cannot be a key

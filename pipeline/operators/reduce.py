@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from pipeline.core.policy import ErrorPolicy
 from pipeline.operators.base import Function, OperatorFactory
 from pipeline.operators.failure import DROPPED, Failures, Survivors
-from pipeline.operators.keyed_fold import KeyedFold
+from pipeline.operators.keyed_fold import KeyedFold, State
 from pipeline.spi.operator import OperatorContext
 from state.descriptors import ReducingStateDescriptor
 
@@ -61,14 +61,23 @@ class ReduceOperator(KeyedFold):
 
     def _fold(
         self,
-        state: MutableMapping[Any, Any],
-        keys: Sequence[Any],
+        key_of: Callable[[Any], Any],
+        kind: type | None,
+        state: State,
         values: Sequence[Any],
         results: list[Any],
         survivors: Survivors,
-    ) -> None:
+    ) -> type | None:
         reduce = self._function
-        for key, value in zip(keys, values, strict=True):
+        for value in values:
+            try:
+                key = key_of(value)
+            except Exception as error:  # noqa: BLE001 - whatever the user's function raises
+                key = survivors.recover(self._keys.failures, error, partial(key_of, value), results)
+                if key is DROPPED:
+                    continue
+            if type(key) is not kind:
+                kind, state = self._state_for(key)
             if key in state:
                 known = state[key]
                 try:
@@ -82,3 +91,4 @@ class ReduceOperator(KeyedFold):
                 result = value
             state[key] = result
             results.append(result)
+        return kind

@@ -36,6 +36,24 @@ def test_a_batch_reads_and_writes_what_the_state_objects_do(backend: KeyedStateB
     assert dict(backend.entries("value")) == {"a": 3, "b": 2}
 
 
+def test_all_keys_of_a_type_are_what_their_batches_are(backend: KeyedStateBackend) -> None:
+    """Where a backend gives them away at all."""
+    table = backend.table(VALUE)
+    for key in ("a", 1, b"a", True):
+        every = table.all_of(type(key))
+        if every is not None:
+            every[key] = repr(key)
+            assert table.batch([key])[key] == repr(key)
+    assert table.all_of(tuple) is None, "a tuple may hold what Python confuses"
+
+
+def test_the_first_value_is_tested_there_too(backend: KeyedStateBackend) -> None:
+    every = backend.table(VALUE).all_of(str)
+    if every is not None:
+        with pytest.raises(EncodingError, match="value"):
+            every["a"] = object()
+
+
 def test_a_batch_holds_what_is_stored(backend: KeyedStateBackend) -> None:
     """Lists and accumulators, not results."""
     backend.list_state(LIST).add(1)

@@ -69,6 +69,21 @@ def test_one_type_of_key_is_a_plain_dict(some: list[Any]) -> None:
     assert [found[key] for key in some] == [7] * len(some)
 
 
+@pytest.mark.parametrize("some", [["a", "b"], [1, 0], [b"a"], [True, False]], ids=repr)
+def test_all_keys_of_a_type_may_be_one_dict(some: list[Any]) -> None:
+    """That of their batches."""
+    found: KeyMap[int] = KeyMap()
+    every = found.all_of(type(some[0]))
+    assert every is found.batch(some)
+    assert type(every) is dict
+
+
+@pytest.mark.parametrize("kind", [tuple, float, object, list])
+def test_it_may_not_where_that_depends_on_the_key(kind: type) -> None:
+    """A tuple may hold a bool or another tuple; of the others none is a key."""
+    assert KeyMap[int]().all_of(kind) is None
+
+
 @pytest.mark.parametrize("some", [[1, True], [("a", True)], ["a", (("b",),)]], ids=repr)
 def test_a_mixed_batch_is_safe(some: list[Any]) -> None:
     found: KeyMap[str] = KeyMap()
@@ -147,6 +162,12 @@ def test_a_key_of_a_batch_counts_as_written(clock: ManualClock, expiring: Expiri
     expiring.batch(["a", "a"])
     advance(clock, 60)
     assert list(expiring.items()) == [("a", 1)]
+
+
+def test_no_dict_of_expiring_entries_is_given_away(expiring: ExpiringMap[Any]) -> None:
+    """Nobody would hear which of them are written."""
+    expiring["a"] = 1
+    assert expiring.all_of(str) is None
 
 
 def test_a_batch_does_not_show_what_has_expired(clock: ManualClock, expiring: ExpiringMap[Any]) -> None:

@@ -63,6 +63,27 @@ def test_keys_that_python_confuses_are_kept_apart() -> None:
         assert [type(value) for value in harness.process([True, 1])] == [bool, int]
 
 
+@pytest.mark.parametrize("many", [False, True])
+@given(
+    keys=st.lists(st.sampled_from([1, True, "1", b"1", 0, False, (1, "a"), (True, "a"), ((1,),), ((True,),)]))
+)
+def test_keys_of_many_types_in_any_order(many: bool, keys: list[Any]) -> None:
+    """The fold goes from one way of finding a key's place to another and back, in any batch."""
+    counted: dict[tuple[type, str], int] = {}
+    expected: list[int] = []
+    for key in keys:
+        counted[type(key), repr(key)] = counted.get((type(key), repr(key)), 0) + 1
+        expected.append(counted[type(key), repr(key)])
+    with OperatorHarness(
+        Reduce(lambda one, other: (one[0], one[1] + other[1]), lambda pair: pair[0])
+    ) as harness:
+        pairs = [(key, 1) for key in keys]
+        results = (
+            harness.process(pairs) if many else [each for pair in pairs for each in harness.process([pair])]
+        )
+    assert [count for _, count in results] == expected
+
+
 def test_a_result_carries_timestamp_and_origin_of_its_record() -> None:
     with OperatorHarness(Reduce(add, parity)) as harness:
         out = harness.process_batch(Batch([1, 2], [100, 200], OriginRange("f", 7, 2)))
