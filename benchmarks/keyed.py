@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 
 from benchmarks.events import Event, events
 from benchmarks.harness import Case, OnStep, Ratio, rate
@@ -36,7 +37,7 @@ def add_up(first: Event, second: Event) -> Event:
 
 
 def _amounts(results: Sequence[Event]) -> int:
-    return sum([result["amount"] for result in results])
+    return sum(map(itemgetter("amount"), results))
 
 
 def _loop(made: Sequence[Event]) -> int:
