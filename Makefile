@@ -2,7 +2,10 @@
 # `make` alone lists the targets.
 
 BIN := .venv/bin
-PYTEST := $(BIN)/pytest
+# Half of the tests wait for servers and processes of their own: two at once take three fifths of the time.
+# The tests of a file stay together, and what they share. PROCESSES=0 runs all in one, for a debugger say.
+PROCESSES ?= 2
+PYTEST = $(BIN)/pytest -n $(PROCESSES) --dist loadfile
 GROUPS := base demo test bench lint
 # The tests' broker runs on Java and is fetched by Maven. Where neither can be installed Docker may do, or the tests
 # that need it say what is missing.
