@@ -43,16 +43,20 @@ class Topics:
     def __call__(self, partitions: int = 1, name: str | None = None, **config: Any) -> str:
         """Make a topic, whose records stay whatever time they carry; `config` with _ for the dots."""
         name = name or f"test-{os.getpid()}-{next(_numbers)}"
+        self.create(name, partitions, **config)
+        self._made.append(name)
+        return name
+
+    def create(self, name: str, partitions: int = 1, **config: Any) -> None:
+        """Make a topic anew that is removed already, or by whoever else makes it too."""
         settings = {"retention.ms": "-1"} | {
             key.replace("_", "."): str(value) for key, value in config.items()
         }
         new = NewTopic(name, partitions, 1, config=settings)
         self.admin.create_topics([new], operation_timeout=TIMEOUT)[name].result(TIMEOUT)
-        self._made.append(name)
         # The controller has it; the broker hears of it a moment later. Every question is a round trip.
         while name not in self.admin.list_topics(timeout=TIMEOUT).topics:
             pass
-        return name
 
     def delete(self, name: str) -> None:
         """Delete a topic and wait until it is gone."""

@@ -95,9 +95,13 @@ class Cluster:
         id_ = str(found.topic_id)
         return Topic("" if id_ == _NO_ID else id_, len(found.partitions))
 
+    def reach(self) -> None:
+        """Return once the brokers have answered."""
+        self._result("reach the brokers", self._client.describe_cluster(request_timeout=ANSWER_TIMEOUT))
+
     def names(self) -> list[str]:
         """Return the names of all topics the user may see."""
-        self._result("reach the brokers", self._client.describe_cluster(request_timeout=ANSWER_TIMEOUT))
+        self.reach()
         try:
             return sorted(self._client.list_topics(timeout=ANSWER_TIMEOUT).topics)
         except KafkaException as error:

@@ -6,8 +6,11 @@ import operator
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, wait
 from contextlib import suppress
+from functools import partial
 from itertools import starmap
+from threading import Thread
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
@@ -19,6 +22,9 @@ from pipeline.core.errors import SinkError
 
 _SLICE: Final = 0.2
 """Seconds a call of the client may block; between two the sink looks whether it is cancelled."""
+
+_OVERDUE: Final = 5.0
+"""Seconds without an answer after which a client is suspected, and asked about the brokers by another one."""
 
 _FENCING: Final = frozenset(
     {
@@ -44,6 +50,7 @@ class Writer:
         settings: of the client.
         cancelled: set when every wait is to end.
         ensure_newest: raises `Fenced` if a newer attempt has taken the job over.
+        reachable: says whether the brokers answer another client.
         own: settings of this producer alone.
 
     Raises:
@@ -55,11 +62,13 @@ class Writer:
         settings: ClientSettings,
         cancelled: threading.Event,
         ensure_newest: Callable[[], None],
+        reachable: Callable[[], bool],
         own: Mapping[str, Any],
     ) -> None:
         self._settings = settings
         self._cancelled = cancelled
         self._ensure_newest = ensure_newest
+        self._reachable = reachable
         self._reports = reports = _Reports()
         callbacks = {"error_cb": reports.heard, "on_delivery": reports.delivered}
         try:
@@ -123,12 +132,27 @@ class Writer:
             raise self.error("begin a transaction", error) from error
 
     def mark(self, offsets: list[TopicPartition], member: Any) -> None:
-        """Put a mark into the transaction."""
+        """Put a mark into the transaction.
+
+        Raises:
+            SinkError: also if the topic of the marks is gone. All earlier epochs are noted by then, so
+                that the job can recover, and make the topic and its first mark anew.
+        """
 
         def send(timeout: float) -> None:
             self._producer.send_offsets_to_transaction(offsets, member, timeout)
 
-        self._until_done("mark a transaction", send)
+        try:
+            self._until_done("mark a transaction", partial(self._left_behind_if_lost, send))
+        except SinkError as error:
+            if not _is_unknown_topic(error):
+                raise
+            raise SinkError(
+                f"the topic of the marks, {offsets[0].topic}, was deleted while the job wrote",
+                retryable=True,
+                hint="a restart makes it anew; let nobody delete it: a crash in between would leave nothing "
+                "to tell by what is committed",
+            ) from error
 
     def commit(self, timeout: float) -> None:
         """Commit.
@@ -189,9 +213,35 @@ class Writer:
                     raise self.error(doing, error) from error
             self._look(doing)
 
+    def _left_behind_if_lost(self, call: Callable[[float], None], timeout: float) -> None:
+        """Make a call that may ignore its timeout, on a thread that is left behind if it never ends.
+
+        `send_offsets_to_transaction` waits without an end for a group's coordinator that it remembers
+        and that has left the cluster since, be it for a restart (librdkafka issues 5456 and 5511).
+        While the brokers are away that is as good as any other waiting; when they answer another
+        client, twice, and not this one, it is lost.
+        """
+        outcome: Future[None] = Future()
+        # A daemon, since nothing can end what it waits for: it must not keep the process from ending.
+        caller = Thread(target=_fulfil, args=(outcome, call, timeout), name="kafka-mark", daemon=True)
+        caller.start()
+        answers = 0
+        while answers < 2:
+            for _ in range(round(_OVERDUE / _SLICE)):
+                if wait([outcome], _SLICE).done:
+                    return outcome.result()
+                self._look("mark a transaction")
+            answers = answers + 1 if self._reachable() else 0
+        raise SinkError(
+            "cannot mark a transaction: the client hangs, though the brokers answer",
+            retryable=True,
+            hint="a broker was restarted; the job recovers with a new client",
+        )
+
     def _look(self, doing: str) -> None:
         if self._reports.lost is not None:
-            raise kafka_error(SinkError, doing, self._reports.lost, self._settings)
+            topic, error = self._reports.lost
+            raise kafka_error(SinkError, f"write to the topic {topic}", error, self._settings)
         if self._cancelled.is_set():
             raise Cancelled(f"cannot {doing}: the sink is being closed", retryable=True)
 
@@ -205,12 +255,24 @@ class _Reports:
 
     def __init__(self) -> None:
         self.refused: KafkaError | None = None
-        self.lost: KafkaError | None = None
+        self.lost: tuple[str, KafkaError] | None = None
 
     def heard(self, error: KafkaError) -> None:
         if is_refusal(error):
             self.refused = error
 
-    def delivered(self, error: KafkaError | None, _: Any) -> None:
+    def delivered(self, error: KafkaError | None, message: Any) -> None:
         if error is not None and error.code() != KafkaError._PURGE_QUEUE:
-            self.lost = self.lost or error
+            self.lost = self.lost or (message.topic(), error)
+
+
+def _fulfil(outcome: Future[None], call: Callable[[float], None], timeout: float) -> None:
+    try:
+        outcome.set_result(call(timeout))
+    except BaseException as error:  # noqa: BLE001 - raised where the outcome is awaited
+        outcome.set_exception(error)
+
+
+def _is_unknown_topic(error: SinkError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, KafkaException) and cause.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART

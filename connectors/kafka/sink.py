@@ -146,7 +146,7 @@ class KafkaSink(TwoPhaseCommitSink[Any, Epoch]):
         self._opened.delivery.flush()
 
     def pre_commit(self, txn: Epoch) -> Epoch | None:
-        return self._opened.delivery.pre_commit(txn)
+        return self._opened.pre_commit(txn)
 
     def join(self, older: Epoch, younger: Epoch) -> Epoch:
         return self._opened.delivery.join(older, younger)

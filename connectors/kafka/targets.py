@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final, NamedTuple
 
 from connectors.kafka.cluster import Cluster
@@ -21,6 +22,7 @@ class Target(NamedTuple):
 
     partitions: int
     max_record_bytes: int
+    id: str = ""
 
 
 class Targets:
@@ -49,6 +51,28 @@ class Targets:
             self._known[topic] = self._ask(topic)
         return self._known[topic]
 
+    def check_same(self, topics: Collection[str]) -> None:
+        """Refuse to end an epoch in a topic that is gone, or that is not the one it began in.
+
+        A client writes on into a new topic of the same name and says nothing of the records that went
+        with the old one.
+
+        Raises:
+            SinkError: by the topic's name.
+        """
+        found = self._cluster.topics(topics)
+        for topic in topics:
+            now = found.get(topic)
+            if now is not None and now.id == self._known[topic].id:
+                continue
+            what = "deleted" if now is None else "deleted and created again"
+            raise SinkError(
+                f"the topic {topic} was {what} while the job wrote to it",
+                retryable=False,
+                hint="what was written is gone with it; once the topic is there, the next run writes what "
+                "follows the last checkpoint, and with --fresh everything",
+            )
+
     def ensure_marks(self, topic: str) -> None:
         """Create the topic that the marks are kept for, unless it exists."""
         if not self._cluster.topics([topic]):
@@ -57,6 +81,14 @@ class Targets:
     def marks(self, group: str, topic: str) -> MarkBook:
         """Open the marks that a group has on a topic."""
         return MarkBook(self._cluster, self._settings, group, topic)
+
+    def reachable(self) -> bool:
+        """Say whether the brokers answer now."""
+        try:
+            self._cluster.reach()
+        except SinkError:
+            return False
+        return True
 
     def why_no_transaction(self) -> SinkError | None:
         """Say why the brokers began no transaction, however often they were asked; None if nobody knows.
@@ -100,4 +132,4 @@ class Targets:
             )
         limit = self._cluster.record_limit(topic)
         own = self._client_limit
-        return Target(found.partitions, own if limit is None else min(limit, own))
+        return Target(found.partitions, own if limit is None else min(limit, own), found.id)

@@ -8,7 +8,7 @@ from typing import Any
 
 from connectors.kafka.at_least_once import AtLeastOnce
 from connectors.kafka.config import ClientSettings
-from connectors.kafka.delivery import Delivery
+from connectors.kafka.delivery import Delivery, Epoch
 from connectors.kafka.encoding import Encoder
 from connectors.kafka.exactly_once import ExactlyOnce, Place
 from connectors.kafka.marks import default_prefix
@@ -16,6 +16,7 @@ from connectors.kafka.producing import Writer
 from connectors.kafka.targets import Targets
 from connectors.kafka.writing_plan import Transactions, WritingPlan
 from pipeline.core.clock import SystemClock
+from pipeline.core.errors import CheckpointError, SinkError
 from pipeline.spi.sink import SinkContext
 
 
@@ -45,6 +46,7 @@ class Writing:
         self._transactions = transactions
         self._targets = Targets(settings)
         self._encoder = Encoder(plan, self._targets, self._clock)
+        self._written: set[str] = set()  # topics of this epoch
         self.delivery: Delivery
         if transactions is None:
             self.delivery = AtLeastOnce(self._writer({"enable.idempotence": True}))
@@ -68,8 +70,28 @@ class Writing:
 
     def write(self, values: Sequence[Any]) -> None:
         """Encode a batch and pass it on."""
-        if values:
-            self.delivery.write(self._encoder.encode(values))
+        if not values:
+            return
+        outgoing = self._encoder.encode(values)
+        self._written.update((outgoing.topics,) if isinstance(outgoing.topics, str) else outgoing.topics)
+        self.delivery.write(outgoing)
+
+    def pre_commit(self, epoch: Epoch) -> Epoch | None:
+        """End an epoch, flushed before, if its topics are still those it began in.
+
+        Raises:
+            CheckpointError: no broker says whether they are; the epoch goes on.
+        """
+        if self._written:
+            try:
+                self._targets.check_same(self._written)
+            except SinkError as error:
+                if error.retryable:
+                    raise CheckpointError(str(error), retryable=True) from error
+                raise
+        handle = self.delivery.pre_commit(epoch)
+        self._written.clear()
+        return handle
 
     def cancel(self) -> None:
         """End every wait; any thread."""
@@ -104,4 +126,4 @@ class Writing:
         )
 
     def _writer(self, own: dict[str, Any]) -> Writer:
-        return Writer(self._settings, self._cancelled, self._ctx.ensure_newest, own)
+        return Writer(self._settings, self._cancelled, self._ctx.ensure_newest, self._targets.reachable, own)

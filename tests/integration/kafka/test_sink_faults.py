@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,19 +15,17 @@ from typing import Any
 import psutil
 import pytest
 
-from connectors import FileSource, KafkaSink
+from connectors import KafkaSink
 from connectors.kafka.embedded import EmbeddedKafka
-from pipeline import JobConfig, JobStatus, RestartStrategy, StreamJob
-from pipeline.core.errors import PipelineError, SinkError
-from pipeline.runtime.control import JobControl
-from pipeline.runtime.events import CheckpointCompleted
+from pipeline import JobStatus
+from pipeline.core.errors import SinkError
 from pipeline.spi.sink import CommitOutcome
 from pipeline.testing.drivers import LogShelf, VerificationSinkContext
 from tests.integration.kafka.readers import read_committed
+from tests.integration.kafka.running import ROWS, Numbers, Running
 from tests.kafka_broker import Topics
 from tests.tcp_proxy import TcpProxy
 
-COUNT = 5_000
 LONG = int(os.environ.get("PIPELINE_KILLS", "3")) >= 100
 OUTAGE_S, CUTS = (30, 100) if LONG else (3, 5)
 QUEUE_KB = 8_192
@@ -49,86 +46,32 @@ def visible(broker: EmbeddedKafka, name: str) -> list[Any]:
     return [json.loads(value) for value in read_committed(broker.address(), name)]
 
 
-class Running:
-    """A job on a thread of its own, from a file to the topic; `reached` comes with its n-th checkpoint.
+def run(address: str, name: str, folder: Path, numbers: Numbers, *, padding: int = 0, **how: Any) -> Running:
+    """Start a job that writes numbers to the topic, or one that completes what an earlier one has left.
 
     Args:
-        padding: bytes that each record has beyond its number, once the gate is open.
+        padding: bytes that each record has beyond its number, once the job goes on.
     """
-
-    def __init__(
-        self,
-        address: str,
-        name: str,
-        folder: Path,
-        count: int = COUNT,
-        *,
-        after: int = 2,
-        rows: int = 100,
-        padding: int = 0,
-    ) -> None:
-        (folder / "in.csv").write_text("n\n" + "".join(f"{n}\n" for n in range(count)))
-        self.gate = threading.Event()
-        self.reached = threading.Event()
-        self.control = JobControl()
-        self.events: list[Any] = []
-        self.result: Any = None
-        self.taken = 0
-        self._after = after
-        config = JobConfig(
-            checkpoint_rows=rows,
-            checkpoint_min_pause=timedelta(milliseconds=10),
-            checkpoint_dir=folder / "checkpoints",
-            source_batch_size=50,
-            restart=RestartStrategy.fixed_delay(10, timedelta(milliseconds=200)),
-        )
-        sink = KafkaSink(
-            name,
-            bootstrap_servers=address,
-            value=lambda n: b"%d" % n + b" " * (padding if self.gate.is_set() else 0),  # JSON still
-            transactional_id=name,
-            commit_timeout=timedelta(seconds=30),
-            config={"queue.buffering.max.kbytes": QUEUE_KB, "compression.type": "gzip"},
-        )
-        job = StreamJob.builder().name(name).source(FileSource(folder / "in.csv")).map(self._step).sink(sink)
-        self._job = job.config(config).build()
-        self._thread = threading.Thread(target=self._run, name="job")
-        self._thread.start()
-
-    def join(self, timeout: float = 60) -> Any:
-        self._thread.join(timeout)
-        assert not self._thread.is_alive()
-        if isinstance(self.result, Exception):
-            raise self.result
-        return self.result
-
-    def _step(self, row: dict[str, str]) -> int:
-        if self.reached.is_set():
-            assert self.gate.wait(60)
-        self.taken += 1
-        return int(row["n"])
-
-    def _listen(self, event: Any) -> None:
-        self.events.append(event)
-        if isinstance(event, CheckpointCompleted) and event.checkpoint_id >= self._after:
-            self.reached.set()
-
-    def _run(self) -> None:
-        try:
-            self.result = self._job.execute(listener=self._listen, control=self.control)
-        except PipelineError as error:
-            self.result = error
+    sink = KafkaSink(
+        name,
+        bootstrap_servers=address,
+        value=lambda n: b"%d" % n + b" " * (padding if numbers.unbounded else 0),  # JSON still
+        transactional_id=name,
+        commit_timeout=timedelta(seconds=30),
+        config={"queue.buffering.max.kbytes": QUEUE_KB, "compression.type": "gzip"},
+    )
+    return Running(name, numbers, sink, folder, **how)
 
 
 def test_a_job_outlives_its_broker(crashable_kafka: EmbeddedKafka, name: str, tmp_path: Path) -> None:
     """Killed and started again while the job writes: it goes on by itself, nothing lost or repeated."""
-    job = Running(crashable_kafka.address(), name, tmp_path)
-    assert job.reached.wait(30)
+    job = run(crashable_kafka.address(), name, tmp_path, Numbers())
+    job.wait_reached()
     crashable_kafka.kill()
-    job.gate.set()
+    job.go_on()
     crashable_kafka.start()
     assert job.join().status is JobStatus.COMPLETED
-    assert visible(crashable_kafka, name) == [*range(COUNT)]
+    assert visible(crashable_kafka, name) == [*range(ROWS)]
 
 
 def test_a_network_that_stands_still_holds_the_job_up(
@@ -138,17 +81,18 @@ def test_a_network_that_stands_still_holds_the_job_up(
     count = 300_000
     address = crashable_kafka.address("PROXIED")
     # Over 100 MB when the network is gone, 50 of them before the next barrier, where a sink waits.
-    job = Running(address, name, tmp_path, count, after=1, rows=50_000, padding=1_000)
-    assert job.reached.wait(30)
+    numbers = Numbers(count)
+    job = run(address, name, tmp_path, numbers, after=1, rows=50_000, padding=1_000)
+    job.wait_reached()
     process = psutil.Process()
     before = process.memory_info().rss
     kafka_proxy.blackhole()
-    job.gate.set()
+    job.go_on()
     assert not kafka_proxy.wait_cut(OUTAGE_S)
-    taken, grown = job.taken, (process.memory_info().rss - before) / 1e6
+    taken, grown = numbers.taken, (process.memory_info().rss - before) / 1e6
     assert not kafka_proxy.wait_cut(0.5)
     print(f"{taken} of {count} taken, {grown:.1f} MB more in an outage of {OUTAGE_S} s")
-    assert taken == job.taken < count, "demand has stopped the source"
+    assert taken == numbers.taken < count, "demand has stopped the source"
     assert grown < 30, "megabytes"
     kafka_proxy.heal()
     assert job.join().status is JobStatus.COMPLETED
@@ -163,9 +107,9 @@ def test_a_job_whose_answers_are_lost_goes_on(
     print(f"seed {seed}")
     rng = random.Random(seed)
     count = 20_000 * CUTS
-    job = Running(crashable_kafka.address("PROXIED"), name, tmp_path, count)
-    assert job.reached.wait(30)
-    job.gate.set()
+    job = run(crashable_kafka.address("PROXIED"), name, tmp_path, Numbers(count))
+    job.wait_reached()
+    job.go_on()
     for _ in range(CUTS):
         kafka_proxy.cut_after(rng.randint(1, 3000))
         kafka_proxy.wait_cut(1)
@@ -180,10 +124,10 @@ def test_a_job_whose_broker_is_away_can_be_stopped(
 ) -> None:
     """At once within five seconds, whatever the broker does; the next run completes it."""
     count = 100_000  # more than is under way when the broker stands still
-    job = Running(crashable_kafka.address(), name, tmp_path, count)
-    assert job.reached.wait(30)
+    job = run(crashable_kafka.address(), name, tmp_path, Numbers(count))
+    job.wait_reached()
     crashable_kafka.suspend()
-    job.gate.set()
+    job.go_on()
     started = time.monotonic()
     if not at_once:
         job.control.stop()
@@ -191,7 +135,7 @@ def test_a_job_whose_broker_is_away_can_be_stopped(
     assert job.join(8).status is JobStatus.CANCELLED
     assert time.monotonic() - started < 8
     crashable_kafka.resume()
-    again = Running(crashable_kafka.address(), name, tmp_path, count, after=10**6)
+    again = run(crashable_kafka.address(), name, tmp_path, Numbers(count), after=None)
     assert again.join().status is JobStatus.COMPLETED
     assert visible(crashable_kafka, name) == [*range(count)]
 
