@@ -217,9 +217,9 @@ class Writer:
         """Make a call that may ignore its timeout, on a thread that is left behind if it never ends.
 
         `send_offsets_to_transaction` waits without an end for a group's coordinator that it remembers
-        and that has left the cluster since, be it for a restart (librdkafka issues 5456 and 5511).
-        While the brokers are away that is as good as any other waiting; when they answer another
-        client, twice, and not this one, it is lost.
+        and that has left the cluster since (librdkafka issues 5456 and 5511). While the brokers are
+        away that is as good as any other waiting; when they answer another client, twice, and not this
+        one, it is lost.
         """
         outcome: Future[None] = Future()
         # A daemon, since nothing can end what it waits for: it must not keep the process from ending.
@@ -235,7 +235,7 @@ class Writer:
         raise SinkError(
             "cannot mark a transaction: the client hangs, though the brokers answer",
             retryable=True,
-            hint="a broker was restarted; the job recovers with a new client",
+            hint="a broker has left the cluster; the job recovers with a new client",
         )
 
     def _look(self, doing: str) -> None:

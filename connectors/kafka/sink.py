@@ -39,6 +39,9 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
     # Bounds what waits for a broker that is away; beyond it the sink asks for nothing.
     "queue.buffering.max.kbytes": 65_536,
     "queue.buffering.max.messages": 500_000,
+    # With `rebootstrap` a client that lost all its connections drops the brokers it knew, and then waits
+    # without an end for the coordinator among them when it marks a transaction (librdkafka issue 5511).
+    "metadata.recovery.strategy": "none",
 }
 
 

@@ -6,7 +6,8 @@ import json
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -46,11 +47,21 @@ def visible(broker: EmbeddedKafka, name: str) -> list[Any]:
     return [json.loads(value) for value in read_committed(broker.address(), name)]
 
 
-def run(address: str, name: str, folder: Path, numbers: Numbers, *, padding: int = 0, **how: Any) -> Running:
+def run(
+    address: str,
+    name: str,
+    folder: Path,
+    numbers: Numbers,
+    *,
+    padding: int = 0,
+    config: Mapping[str, str] | None = None,
+    **how: Any,
+) -> Running:
     """Start a job that writes numbers to the topic, or one that completes what an earlier one has left.
 
     Args:
         padding: bytes that each record has beyond its number, once the job goes on.
+        config: of its client.
     """
     sink = KafkaSink(
         name,
@@ -58,7 +69,7 @@ def run(address: str, name: str, folder: Path, numbers: Numbers, *, padding: int
         value=lambda n: b"%d" % n + b" " * (padding if numbers.unbounded else 0),  # JSON still
         transactional_id=name,
         commit_timeout=timedelta(seconds=30),
-        config={"queue.buffering.max.kbytes": QUEUE_KB, "compression.type": "gzip"},
+        config={"queue.buffering.max.kbytes": QUEUE_KB, "compression.type": "gzip", **(config or {})},
     )
     return Running(name, numbers, sink, folder, **how)
 
@@ -71,6 +82,22 @@ def test_a_job_outlives_its_broker(crashable_kafka: EmbeddedKafka, name: str, tm
     job.go_on()
     crashable_kafka.start()
     assert job.join().status is JobStatus.COMPLETED
+    assert job.restarts == []
+    assert visible(crashable_kafka, name) == [*range(ROWS)]
+
+
+def test_a_client_that_hangs_is_left_behind(
+    crashable_kafka: EmbeddedKafka, name: str, tmp_path: Path
+) -> None:
+    """It waits for a broker that it has dropped, which this setting lets it do: the job takes a new one."""
+    config = {"metadata.recovery.strategy": "rebootstrap"}
+    job = run(crashable_kafka.address(), name, tmp_path, Numbers(), config=config)
+    job.wait_reached()
+    crashable_kafka.kill()
+    job.go_on()
+    crashable_kafka.start()
+    assert job.join().status is JobStatus.COMPLETED
+    assert "the client hangs" in job.restarts[0]
     assert visible(crashable_kafka, name) == [*range(ROWS)]
 
 
@@ -99,6 +126,7 @@ def test_a_network_that_stands_still_holds_the_job_up(
     assert visible(crashable_kafka, name) == [*range(count)]
 
 
+@pytest.mark.timeout(1200)
 def test_a_job_whose_answers_are_lost_goes_on(
     crashable_kafka: EmbeddedKafka, kafka_proxy: TcpProxy, name: str, tmp_path: Path
 ) -> None:
@@ -114,7 +142,7 @@ def test_a_job_whose_answers_are_lost_goes_on(
         kafka_proxy.cut_after(rng.randint(1, 3000))
         kafka_proxy.wait_cut(1)
         kafka_proxy.heal()
-    assert job.join(300).status is JobStatus.COMPLETED
+    assert job.join(900).status is JobStatus.COMPLETED
     assert visible(crashable_kafka, name) == [*range(count)]
 
 
@@ -143,22 +171,23 @@ def test_a_job_whose_broker_is_away_can_be_stopped(
 @pytest.fixture
 def prepared(
     crashable_kafka: EmbeddedKafka, kafka_proxy: TcpProxy, name: str
-) -> Iterator[tuple[KafkaSink, Any, Callable[[], KafkaSink]]]:
+) -> Iterator[tuple[KafkaSink, Any, Callable[[str], KafkaSink]]]:
     """A sink behind the network with an epoch that waits for its commit; and a way to make its successor."""
     logs = LogShelf()
     opened: list[KafkaSink] = []
 
-    def make(address: str) -> KafkaSink:
+    def make(listener: str) -> KafkaSink:
+        address = crashable_kafka.address(listener)
         sink = KafkaSink(name, bootstrap_servers=address, transactional_id=name)
         opened.append(sink)
         sink.open(VerificationSinkContext(attempt=len(opened), logs=logs))
         return sink
 
-    sink = make(crashable_kafka.address("PROXIED"))
+    sink = make("PROXIED")
     sink.recover_and_abort([])
     txn = sink.begin_transaction()
     sink.invoke_batch(txn, range(5), VerificationSinkContext())
-    yield sink, sink.pre_commit(txn), lambda: make(crashable_kafka.address())
+    yield sink, sink.pre_commit(txn), make
     for one in opened:
         one.close()
 
@@ -171,7 +200,7 @@ def test_a_commit_whose_answer_is_lost_is_found_by_its_mark(
     kafka_proxy.cut_after(1)
     assert sink.commit(handle) is CommitOutcome.RETRY
     assert kafka_proxy.wait_cut(10)
-    heir = successor()
+    heir = successor("PLAINTEXT")
     assert heir.recover_and_commit(handle) is CommitOutcome.ALREADY_COMMITTED
     assert visible(crashable_kafka, name) == [*range(5)]
 
@@ -184,12 +213,47 @@ def test_a_commit_is_tried_again_until_it_is_through(
     kafka_proxy.cut_after(1)
     assert sink.commit(handle) is CommitOutcome.RETRY
     kafka_proxy.heal()
-    outcome = CommitOutcome.RETRY
-    until = time.monotonic() + 30
-    while outcome is CommitOutcome.RETRY and time.monotonic() < until:
-        outcome = sink.commit(handle)
-    assert outcome in (CommitOutcome.COMMITTED, CommitOutcome.ALREADY_COMMITTED)
+    assert committed(sink, handle) in (CommitOutcome.COMMITTED, CommitOutcome.ALREADY_COMMITTED)
     assert visible(crashable_kafka, name) == [*range(5)]
+
+
+@pytest.mark.timeout(1200)
+def test_commits_whose_answers_are_lost_again_and_again(
+    crashable_kafka: EmbeddedKafka, kafka_proxy: TcpProxy, name: str, prepared: Any
+) -> None:
+    """Every commit's answer is cut off; the same sink asks again, or its successor looks it up."""
+    seed = random.randrange(2**32)
+    rng = random.Random(seed)
+    sink, handle, successor = prepared
+    outcomes: Counter[str] = Counter()
+    for number in range(CUTS):
+        kafka_proxy.cut_after(1)
+        assert sink.commit(handle) is CommitOutcome.RETRY, f"seed {seed}"
+        assert kafka_proxy.wait_cut(10)
+        kafka_proxy.heal()
+        how = rng.choice(["asked again", "looked up"])
+        if how == "looked up":
+            sink.close()
+            sink = successor("PROXIED")
+            outcome = sink.recover_and_commit(handle)
+            sink.recover_and_abort([handle])
+        else:
+            outcome = committed(sink, handle)
+        outcomes[f"{how}: {outcome.value}"] += 1
+        txn = sink.begin_transaction()
+        sink.invoke_batch(txn, range(5 * number + 5, 5 * number + 10), VerificationSinkContext())
+        handle = sink.pre_commit(txn)
+    assert committed(sink, handle) is CommitOutcome.COMMITTED
+    print(f"seed {seed}: {CUTS} answers lost, {dict(outcomes)}")
+    assert visible(crashable_kafka, name) == [*range(5 * CUTS + 5)], f"seed {seed}"
+
+
+def committed(sink: KafkaSink, handle: Any) -> CommitOutcome:
+    """Commit, trying again as the engine does."""
+    until = time.monotonic() + 30
+    while (outcome := sink.commit(handle)) is CommitOutcome.RETRY:
+        assert time.monotonic() < until
+    return outcome
 
 
 def test_a_question_for_the_mark_ends_when_the_sink_is_cancelled(
