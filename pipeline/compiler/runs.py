@@ -173,7 +173,11 @@ class PipedRun:
 
     def _advance(self, limit: int) -> Batch[Any]:
         if self._current is None:
-            self._current = self._start(self._upstream.take(min(limit, CHUNK)))
+            chunk = self._upstream.take(min(limit, CHUNK))
+            self.exhausted = not len(chunk)
+            if self.exhausted:  # all that was left has been filtered out: no segment is given nothing
+                return chunk
+            self._current = self._start(chunk)
         piece = self._current.take(limit)
         if self._current.exhausted:
             self._current = None

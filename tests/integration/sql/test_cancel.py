@@ -189,7 +189,7 @@ def test_cancelled_at_random_moments_nothing_is_left(database: Database, reading
         assert running.cancel() < SOON
         assert [row[0] for row in run.values] == list(range(1, len(run.values) + 1))
     assert backends(database) == 0
-    assert open_files() == files
+    assert open_files() <= files, "what an earlier test left may have ended meanwhile"
 
 
 def test_cancel_may_come_twice_and_after_the_end(database: Database, reading: type[Reading]) -> None:

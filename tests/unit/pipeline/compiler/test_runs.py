@@ -187,3 +187,22 @@ def test_an_error_is_raised_by_the_take_that_reaches_it(build):
     assert run.take(2).values == [1, 1]
     with pytest.raises(UserFunctionError, match="ZeroDivisionError"):
         run.take(1)
+
+
+@pytest.mark.parametrize(
+    "first", [Filter(lambda x: x < 3), FlatMap(lambda x: [x] if x < 3 else [])], ids=type
+)
+def test_a_segment_is_not_called_with_nothing(build, first):
+    """What is left of a batch may all be filtered out; an operator would look in vain for its event time."""
+    seen: list[tuple[list[int], list[int]]] = []
+
+    class Timed(Pairs):
+        def process_batch(self, batch: Batch[int]) -> Batch[int]:
+            seen.append((list(batch.values), list(batch.timestamps or ())))
+            return super().process_batch(batch)
+
+    for values in ([1, 2, 3, 4], [5, 6]):
+        run = build(first, Timed()).iterate(Batch(values, [10 * value for value in values]))
+        while not run.exhausted:
+            run.take(2)
+    assert seen == [([1, 2], [10, 20])]
