@@ -115,6 +115,7 @@ class KafkaSink(TwoPhaseCommitSink[Any, Epoch]):
         milliseconds("commit_timeout", commit_timeout, least=1000)
         self.commit_timeout = commit_timeout
         self._writing: Writing | None = None
+        self._cancelled = False
 
     @property
     def info(self) -> SinkInfo:
@@ -134,6 +135,8 @@ class KafkaSink(TwoPhaseCommitSink[Any, Epoch]):
             raise MissingExtra("confluent-kafka", "kafka") from error
         transactions = self._transactions if self._guarantee == "exactly-once" else None
         self._writing = Writing(self._plan, transactions, settings, ctx)
+        if self._cancelled:  # before there was anything to cancel
+            self._writing.cancel()
         self._writing.open()
 
     def begin_transaction(self) -> Epoch:
@@ -173,11 +176,13 @@ class KafkaSink(TwoPhaseCommitSink[Any, Epoch]):
         self._opened.delivery.restore(cast("dict[str, Any]", state))
 
     def cancel(self) -> None:
+        self._cancelled = True
         if self._writing is not None:
             self._writing.cancel()
 
     def close(self) -> None:
         writing, self._writing = self._writing, None
+        self._cancelled = False
         if writing is not None:
             writing.close()
 

@@ -148,6 +148,7 @@ class KafkaSource(Source[T]):
             look_every_ms=milliseconds("discovery_interval", discovery_interval, least=1),
         )
         self._reading: Reading | None = None
+        self._cancelled = False
 
     @property
     def info(self) -> SourceInfo:
@@ -160,6 +161,8 @@ class KafkaSource(Source[T]):
         except ImportError as error:
             raise MissingExtra("confluent-kafka", "kafka") from error
         self._reading = Reading(self._plan, settings, self._group or ctx.job_name, self.on_error)
+        if self._cancelled:  # before there was anything to cancel
+            self._reading.cancel()
         self._reading.open()
 
     def restore_state(self, state: JsonLike) -> None:
@@ -169,6 +172,7 @@ class KafkaSource(Source[T]):
         self._opened.run(ctx)
 
     def cancel(self) -> None:
+        self._cancelled = True
         if self._reading is not None:
             self._reading.cancel()
 
@@ -180,6 +184,7 @@ class KafkaSource(Source[T]):
 
     def close(self) -> None:
         reading, self._reading = self._reading, None
+        self._cancelled = False
         if reading is not None:
             reading.close()
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -52,6 +53,7 @@ from pipeline.runtime.manifests import ManifestWriter, Restorer, handles_of, log
 from pipeline.runtime.result import Progress
 from pipeline.runtime.snapshot import Participant, SubtaskSnapshot
 from pipeline.runtime.status import StatusTracker
+from pipeline.runtime.stop_watch import StopWatch
 from pipeline.runtime.wiring import Wired
 
 
@@ -207,9 +209,25 @@ class Attempt:
 
     def _initialise(self) -> None:
         faultpoint("P17")
-        self._lifecycle.open()
-        self._tracker.change(JobStatus.INITIALIZING, "RESTORE")
-        self._restore()
+        with self._hearing_stop():
+            self._lifecycle.open()
+            self._tracker.change(JobStatus.INITIALIZING, "RESTORE")
+            self._restore()
+
+    @contextmanager
+    def _hearing_stop(self) -> Generator[None]:
+        """Let a stop end what the job's thread waits for while it opens and recovers."""
+        patience = _ms(self._config.cancel_timeout)
+        watch = StopWatch(self._mailbox, self._lifecycle.interrupt, patience, self._clock)
+        try:
+            with watch:
+                yield
+        except PipelineError as error:
+            if watch.interrupted:
+                raise Aborted from error
+            raise
+        if watch.interrupted:
+            raise Aborted
 
     def _restore(self) -> None:
         manifest, storage = self._restored, self._storage
@@ -244,10 +262,11 @@ class Attempt:
         faultpoint("P17")
         self._tracker.change(JobStatus.INITIALIZING, "RESTORE")
         try:
-            Restorer(manifest, storage, self._wired).restore_buffers()
-            for sink in self._wired.sinks:
-                sink.open()
-            self._commit_decided(manifest, storage)
+            with self._hearing_stop():
+                Restorer(manifest, storage, self._wired).restore_buffers()
+                for sink in self._wired.sinks:
+                    sink.open()
+                self._commit_decided(manifest, storage)
         except BaseException as error:
             self._lifecycle.close(self._coordinator.undecided_from, error)
             raise

@@ -13,9 +13,9 @@ from pipeline.runtime.result import Progress
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """An event and the attempt it concerns; None concerns whichever runs."""
+    """An event and the attempt it concerns; None concerns whichever runs. One without an event only wakes."""
 
-    event: TaskEvent
+    event: TaskEvent | None
     attempt: Mailbox | None = None
 
 
@@ -32,6 +32,10 @@ class Mailbox:
     def post(self, event: TaskEvent) -> None:
         """Put in an event of this attempt; any thread."""
         self._letters.put(Letter(event, self))
+
+    def wake(self) -> None:
+        """Let a `get` that waits return early; any thread."""
+        self._letters.put(Letter(None))
 
     def get(self, timeout: float | None) -> TaskEvent | None:
         """Take the next event; None if none came within `timeout` seconds, or early."""

@@ -45,10 +45,14 @@ class Lifecycle:
         for sink in self._wired.sinks:
             sink.open()
 
-    def end_threads(self) -> None:
-        """Cancel what still runs and join it; a thread that does not stop in time is left behind."""
+    def interrupt(self) -> None:
+        """End what connectors wait for, threads or none; any thread."""
         for subtask in self._wired.subtasks:
             subtask.cancel()
+
+    def end_threads(self) -> None:
+        """Cancel what still runs and join it; a thread that does not stop in time is left behind."""
+        self.interrupt()
         deadline = self._clock.monotonic_ms() + round(THREAD_GRACE.total_seconds() * 1000)
         for subtask in self._wired.subtasks:
             left = timedelta(milliseconds=max(0, deadline - self._clock.monotonic_ms()))

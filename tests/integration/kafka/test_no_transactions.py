@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +16,8 @@ from connectors.kafka import exactly_once
 from connectors.kafka.embedded import EmbeddedKafka
 from pipeline import JobConfig, JobStatus, RestartStrategy, StreamJob
 from pipeline.core.errors import Fault, SinkError
+from pipeline.runtime.control import JobControl
+from pipeline.runtime.events import StatusChanged
 from tests.integration.kafka.readers import read_committed
 from tests.kafka_broker import Topics
 
@@ -66,3 +70,24 @@ def test_at_least_once_needs_none(few: EmbeddedKafka, tmp_path: Path) -> None:
     topic = Topics(few.address())()
     assert build(few, topic, tmp_path, "at-least-once").execute().status is JobStatus.COMPLETED
     assert len(read_committed(few.address(), topic)) == COUNT
+
+
+def test_a_start_that_waits_can_be_stopped(few: EmbeddedKafka, tmp_path: Path) -> None:
+    """While the brokers are asked for a transaction, for half a minute: gone within five seconds."""
+    topic = Topics(few.address())()
+    control = JobControl()
+    aborted_at: list[float] = []
+
+    def abort() -> None:
+        aborted_at.append(time.monotonic())
+        control.abort()
+
+    def listen(event: Any) -> None:
+        if isinstance(event, StatusChanged) and event.phase == "RESTORE":
+            timer.start()
+
+    timer = threading.Timer(0.5, abort)  # it waits by then; if not, it is to be stopped all the same
+    job = build(few, topic, tmp_path, "exactly-once")
+    assert job.execute(listener=listen, control=control).status is JobStatus.CANCELLED
+    timer.join()
+    assert time.monotonic() - aborted_at[0] < 5

@@ -168,6 +168,27 @@ def test_a_job_whose_broker_is_away_can_be_stopped(
     assert visible(crashable_kafka, name) == [*range(count)]
 
 
+def test_a_job_that_starts_while_its_broker_is_away_can_be_stopped(
+    crashable_kafka: EmbeddedKafka, name: str, tmp_path: Path
+) -> None:
+    """It waits for an answer before it has begun to read; the next run completes it."""
+    job = run(crashable_kafka.address(), name, tmp_path, Numbers())
+    job.wait_reached()
+    job.control.abort()
+    assert job.join().status is JobStatus.CANCELLED
+    crashable_kafka.suspend()
+    again = run(crashable_kafka.address(), name, tmp_path, Numbers(), after=None)
+    with pytest.raises(AssertionError):
+        again.join(0.5)
+    began = time.monotonic()
+    again.control.abort()
+    assert again.join(5).status is JobStatus.CANCELLED
+    assert time.monotonic() - began < 5
+    crashable_kafka.resume()
+    assert run(crashable_kafka.address(), name, tmp_path, Numbers(), after=None).join().restarts == 0
+    assert visible(crashable_kafka, name) == [*range(ROWS)]
+
+
 @pytest.fixture
 def prepared(
     crashable_kafka: EmbeddedKafka, kafka_proxy: TcpProxy, name: str
