@@ -55,8 +55,16 @@ class Copies:
         assert row["n"] == self._next[row["key"]], f"expected {self._next[row['key']]}, found {row}"
         self._next[row["key"]] += 1
 
+    @property
+    def seen(self) -> int:
+        return sum(list(self._next.values()))
+
+    @property
+    def complete(self) -> bool:
+        return self.seen == self._total
+
     def expect_complete(self) -> int:
-        assert sum(self._next.values()) == self._total
+        assert self.complete
         return self._total
 
 
