@@ -135,16 +135,19 @@ class Cluster:
             if one.offset >= 0
         }
 
-    def committed(self, doing: str, group: str, partition: Partition) -> TopicPartition:
+    def committed(
+        self, doing: str, group: str, partition: Partition, timeout: float = ANSWER_TIMEOUT
+    ) -> TopicPartition:
         """Return what a group has committed for a partition, when no open transaction can change it.
 
         Args:
             doing: what that is good for, as in `cannot {doing}`.
         """
-        deadline = time.monotonic() + ANSWER_TIMEOUT
+        deadline = time.monotonic() + timeout
         while True:
+            left = max(0.0, deadline - time.monotonic())
             try:
-                return self._committed_now(doing, group, partition)
+                return self._committed_now(doing, group, partition, left)
             except ConnectorError as error:
                 if _code(error) not in _PASSING or time.monotonic() >= deadline:
                     raise
@@ -182,12 +185,12 @@ class Cluster:
             if _code(error) != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
 
-    def _committed_now(self, doing: str, group: str, partition: Partition) -> TopicPartition:
+    def _committed_now(self, doing: str, group: str, partition: Partition, timeout: float) -> TopicPartition:
         request = [ConsumerGroupTopicPartitions(group, [TopicPartition(*partition)])]
         asked = self._client.list_consumer_group_offsets(
             request, require_stable=True, request_timeout=ANSWER_TIMEOUT
         )
-        (found,) = self._result(doing, asked[group]).topic_partitions
+        (found,) = self._result(doing, asked[group], timeout).topic_partitions
         if found.error is not None:
             error = KafkaException(found.error)
             raise kafka_error(self._kind, doing, error, self._settings) from error
@@ -208,8 +211,8 @@ class Cluster:
             for one, future in asked.items()
         }
 
-    def _result(self, doing: str, asked: Future[Any]) -> Any:
-        self._await(asked)
+    def _result(self, doing: str, asked: Future[Any], timeout: float = ANSWER_TIMEOUT) -> Any:
+        self._await(asked, timeout)
         if asked.done():
             try:
                 return asked.result()
@@ -218,17 +221,17 @@ class Cluster:
         if self._refused.done():
             connecting = f"connect to {self._settings.servers}"
             raise kafka_error(self._kind, connecting, self._refused.result(), self._settings)
-        why = "cancelled" if self._cancelled.done() else f"no answer in {ANSWER_TIMEOUT:g} s"
+        why = "cancelled" if self._cancelled.done() else f"no answer in {timeout:.0f} s"
         raise self._kind(
             f"cannot {doing}: {why} from {self._settings.servers}",
             retryable=True,
             hint="check that the brokers run, the address, and what they advertise",
         )
 
-    def _await(self, asked: Future[Any]) -> None:
+    def _await(self, asked: Future[Any], timeout: float) -> None:
         """Return once there is an answer, or no hope for one."""
         waited_for: list[Future[Any]] = [asked, self._refused, self._cancelled]
-        deadline = time.monotonic() + ANSWER_TIMEOUT
+        deadline = time.monotonic() + timeout
         while not any(one.done() for one in waited_for) and time.monotonic() < deadline:
             wait(waited_for, _HEAR_EVERY, FIRST_COMPLETED)
             self._client.poll(0)  # else what it reports beside the answers is not heard

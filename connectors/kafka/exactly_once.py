@@ -25,6 +25,9 @@ _START_TIMEOUT: Final = 30.0
 _COMMIT_SLICE: Final = 1.0
 """Seconds of one try of a commit: between two the job hears whoever wants to stop it."""
 
+_LOOK_UP_TIMEOUT: Final = 3.0
+"""Seconds that the brokers have to say by its mark what became of a commit; then it is tried again, too."""
+
 _ABORT_TIMEOUT: Final = 1.5
 """Seconds an abort may take at the end; what is left open the next start aborts, or the broker."""
 
@@ -178,8 +181,14 @@ class ExactlyOnce(Delivery):
         return outcome
 
     def _look_up(self, epoch: Epoch) -> CommitOutcome:
-        """Find out by the mark what became of a commit; RETRY if it has had no effect."""
-        verdict = judge(self._read_mark(epoch), epoch["number"], epoch["lineage"], self._ctx.choices)
+        """Find out by the mark what became of a commit; RETRY if it has had no effect, or nobody answers."""
+        try:
+            mark = self._book(epoch).read(_LOOK_UP_TIMEOUT)
+        except SinkError as error:
+            if error.retryable:
+                return CommitOutcome.RETRY
+            raise
+        verdict = judge(mark, epoch["number"], epoch["lineage"], self._ctx.choices)
         return CommitOutcome.ALREADY_COMMITTED if verdict is Verdict.DONE else CommitOutcome.RETRY
 
     # --- recovery ---------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from connectors.kafka.cluster import Cluster
+from connectors.kafka.cluster import ANSWER_TIMEOUT, Cluster
 from connectors.kafka.config import ClientSettings
 from connectors.kafka.errors import config_error
 from connectors.kafka.partitions import Partition
@@ -119,14 +119,14 @@ class MarkBook:
         about = json.dumps({"lineage": mark.lineage, "attempt": mark.attempt})
         return [TopicPartition(*self._place, mark.epoch, about)]
 
-    def read(self) -> Mark | None:
+    def read(self, timeout: float = ANSWER_TIMEOUT) -> Mark | None:
         """Return the newest committed mark; None if there is none.
 
         Raises:
             SinkError: it cannot be read.
         """
         doing = f"read the mark of the group {self._group}"
-        found = self._cluster.committed(doing, self._group, self._place)
+        found = self._cluster.committed(doing, self._group, self._place, timeout)
         if found.offset < 0:
             return None
         try:

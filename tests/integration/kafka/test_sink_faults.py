@@ -277,20 +277,23 @@ def committed(sink: KafkaSink, handle: Any) -> CommitOutcome:
     return outcome
 
 
-def test_a_question_for_the_mark_ends_when_the_sink_is_cancelled(
-    kafka_proxy: TcpProxy, prepared: Any
-) -> None:
-    """The network swallows it: a commit of an epoch that another attempt left is looked up in vain."""
-    sink, handle, _ = prepared
-    foreign = {**handle, "number": handle["number"] + 1}
+def test_a_question_for_the_mark_ends_in_time(kafka_proxy: TcpProxy, prepared: Any) -> None:
+    """The network swallows it: a commit is tried again, a recovery ends when it is cancelled."""
+    _, handle, successor = prepared
+    foreign = {**handle, "number": handle["number"] + 1}  # no transaction of this sink's: to be looked up
+    heir = successor("PROXIED")
+    heir.recover_and_abort([])
     kafka_proxy.blackhole()
+    began = time.monotonic()
+    assert heir.commit(foreign) is CommitOutcome.RETRY
+    assert time.monotonic() - began < 5
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(sink.commit, foreign)
+        recovered = pool.submit(heir.recover_and_commit, foreign)
         with pytest.raises(TimeoutError):
-            asked.result(0.5)
+            recovered.result(0.5)
         began = time.monotonic()
-        sink.cancel()
+        heir.cancel()
         with pytest.raises(SinkError, match=r"cannot read the mark.*cancelled") as error:
-            asked.result(30)
+            recovered.result(30)
         assert time.monotonic() - began < 5
     assert error.value.retryable
