@@ -7,6 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from tests.integration.kafka.readers import read_committed, transactions
+from tests.kafka_broker import TIMEOUT, Topics
 
 
 @dataclass(frozen=True)
@@ -43,3 +44,8 @@ class Topic:
     def aborted_transactions(self) -> list[str]:
         """Return those of the job's ids whose last transaction was aborted."""
         return transactions(self.address, self.name, "CompleteAbort")
+
+    def delete_topic(self, name: str) -> None:
+        """Delete another topic of the broker, and wait until it is gone."""
+        topics = Topics(self.address)
+        topics.admin.delete_topics([name], operation_timeout=TIMEOUT)[name].result(TIMEOUT)

@@ -137,3 +137,24 @@ def test_a_checkpoint_gone_back_to_repeats_what_followed_it(scene: Callable[...,
     assert again, "what was committed behind the checkpoint"
     assert again == list(range(again[0], before)), "that and nothing else"
     assert numbers == sorted([*range(COUNT), *again])
+
+
+@pytest.mark.parametrize(("point", "committed"), [("P10:3", False), ("P12:3", True)])
+def test_marks_deleted_before_the_note_are_not_guessed(
+    point: str, committed: bool, scene: Callable[..., Any]
+) -> None:
+    """Decided, committed or not, not noted, and the topic of the marks gone: refused until the user says."""
+    marks = f"marks-{os.getpid()}-{committed}"
+    shop, target = scene(ONLY_KAFKA="yes", MARKS=marks)
+    shop.die_at(point)
+    before = target.read()
+    target.delete_topic(marks)
+    refused = shop.run(PACE="0")
+    assert refused.returncode != 0
+    assert "cannot be told" in refused.stderr
+    assert "--assume-committed or --assume-uncommitted" in refused.stderr
+    assert target.read() == before
+    shop.complete("--assume-committed" if committed else "--assume-uncommitted", PACE="0")
+    target.expect_all(COUNT, point)
+    assert target.open_transactions() == []
+    target.delete_topic(marks)

@@ -38,6 +38,7 @@ numbers.sink(
         os.environ["TOPIC"],
         key=lambda row: str(row["n"] % 5),
         transactional_id=os.environ["TOPIC"],
+        marks_topic=os.environ.get("MARKS", "pipeline-marks"),
         transaction_timeout=timedelta(milliseconds=int(os.environ.get("TRANSACTION_TIMEOUT", "60000"))),
         config={"linger.ms": 1},
     )
