@@ -21,7 +21,7 @@ from .kafka_load import record
 
 LONG = int(os.environ.get("PIPELINE_KILLS", "3")) >= 100
 FEW, MANY = (1_000_000, 10_000_000) if LONG else (50_000, 400_000)
-BOUND_MB = 40 if LONG else 25
+BOUND_MB = 25
 """A hundred bytes that each record left behind would be 860 MB, or 33."""
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,6 +37,18 @@ def write_to(
         )
         producer.poll(0)
     assert producer.flush(TIMEOUT) == 0
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """Make a key and a certificate of 127.0.0.1 that nobody else vouches for."""
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    openssl = shutil.which("openssl")
+    assert openssl is not None, "openssl is needed to make a certificate"
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(key), "-out", str(certificate)]
+    make = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", *names, *files]
+    subprocess.run(make, check=True, capture_output=True)
+    return key, certificate
 
 
 def _delivered(error: Any, _: Any) -> None:

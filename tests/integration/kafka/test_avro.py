@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from http.server import HTTPServer, SimpleHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,7 +33,7 @@ from pipeline import DEAD_LETTERS, ErrorPolicy, JobConfig, RestartStrategy, Stre
 from pipeline.core.errors import PipelineError, SinkError, SourceError
 from pipeline.runtime.events import Restarting
 from pipeline.testing.connectors import SourceDriver
-from tests.integration.kafka.conftest import Write
+from tests.integration.kafka.conftest import Write, self_signed
 from tests.integration.kafka.readers import read_committed
 from tests.kafka_broker import Topics
 from tests.tcp_proxy import TcpProxy
@@ -296,3 +300,26 @@ def test_a_job_goes_on_by_itself_when_its_registry_is_back(
 
     job.build().execute(listener=listen)
     assert read_rows(kafka, name, Avro(registry)) == ROWS
+
+
+def test_a_registry_behind_a_certificate_that_nobody_vouches_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Is an error at once, until the machine trusts it."""
+    key, certificate = self_signed(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    with HTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+        avro = Avro(f"https://127.0.0.1:{server.server_port}", schema=V1)
+        with ThreadPoolExecutor(1) as pool:
+            answered = pool.submit(server.handle_request)
+            with pytest.raises(SinkError, match="shows no good certificate") as caught:
+                avro.encoder("events", "value")
+            assert not caught.value.retryable
+            answered.result()
+            monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+            answered = pool.submit(server.handle_request)
+            with pytest.raises(SinkError, match="Unsupported method"):  # so it was heard
+                avro.encoder("events", "value")
+            answered.result()

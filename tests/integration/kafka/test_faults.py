@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -28,7 +26,7 @@ from connectors.kafka.cluster import ANSWER_TIMEOUT
 from connectors.kafka.embedded import EmbeddedKafka, Listener
 from pipeline.core.errors import ConfigError, SourceError
 from pipeline.testing.connectors import SourceDriver
-from tests.integration.kafka.conftest import Write, write_to
+from tests.integration.kafka.conftest import Write, self_signed, write_to
 from tests.kafka_broker import TIMEOUT, Topics
 from tests.tcp_proxy import TcpProxy
 
@@ -238,13 +236,7 @@ PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule required user_j
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[EmbeddedKafka, str]]:
     """A broker that asks for a password, or shows a certificate, by listener; and that certificate."""
     folder = tmp_path_factory.mktemp("guarded")
-    key, certificate = folder / "key.pem", folder / "certificate.pem"
-    openssl = shutil.which("openssl")
-    assert openssl is not None, "openssl is needed to make a certificate"
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    files = ["-keyout", str(key), "-out", str(certificate)]
-    make = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", *names, *files]
-    subprocess.run(make, check=True, capture_output=True)
+    key, certificate = self_signed(folder)
     keystore = folder / "keystore.pem"
     keystore.write_text(key.read_text() + certificate.read_text())
     sasl = {"sasl.enabled.mechanisms": "PLAIN", "plain.sasl.jaas.config": PLAIN}
