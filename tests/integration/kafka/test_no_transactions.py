@@ -10,16 +10,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from connectors import FileSource, KafkaSink
 from connectors.kafka import exactly_once
+from connectors.kafka.cluster import ANSWER_TIMEOUT
 from connectors.kafka.embedded import EmbeddedKafka
 from pipeline import JobConfig, JobStatus, RestartStrategy, StreamJob
 from pipeline.core.errors import Fault, SinkError
 from pipeline.runtime.control import JobControl
 from pipeline.runtime.events import StatusChanged
 from tests.integration.kafka.readers import read_committed
-from tests.kafka_broker import Topics
+from tests.kafka_broker import TIMEOUT, Topics
+from tests.old_kafka import OldKafka
 
 COUNT = 10
 START_S = 4.0
@@ -34,15 +37,21 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
         yield broker
 
 
+@pytest.fixture(scope="module")
+def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OldKafka]:
+    with OldKafka(tmp_path_factory.mktemp("old")) as broker:
+        yield broker
+
+
 def build(
-    broker: EmbeddedKafka, topic: str, folder: Path, guarantee: Literal["exactly-once", "at-least-once"]
+    address: str, topic: str, folder: Path, guarantee: Literal["exactly-once", "at-least-once"]
 ) -> StreamJob:
     (folder / "in.csv").write_text("n\n" + "".join(f"{n}\n" for n in range(COUNT)))
     config = JobConfig(
         checkpoint_dir=folder / "checkpoints",
         restart=RestartStrategy.fixed_delay(10, timedelta(milliseconds=10)),
     )
-    sink = KafkaSink(topic, bootstrap_servers=broker.address(), guarantee=guarantee)
+    sink = KafkaSink(topic, bootstrap_servers=address, guarantee=guarantee)
     job = StreamJob(topic, config)
     job.source(FileSource(folder / "in.csv")).map(lambda row: int(row["n"])).sink(sink)
     return job
@@ -56,7 +65,7 @@ def test_exactly_once_is_refused_by_name(
     topic = Topics(few.address())()
     events: list[Any] = []
     with pytest.raises(SinkError, match="begin no transactions: expected the topic __trans") as caught:
-        build(few, topic, tmp_path, "exactly-once").execute(listener=events.append)
+        build(few.address(), topic, tmp_path, "exactly-once").execute(listener=events.append)
     error = caught.value
     assert error.fault is Fault.ENVIRONMENT
     assert error.hint is not None
@@ -65,10 +74,27 @@ def test_exactly_once_is_refused_by_name(
     assert read_committed(few.address(), topic) == []
 
 
+@pytest.mark.parametrize("guarantee", ["exactly-once", "at-least-once"])
+def test_a_broker_that_is_too_old_is_refused_by_name(
+    old: OldKafka, tmp_path: Path, guarantee: Literal["exactly-once", "at-least-once"]
+) -> None:
+    """At once: from before transactions, and before producers that repeat nothing either."""
+    topic = Topics(old.address)()
+    began = time.monotonic()
+    with pytest.raises(SinkError, match=r"requires broker version.*Kafka 2\.5 or newer is needed") as caught:
+        build(old.address, topic, tmp_path, guarantee).execute()
+    assert time.monotonic() - began < ANSWER_TIMEOUT
+    assert caught.value.fault is Fault.ENVIRONMENT
+    assert not caught.value.retryable
+    consumer = Consumer({"bootstrap.servers": old.address, "group.id": "count"})
+    assert consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=TIMEOUT) == (0, 0)
+    consumer.close()
+
+
 def test_at_least_once_needs_none(few: EmbeddedKafka, tmp_path: Path) -> None:
     """What the error advises works."""
     topic = Topics(few.address())()
-    assert build(few, topic, tmp_path, "at-least-once").execute().status is JobStatus.COMPLETED
+    assert build(few.address(), topic, tmp_path, "at-least-once").execute().status is JobStatus.COMPLETED
     assert len(read_committed(few.address(), topic)) == COUNT
 
 
@@ -87,7 +113,7 @@ def test_a_start_that_waits_can_be_stopped(few: EmbeddedKafka, tmp_path: Path) -
             timer.start()
 
     timer = threading.Timer(0.5, abort)  # it waits by then; if not, it is to be stopped all the same
-    job = build(few, topic, tmp_path, "exactly-once")
+    job = build(few.address(), topic, tmp_path, "exactly-once")
     assert job.execute(listener=listen, control=control).status is JobStatus.CANCELLED
     timer.join()
     assert time.monotonic() - aborted_at[0] < 5
