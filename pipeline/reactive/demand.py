@@ -22,6 +22,9 @@ MAX_BATCH: Final = 2048
 takes them up; of fewer, what a batch costs shows. A chain of realistic functions is a fifth slower on batches
 of 8,192, one of cheap functions is a thirtieth slower on batches of 1,024."""
 
+BATCH_SECONDS: Final = 0.0005
+"""What a batch read at once should take at most: a hundred times what the batch itself costs."""
+
 FIRST_BOUND: Final = 32
 """Records: small enough not to hold a barrier up before the consumer's rate is known."""
 
@@ -145,6 +148,25 @@ class AdaptiveBound:
     def limit(self, records: int) -> None:
         """Bound it from outside as well, such as by the bytes that the records take."""
         self.value = max(1, min(self.value, records))
+
+
+class BatchBound:
+    """How many records are worth reading at once: as many as take half a millisecond, 1,024 to 2,048.
+
+    What takes longer makes larger things, as a rule: of 2,048 dicts the first have left the
+    processor's cache before the last step takes them up, of 2,048 numbers they have not.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value = MAX_BATCH
+
+    def observe(self, records: int, seconds: float) -> None:
+        """Learn that `records` took `seconds`; of few it says nothing."""
+        least = MAX_BATCH // 2
+        if records >= least:
+            self.value = max(least, min(MAX_BATCH, int(records * BATCH_SECONDS / max(seconds, 1e-6))))
 
 
 class Prefetch:

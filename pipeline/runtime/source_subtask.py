@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -13,7 +14,7 @@ from pipeline.core.errors import InternalError, PipelineError, SourceError
 from pipeline.core.faults import faultpoint
 from pipeline.core.policy import DEAD_LETTERS, ErrorPolicy
 from pipeline.core.records import Batch, DeadLetter, Origin
-from pipeline.reactive.demand import MAX_BATCH
+from pipeline.reactive.demand import BatchBound
 from pipeline.reactive.producer import Interrupted
 from pipeline.runtime.checkpoint_lock import BarrierThread, LockScope
 from pipeline.runtime.contexts import VertexContext
@@ -37,7 +38,7 @@ class SourceSubtask(Subtask):
         uid: of the source.
         source: this attempt's copy.
         rows: emitted records after which a checkpoint is due; None for never.
-        batch_limit: the most records worth reading at once.
+        batch_limit: the most records to read at once; None adapts to how long they take.
         watermarks: how it tells event time; None where nothing wants to know.
     """
 
@@ -58,7 +59,8 @@ class SourceSubtask(Subtask):
         self._uid = uid
         self._source = source
         self._rows = rows
-        self._batch_limit = batch_limit or MAX_BATCH
+        self._batch_limit = batch_limit
+        self._batch_bound = BatchBound()
         self._lock = threading.Lock()
         self._scope = LockScope(self._lock, self._settle)
         self.estimate: int | None = None
@@ -148,7 +150,7 @@ class SourceSubtask(Subtask):
 
     @property
     def batch_limit(self) -> int:
-        return self._batch_limit
+        return self._batch_limit or self._batch_bound.value
 
     @property
     def checkpoint_lock(self) -> LockScope:
@@ -185,11 +187,13 @@ class SourceSubtask(Subtask):
         self._emitted += len(values)
         if self._idleness is not None:
             self._idleness.rest()
+        started = time.perf_counter()
         if self._time is None:
             self._hand_on(Batch(values, None, origins))
         else:
             for element in self._time.stamped(Batch(values, timestamps, origins), split):
                 self._hand_on(element)
+        self._batch_bound.observe(len(values), time.perf_counter() - started)
         faultpoint("P0")
         self._count_rows()
 

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from pipeline.reactive.demand import (
     FIRST_BOUND,
+    MAX_BATCH,
     MAX_BOUND,
     UNBOUNDED,
     AdaptiveBound,
+    BatchBound,
     Demand,
     Prefetch,
     SideDemand,
@@ -134,6 +136,32 @@ class TestPrefetch:
         prefetch = Prefetch()
         assert prefetch.first(UNBOUNDED) == UNBOUNDED
         assert prefetch.consumed(10**9, UNBOUNDED) == 0
+
+
+class TestBatchBound:
+    def test_it_begins_with_as_many_as_may_travel_together(self) -> None:
+        assert BatchBound().value == MAX_BATCH
+
+    @pytest.mark.parametrize(
+        ("nanoseconds", "expected"), [(10, 2048), (244, 2048), (333, 1501), (450, 1111), (10_000, 1024)]
+    )
+    def test_it_is_what_takes_half_a_millisecond(self, nanoseconds: int, expected: int) -> None:
+        """Of records of so many nanoseconds each."""
+        bound = BatchBound()
+        bound.observe(2048, 2048 * nanoseconds / 1e9)
+        assert bound.value == expected
+
+    def test_few_records_say_nothing(self) -> None:
+        """A quiet stream's wait for nothing, and a batch has its own price."""
+        bound = BatchBound()
+        bound.observe(1023, 1.0)
+        assert bound.value == MAX_BATCH
+
+    def test_it_follows(self) -> None:
+        bound = BatchBound()
+        for seconds, expected in [(1.0, 1024), (0.0, 2048), (1.0, 1024)]:
+            bound.observe(1024, seconds)
+            assert bound.value == expected
 
 
 class TestAdaptiveBound:
