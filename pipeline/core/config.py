@@ -253,8 +253,8 @@ def _fill_in(config: JobConfig, mode: JobMode, *, durable: bool) -> JobConfig:
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    names = {f"PIPELINE_{name.upper()}": name for name in _PARSERS}
-    return {names[key]: text for key, text in environment.items() if key in names}
+    texts = {name: environment.get(f"PIPELINE_{name.upper()}") for name in _PARSERS}
+    return {name: text for name, text in texts.items() if text is not None}
 
 
 def parse_setting(name: str, text: str) -> Any:

@@ -25,11 +25,16 @@ Post = Callable[[TaskEvent], None]
 
 @dataclass(slots=True)
 class HostedOperator:
-    """A stateful operator of a chain with what belongs to it."""
+    """A stateful operator of a chain with what belongs to it.
+
+    Args:
+        stored: whether anybody keeps its snapshots; without checkpoints its state is encoded for nobody.
+    """
 
     ctx: RunningOperatorContext
     operator: StreamOperator[Any, Any]
     backend: KeyedStateBackend | None
+    stored: bool = True
     is_open: bool = False
 
     @property
@@ -59,6 +64,8 @@ class HostedOperator:
 
     def snapshot(self) -> OperatorSnapshot:
         """Encode what the operator must remember, here and now."""
+        if not self.stored:
+            return OperatorSnapshot(self.uid, self.ctx.subtask, None, None)
         keyed = None if self.backend is None else self.backend.snapshot()
         return OperatorSnapshot(self.uid, self.ctx.subtask, keyed, self.operator.snapshot_state())
 

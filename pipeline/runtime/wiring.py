@@ -176,7 +176,7 @@ class Wiring:
             backend = self._backends.create(node.uid, groups, limit)
         event_time = self._plan.stream.has_event_time(node.id)
         operator_ctx = RunningOperatorContext(ctx, node.uid, backend, event_time)
-        return HostedOperator(operator_ctx, spec.create_operator(), backend)
+        return HostedOperator(operator_ctx, spec.create_operator(), backend, stored=self._storage is not None)
 
     def _inputs(self, vertex: PlanVertex) -> list[PlanEdge]:
         return [edge for edge in self._plan.edges if edge.target == vertex.id]

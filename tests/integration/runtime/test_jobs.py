@@ -23,6 +23,7 @@ from pipeline import (
     StreamJob,
     UserFunctionError,
 )
+from state.memory import MemoryStateBackend
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -37,6 +38,18 @@ def test_an_empty_input_completes() -> None:
         StreamJob.builder().name("empty").source(CollectionSource([])).map(str).sink(sink).build().execute()
     )
     assert (result.status, result.processed_records, sink.values) == (JobStatus.COMPLETED, 0, [])
+
+
+def test_state_is_encoded_for_those_who_keep_it(checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job without checkpoints ends without a snapshot of perhaps millions of keys."""
+    taken: list[bytes] = []
+    encode = MemoryStateBackend.snapshot
+    monkeypatch.setattr(MemoryStateBackend, "snapshot", lambda self: taken.append(encode(self)) or taken[-1])
+    for config, snapshots in ((JobConfig(), 0), (JobConfig(checkpoint_dir=checkpoints), 1)):
+        job = StreamJob("counting", config)
+        job.source(CollectionSource(range(10))).key_by(str).reduce(max, uid="most").sink(CollectSink())
+        assert run(job).state["most"] == {str(n): n for n in range(10)}
+        assert len(taken) == snapshots
 
 
 @pytest.mark.parametrize("parallelism", [1, 3])
