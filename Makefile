@@ -3,10 +3,9 @@
 
 BIN := .venv/bin
 # Half of the tests wait for servers and processes of their own: two at once take three fifths of the time.
-# The tests of a file stay together, in their order: those that take longest come first. PROCESSES=0 runs all in
-# one process, for a debugger say.
+# The tests of a file stay together, and what they share. PROCESSES=0 runs all in one, for a debugger say.
 PROCESSES ?= 2
-PYTEST = $(BIN)/pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
+PYTEST = $(BIN)/pytest -n $(PROCESSES) --dist loadfile
 GROUPS := base demo test bench lint
 # The tests' broker runs on Java and is fetched by Maven. Where neither can be installed Docker may do, or the tests
 # that need it say what is missing.
