@@ -49,10 +49,8 @@ class KeyedFold(StreamOperator[Any, Any]):
         key_of, state = self._selector, None if self._kind is None else self._table.all_of(self._kind)
         if state is None:
             batch, keys = self._keys.select(batch)
-            key_of, state = (
-                partial(next, iter(keys)),
-                self._state_of(keys),
-            )  # next(keys, value): it never ends
+            key_of = partial(next, iter(keys))  # called as next(keys, value), and never beyond the last key
+            state = self._state_of(keys)
             self._kind = type(keys[0]) if keys else None
         survivors = Survivors(batch)
         results: list[Any] = []

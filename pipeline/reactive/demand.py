@@ -23,7 +23,7 @@ takes them up; of fewer, what a batch costs shows. A chain of realistic function
 of 8,192, one of cheap functions is a thirtieth slower on batches of 1,024."""
 
 BATCH_SECONDS: Final = 0.0005
-"""What a batch read at once should take at most: a hundred times what the batch itself costs."""
+"""What a batch read at once should take at most: some sixty times what the batch itself costs."""
 
 FIRST_BOUND: Final = 32
 """Records: small enough not to hold a barrier up before the consumer's rate is known."""
