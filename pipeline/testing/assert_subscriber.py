@@ -123,7 +123,8 @@ class AssertSubscriber(Generic[T]):
 
     def request(self, n: int) -> Self:
         """Ask for `n` more records; what rule 3.9 forbids is asked for as well, and not counted."""
-        self.requested += max(n, 0)
+        with self._changed:  # requests of two threads at once both count
+            self.requested += max(n, 0)
         self.subscription.request(n)
         return self
 

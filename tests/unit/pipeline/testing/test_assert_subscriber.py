@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from pipeline.testing import AssertSubscriber
+from tests.unit.pipeline.reactive.racing import race, switching_often
 
 BRIEF = timedelta(milliseconds=1)
 
@@ -45,6 +46,18 @@ def test_too_many_records_are_told() -> None:
     subscriber.on_next(2)
     with pytest.raises(AssertionError, match=r"1\.1"):
         subscriber.assert_value_count(2)
+
+
+def test_requests_of_several_threads_all_count() -> None:
+    subscriber, times = subscribed(), 2_000
+
+    def ask() -> None:
+        for _ in range(times):
+            subscriber.request(1)
+
+    with switching_often():
+        race(ask, ask, ask)
+    assert subscriber.requested == 3 * times
 
 
 def test_signals_before_the_subscription_and_after_the_end_are_told() -> None:
