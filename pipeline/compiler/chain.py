@@ -109,7 +109,7 @@ class _SegmentedChain:
 
     def process(self, batch: Batch[Any]) -> Batch[Any]:
         for segment in self._segments:
-            if not len(batch):
+            if not batch.values:
                 break
             batch = segment.process(batch)
         return batch

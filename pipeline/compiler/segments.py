@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pipeline.compiler.attempts import attempting, persist
@@ -73,36 +72,27 @@ class OperatorSegment(Segment):
         self._carry_origins = carry_origins
 
     def process(self, batch: Batch[Any]) -> Batch[Any]:
-        with self._locating():
-            return self._outputs(self._operator.process_batch(batch))
+        return self._call(self._operator.process_batch, batch)
 
     def watermark(self, timestamp: int) -> Batch[Any] | None:
-        return self._fire(lambda: self._operator.process_watermark(timestamp))
+        return self._call(self._operator.process_watermark, timestamp)
 
     def next_timer(self) -> int | None:
         return self._operator.next_timer()
 
     def process_timer(self, now_ms: int) -> Batch[Any] | None:
-        return self._fire(lambda: self._operator.process_timer(now_ms))
+        return self._call(self._operator.process_timer, now_ms)
 
     def finish(self) -> Batch[Any] | None:
-        return self._fire(self._operator.finish)
+        return self._call(self._operator.finish)
 
-    def _fire(self, event: Callable[[], Batch[Any] | None]) -> Batch[Any] | None:
-        with self._locating():
-            fired = event()
-        return None if fired is None else self._outputs(fired)
-
-    def _outputs(self, batch: Batch[Any]) -> Batch[Any]:
-        return batch if self._carry_origins else without_origins(batch)
-
-    @contextmanager
-    def _locating(self) -> Generator[None]:
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         try:
-            yield
+            out = function(*arguments)
         except PipelineError as error:
             error.located(job=self._ctx.job_name, operator=self._uid)
             raise
+        return out if out is None or self._carry_origins else without_origins(out)
 
 
 class WholeBatchSegment(Segment):

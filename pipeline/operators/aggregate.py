@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 from pipeline.core.functions import function_ref
 from pipeline.core.policy import ErrorPolicy
 from pipeline.operators.base import Function, OperatorFactory
 from pipeline.operators.failure import DROPPED, Failures, Survivors
-from pipeline.operators.keyed_fold import KeyedFold, State
+from pipeline.operators.keyed_fold import ABSENT, KeyedFold, State
 from pipeline.spi.operator import OperatorContext
 from state.descriptors import AggregateFunction, AggregatingStateDescriptor
-
-_ABSENT: Final[Any] = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +86,9 @@ class AggregateOperator(KeyedFold):
                     continue
             if type(key) is not kind:
                 kind, state = self._state_for(key)
-            known = state.get(key, _ABSENT)
+            known = state.get(key, ABSENT)
             try:
-                accumulator = add(value, create() if known is _ABSENT else known)
+                accumulator = add(value, create() if known is ABSENT else known)
             except Exception as error:  # noqa: BLE001 - whatever the user's function raises
                 again = partial(self._add, value, known)
                 accumulator = survivors.recover(self._adding, error, again, results)
@@ -107,5 +105,5 @@ class AggregateOperator(KeyedFold):
         return kind
 
     def _add(self, value: Any, known: Any) -> Any:
-        accumulator = self._aggregate.create_accumulator() if known is _ABSENT else known
+        accumulator = self._aggregate.create_accumulator() if known is ABSENT else known
         return self._aggregate.add(value, accumulator)

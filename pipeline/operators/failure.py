@@ -141,7 +141,10 @@ class Survivors:
 
     def batch_of(self, results: Sequence[Any]) -> Batch[Any]:
         """Return the results as a batch, with the timestamps and origins of their records."""
-        return Batch(results, self._left(self._batch.timestamps), self._left(self._batch.origins))
+        batch = self._batch
+        if not self._dropped:
+            return Batch(results, batch.timestamps, batch.origins)
+        return Batch(results, self._left(batch.timestamps), self._left(batch.origins))
 
     def records(self) -> Batch[Any]:
         """Return the records that were not dropped."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, MutableMapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from pipeline.core.errors import StateError
 from pipeline.core.functions import function_ref
@@ -19,6 +19,9 @@ from state.backend import StateTable
 from state.descriptors import StateDescriptor
 
 State = MutableMapping[Any, Any]
+
+ABSENT: Final[Any] = object()
+"""What a key that has no state yet is known by."""
 
 
 class KeyedFold(StreamOperator[Any, Any]):

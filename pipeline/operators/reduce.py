@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from pipeline.core.policy import ErrorPolicy
 from pipeline.operators.base import Function, OperatorFactory
 from pipeline.operators.failure import DROPPED, Failures, Survivors
-from pipeline.operators.keyed_fold import KeyedFold, State
+from pipeline.operators.keyed_fold import ABSENT, KeyedFold, State
 from pipeline.spi.operator import OperatorContext
 from state.descriptors import ReducingStateDescriptor
 
@@ -78,17 +78,14 @@ class ReduceOperator(KeyedFold):
                     continue
             if type(key) is not kind:
                 kind, state = self._state_for(key)
-            if key in state:
-                known = state[key]
-                try:
-                    result = reduce(known, value)
-                except Exception as error:  # noqa: BLE001 - whatever the user's function raises
-                    again = partial(reduce, known, value)
-                    result = survivors.recover(self._reducing, error, again, results)
-                    if result is DROPPED:
-                        continue
-            else:
-                result = value
+            known = state.get(key, ABSENT)
+            try:
+                result = value if known is ABSENT else reduce(known, value)
+            except Exception as error:  # noqa: BLE001 - whatever the user's function raises
+                again = partial(reduce, known, value)
+                result = survivors.recover(self._reducing, error, again, results)
+                if result is DROPPED:
+                    continue
             state[key] = result
             results.append(result)
         return kind

@@ -85,7 +85,7 @@ class ThreadProducer(Generic[T]):
                 self._requested = add_cap(self._requested, validate_request(n))
             except ValueError as error:
                 self._violation = error
-            if self._waits:  # mostly it is this very thread that asks, in the midst of an emission
+            if self._waits:  # mostly it is this very thread, in the midst of an emission
                 self.condition.notify_all()
 
     def cancel(self) -> None:
@@ -97,8 +97,9 @@ class ThreadProducer(Generic[T]):
 
     def wake(self) -> None:
         """Let the thread look again at what it waits for."""
-        with self.condition:
-            self.condition.notify_all()
+        with self._lock:
+            if self._waits:  # mostly it is this very thread, in the midst of an emission
+                self.condition.notify_all()
 
     # --- the thread's owner ------------------------------------------------------------------
 

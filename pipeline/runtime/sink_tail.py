@@ -21,7 +21,7 @@ from pipeline.reactive.subscriber import Subscription
 from pipeline.runtime.contexts import RunningSinkContext
 from pipeline.runtime.events import SinkFull, TaskEvent
 from pipeline.runtime.snapshot import SinkSnapshot
-from pipeline.spi.sink import AnySink, Sink, TwoPhaseCommitSink
+from pipeline.spi.sink import AnySink, TwoPhaseCommitSink
 
 
 class SinkHost(Protocol):
@@ -65,6 +65,7 @@ class SinkTail:
         self._prefetch = Prefetch()
         self._subscription: Subscription | None = None
         self._two_phase: TwoPhaseDriver[Any] | None = None
+        self._invoke: Callable[..., None] = cast("Any", sink).invoke_batch
         self._open = False
         self._held_back = 0  # demand that waits for the sink to want more
         self._full = False
@@ -147,10 +148,9 @@ class SinkTail:
         count = len(records)
         started = time.perf_counter()
         if self._two_phase is not None:
-            sink = cast("TwoPhaseCommitSink[Any, Any]", self._sink)
-            self._call(sink.invoke_batch, self._two_phase.current, records, self._ctx)
+            self._call(self._invoke, self._two_phase.current, records, self._ctx)
         else:
-            self._call(cast("Sink[Any]", self._sink).invoke_batch, records, self._ctx)
+            self._call(self._invoke, records, self._ctx)
         self.records += count
         self._bound.observe(count, time.perf_counter() - started)
         more = self._prefetch.consumed(count, self._bound.value)
