@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer
 
 from benchmarks.kafka import topics
 
@@ -157,17 +157,7 @@ def _reader(servers: str, topic: str) -> Generator[_Seen]:
 
 
 def _read(servers: str, topic: str, seen: _Seen, stop: threading.Event) -> None:
-    consumer = Consumer(
-        {
-            "bootstrap.servers": servers,
-            "group.id": "benchmark-reader",
-            "enable.auto.commit": False,
-            "isolation.level": "read_committed",
-            "auto.offset.reset": "earliest",
-            "fetch.queue.backoff.ms": 5,
-        }
-    )
-    consumer.assign([TopicPartition(topic, 0, 0)])
+    consumer = topics.committed_reader(servers, topic)
     while not stop.is_set():
         messages = consumer.consume(5000, 0.005)
         values = [message.value() for message in messages if message.error() is None]

@@ -57,8 +57,8 @@ def hundred_bytes(count: int) -> Iterable[Record]:
         yield None, b"%0100d" % number, FIRST_TIME + number
 
 
-def committed(servers: str, topic: str) -> list[bytes]:
-    """Read all that a read-committed consumer sees of a one-partition topic."""
+def committed_reader(servers: str, topic: str) -> Consumer:
+    """Return who reads the committed records of a one-partition topic, and is told of the end."""
     consumer = Consumer(
         {
             "bootstrap.servers": servers,
@@ -71,6 +71,12 @@ def committed(servers: str, topic: str) -> list[bytes]:
         }
     )
     consumer.assign([TopicPartition(topic, 0, 0)])
+    return consumer
+
+
+def committed(servers: str, topic: str) -> list[bytes]:
+    """Read all that a read-committed consumer sees of a one-partition topic."""
+    consumer = committed_reader(servers, topic)
     values: list[bytes] = []
     try:
         while True:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +14,7 @@ from pipeline.testing import TestPublisher, Violation
 from pipeline.testing.assert_subscriber import LONG, AssertBatchSubscriber
 from pipeline.testing.tck.upstream import Upstream
 from tests.conformance.reactive.cases import OPERATORS, OTHERS
+from tests.racing import switching_often
 
 HAND_ON = {"filter", "map", "take", "buffer_timeout", "concat", "retry_when", "subscribe_on"}
 """Hold nothing: what comes unasked goes through them, as in Reactor, to whoever can refuse it."""
@@ -120,16 +120,8 @@ def test_more_than_was_asked_for_is_bounded(name: str) -> None:
         subscriber.assert_error(BackpressureOverflow)
 
 
-@pytest.fixture
-def switching_often() -> Iterator[None]:
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(interval)
-
-
-@pytest.mark.usefixtures("switching_often")
 @pytest.mark.parametrize("name", [name for name in OPERATORS if name.partition(" ")[0] in SERIALISE])
+@switching_often()
 def test_threads_that_signal_at_once_do_not_get_in_each_others_way(name: str, reported: list[Any]) -> None:
     """Rule 1.3 broken: what has a queue hands on one signal at a time and accounts for each record."""
     threads, records = 3, 60

@@ -14,7 +14,7 @@ from pipeline.reactive.hooks import Hooks, listening
 from pipeline.testing import AssertSubscriber, TestPublisher, Violation
 from pipeline.testing.assert_subscriber import AssertBatchSubscriber
 from tests.conformance.reactive.cases import OPERATORS, OTHERS
-from tests.unit.pipeline.reactive.racing import race
+from tests.racing import race
 
 ROUNDS = 25
 """How often a race is run: each finds a fault with some chance."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from pipeline.reactive.producer import ThreadProducer
 from pipeline.runtime.fanout import ByKey, Fanout, Forward, Output, SideOutput
 from pipeline.runtime.fused import FusedChain
 from state.keys import key_group, subtask_of
+from tests.racing import switching_often
 from tests.unit.pipeline.runtime.stage import FakeChain
 
 SEEDS = 6
@@ -32,12 +32,9 @@ REJECTED = SideOutput("map:parse", SideTag[int]("rejected"))
 
 
 @pytest.fixture(autouse=True)
-def switching_often() -> Iterator[None]:
-    """Let threads be switched a million times a second, so that races show."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(interval)
+def often_switched() -> Iterator[None]:
+    with switching_often():
+        yield
 
 
 class Vertex:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import random
-import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.reactive.demand import UNBOUNDED, SharedDemand, add_cap, produced
+from tests.racing import switching_often
 
 SEEDS = 5
 
@@ -83,16 +82,8 @@ def test_no_split_stops_the_stream_while_all_go_on_asking(targets: list[int], bo
             stream.request(target, bound - stream.wanted[target])
 
 
-@pytest.fixture
-def switching_often() -> Iterator[None]:
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(interval)
-
-
-@pytest.mark.usefixtures("switching_often")
 @pytest.mark.parametrize("seed", range(SEEDS))
+@switching_often()
 def test_threads_that_ask_while_records_are_handed_out_never_get_too_much(seed: int) -> None:
     """Consumers ask from their own threads; whatever the interleaving, the sums are right."""
     chance = random.Random(seed)

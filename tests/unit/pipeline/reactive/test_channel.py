@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import random
-import sys
 import threading
 import weakref
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +14,7 @@ from pipeline.core.records import Batch
 from pipeline.reactive.channel import MAX_BYTES, SAMPLED_EVERY, Channel
 from pipeline.reactive.demand import FIRST_BOUND, MAX_BATCH, MAX_BOUND
 from pipeline.reactive.producer import ThreadProducer
+from tests.racing import switching_often
 from tests.unit.pipeline.reactive.conftest import LONG, Produce
 
 
@@ -277,17 +276,8 @@ class TestAdaptation:
         assert channel.capacity == 50
 
 
-@pytest.fixture
-def switching_often() -> Iterator[None]:
-    """Let threads be switched a million times a second, so that races show."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(interval)
-
-
-@pytest.mark.usefixtures("switching_often")
 @pytest.mark.parametrize("size", [64, 1_000, None])
+@switching_often()
 def test_two_threads_racing_lose_nothing(produce: Produce, size: int | None) -> None:
     """200,000 records arrive once each, in order, control elements in their places, and the buffer
     never holds more than the bound that was asked with."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import threading
+from functools import partial
 
 import pytest
 
 from pipeline.reactive.drain import Drain
+from tests.racing import race
 
 
 def test_a_call_from_within_is_another_turn_not_a_deeper_one() -> None:
@@ -66,16 +67,7 @@ def test_no_call_is_lost_and_turns_never_overlap() -> None:
             added[index] += 1
             drain()
 
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        threads = [threading.Thread(target=work, args=(index,)) for index in range(3)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(20)
-    finally:
-        sys.setswitchinterval(interval)
+    race(*(partial(work, index) for index in range(3)))
     assert (seen, overlaps) == (9_000, 0)
 
 

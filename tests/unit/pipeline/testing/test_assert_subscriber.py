@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from pipeline.testing import AssertSubscriber
-from tests.unit.pipeline.reactive.racing import race, switching_often
+from tests.racing import race
 
 BRIEF = timedelta(milliseconds=1)
 
@@ -55,8 +55,7 @@ def test_requests_of_several_threads_all_count() -> None:
         for _ in range(times):
             subscriber.request(1)
 
-    with switching_often():
-        race(ask, ask, ask)
+    race(ask, ask, ask)
     assert subscriber.requested == 3 * times
 
 

@@ -12,7 +12,7 @@ from reactivex.scheduler import EventLoopScheduler, VirtualTimeScheduler
 from pipeline.core.errors import BackpressureOverflow
 from pipeline.reactive import Worker, buffer_timeout, from_iterable, hooks, publish_on
 from pipeline.testing import AssertSubscriber, TestPublisher, Violation
-from tests.unit.pipeline.reactive.racing import switching_often
+from tests.racing import switching_often
 
 TENTH = timedelta(milliseconds=100)
 

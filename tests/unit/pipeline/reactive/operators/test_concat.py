@@ -11,7 +11,7 @@ import reactivex
 from pipeline.core.errors import ConfigError
 from pipeline.reactive import Worker, concat, from_iterable, publish_on
 from pipeline.testing import AssertSubscriber, TestPublisher, Violation
-from tests.unit.pipeline.reactive.racing import switching_often
+from tests.racing import switching_often
 
 
 def test_the_next_one_is_asked_for_what_the_one_before_left_over() -> None:

@@ -10,7 +10,7 @@ import reactivex
 from pipeline.core.errors import ConfigError
 from pipeline.reactive import Worker, from_iterable, merge, publish_on
 from pipeline.testing import AssertSubscriber, TestPublisher
-from tests.unit.pipeline.reactive.racing import switching_often
+from tests.racing import switching_often
 
 
 def test_records_come_as_they_come() -> None:

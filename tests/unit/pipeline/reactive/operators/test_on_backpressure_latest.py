@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from typing import Any
 
 from pipeline.reactive import Flux, create, from_iterable, on_backpressure_latest
 from pipeline.testing import AssertSubscriber, TestPublisher
+from tests.racing import switching_often
 from tests.unit.pipeline.reactive.conftest import Lost
 
 
@@ -81,9 +81,7 @@ def test_under_threads_each_record_is_newer_than_the_one_before_and_the_last_arr
     """Reactor: FluxOnBackpressureLatestTest.backpressuredComplex"""
     count = 3_000
     subscriber = AssertSubscriber[int](0)
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    try:
+    with switching_often():
         sinks: list[Any] = []
         create(sinks.append, "IGNORE").pipe(on_backpressure_latest()).subscribe(subscriber)
 
@@ -97,8 +95,6 @@ def test_under_threads_each_record_is_newer_than_the_one_before_and_the_last_arr
         while producer.is_alive() or not subscriber.terminated:
             subscriber.request(1)
         producer.join(10)
-    finally:
-        sys.setswitchinterval(interval)
     subscriber.assert_complete().assert_protocol()
     assert subscriber.values == sorted(set(subscriber.values))
     assert subscriber.values[-1] == count - 1

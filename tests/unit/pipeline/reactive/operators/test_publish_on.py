@@ -19,7 +19,7 @@ from pipeline.core.errors import BackpressureOverflow
 from pipeline.reactive import Worker, from_iterable, hooks, publish_on
 from pipeline.reactive import map as mapped
 from pipeline.testing import AssertSubscriber, StepVerifier, TestPublisher, Violation
-from tests.unit.pipeline.reactive.racing import switching_often
+from tests.racing import switching_often
 
 LONG = timedelta(seconds=30)
 

@@ -13,7 +13,7 @@ from pipeline.reactive import Flux, Worker, from_iterable, subscribe_on
 from pipeline.reactive import map as mapped
 from pipeline.reactive.subscriber import Subscriber
 from pipeline.testing import AssertSubscriber, TestPublisher
-from tests.unit.pipeline.reactive.racing import switching_often
+from tests.racing import switching_often
 
 LONG = timedelta(seconds=30)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-import threading
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from pipeline.reactive import from_iterable, take
 from pipeline.reactive.demand import UNBOUNDED
 from pipeline.testing import AssertSubscriber, TestPublisher, Violation
+from tests.racing import race
 from tests.unit.pipeline.reactive.conftest import Lost, Requests
 
 
@@ -58,25 +58,8 @@ def test_racing_requests_add_up_to_the_count() -> None:
     """Reactor: FluxLimitRequestTest.raceRequest"""
     source = Requests(from_iterable(range(1_000)))
     subscriber = subscribed(source, 81)
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        for round_number in range(11):
-            start = threading.Barrier(2)
-
-            def ask(n: int, start: threading.Barrier = start) -> None:
-                start.wait(10)
-                subscriber.subscription.request(n)
-
-            threads = [
-                threading.Thread(target=ask, args=(n,)) for n in (10 if round_number % 2 == 0 else 8, 8)
-            ]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join(10)
-    finally:
-        sys.setswitchinterval(interval)
+    for round_number in range(11):
+        race(*(partial(subscriber.subscription.request, n) for n in (10 if round_number % 2 == 0 else 8, 8)))
     assert sum(source.made) == 81
     assert len([n for n in source.made if n % 2]) == 1
     assert subscriber.values == list(range(81))

@@ -12,7 +12,7 @@ from pipeline.core.elements import END_OF_INPUT
 from pipeline.reactive import Worker, from_iterable, hooks, publish_on
 from pipeline.reactive import zip as zipped
 from pipeline.testing import AssertSubscriber, TestPublisher
-from tests.unit.pipeline.reactive.racing import switching_often
+from tests.racing import switching_often
 
 
 def test_tuples_come_as_they_are_asked_for() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.reactive import EmitResult, Sink, Sinks, hooks
 from pipeline.testing import AssertSubscriber
-from tests.unit.pipeline.reactive.racing import race
+from tests.racing import race
 
 DIRECT = [Sinks.multicast_all_or_nothing, Sinks.multicast_best_effort]
 ALL = [*DIRECT, Sinks.multicast]

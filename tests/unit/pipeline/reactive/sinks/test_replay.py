@@ -13,7 +13,7 @@ from reactivex.scheduler import VirtualTimeScheduler
 
 from pipeline.reactive import EmitResult, Sink, Sinks
 from pipeline.testing import AssertSubscriber
-from tests.unit.pipeline.reactive.racing import race
+from tests.racing import race
 
 
 def heard(sink: Sink[Any], request: int = 100) -> AssertSubscriber[Any]:

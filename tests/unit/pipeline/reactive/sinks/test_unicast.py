@@ -12,7 +12,7 @@ from pipeline.core.errors import BackpressureOverflow
 from pipeline.reactive import EmissionError, EmitResult, Sink, Sinks, busy_looping, hooks
 from pipeline.reactive.sinks.unicast import AlreadySubscribed
 from pipeline.testing import AssertSubscriber, StepVerifier
-from tests.unit.pipeline.reactive.racing import race
+from tests.racing import race
 
 
 class TestQueue:

@@ -16,8 +16,8 @@ from pipeline.reactive import Flux, FluxSink, OverflowStrategy, create, push
 from pipeline.reactive import take as taking
 from pipeline.reactive.demand import UNBOUNDED
 from pipeline.testing import AssertSubscriber
+from tests.racing import switching_often
 from tests.unit.pipeline.reactive.conftest import Lost
-from tests.unit.pipeline.reactive.racing import switching_often
 
 BUFFER, DROP, LATEST, ERROR, IGNORE = OverflowStrategy
 EACH = pytest.mark.parametrize("overflow", list(OverflowStrategy))
