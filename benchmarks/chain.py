@@ -60,7 +60,7 @@ def _cheap(records: int) -> Case:
     }
     subjects = {name: rate(records, answer, work=function, on=numbers) for name, function in work.items()}
     goals = [Ratio("pipeline", "loop", 0.95), Ratio("pipeline", "reactivex", 3.2)]
-    return Case("four cheap functions", "records/s", subjects, goals, rounds=15)
+    return Case("four cheap functions", "records/s", subjects, goals, rounds=31)
 
 
 def _cheap_loop(numbers: Sequence[int]) -> int:
@@ -142,7 +142,7 @@ def _realistic(records: int) -> Case:
     if find_spec("bytewax"):
         subjects["bytewax"] = rate(records, answer, work=_realistic_bytewax, on=made)
         goals.append(Ratio("pipeline", "bytewax", 1.3))
-    return Case("realistic functions with flat_map", "records/s", subjects, goals, rounds=15)
+    return Case("realistic functions with flat_map", "records/s", subjects, goals, rounds=31)
 
 
 def _realistic_loop(made: Sequence[Event]) -> Totals:

@@ -25,7 +25,7 @@ def cases(records: int | None, _on_step: OnStep) -> Generator[list[Case]]:
         "loop": rate(len(made), answer, work=_loop, on=made),
         "pipeline": rate(len(made), answer, work=_pipeline, on=made),
     }
-    yield [Case("running reduce by key", "records/s", subjects, [Ratio("pipeline", "loop", 0.8)], rounds=15)]
+    yield [Case("running reduce by key", "records/s", subjects, [Ratio("pipeline", "loop", 0.8)], rounds=31)]
 
 
 def user(event: Event) -> str:

@@ -122,7 +122,7 @@ class FusedChain:
             self._pass(batch)
             return
         with self._lock:
-            self._asked = produced(self._asked, len(batch))
+            self._asked -= len(batch.values)
         self._enqueue(batch)
 
     def on_control(self, element: object) -> None:
@@ -168,8 +168,8 @@ class FusedChain:
             raise InternalError("records behind the end of the input")
         out = self._process(batch)
         self._flush_aside()
-        count = len(out)
-        missing = len(batch) - count
+        count = len(out.values)
+        missing = len(batch.values) - count
         if missing < 0:
             raise InternalError(
                 f"a chain that does not expand gave {count} records for {len(batch)}",
@@ -193,7 +193,7 @@ class FusedChain:
             return False
         item = self._waiting.popleft()
         if isinstance(item, Batch):
-            self._run = _Running(self._chain.iterate(item), len(item))
+            self._run = _Running(self._chain.iterate(item), len(item.values))
             return True
         self._behind = item
         if isinstance(item, Watermark):
@@ -217,7 +217,7 @@ class FusedChain:
                 return is_over
             out = run.take(room)
             self._flush_aside()
-            if count := len(out):
+            if count := len(out.values):
                 with self._lock:
                     self._requested = produced(self._requested, count)
                 self._downstream.on_next_batch(out)
@@ -287,7 +287,7 @@ class _Running:
         out = self._run.take(limit if ahead is None else limit - 1)
         if ahead is not None:
             out = joined([ahead, out])
-        self.outputs += len(out)
+        self.outputs += len(out.values)
         return out
 
     def close(self) -> None:

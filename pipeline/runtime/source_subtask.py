@@ -62,7 +62,7 @@ class SourceSubtask(Subtask):
         self._batch_limit = batch_limit
         self._batch_bound = BatchBound()
         self._lock = threading.Lock()
-        self._scope = LockScope(self._lock, self._settle)
+        self.checkpoint_lock = LockScope(self._lock, self._settle)
         self.estimate: int | None = None
         self._emitted = 0
         self._emitted_at_barrier = 0
@@ -153,10 +153,6 @@ class SourceSubtask(Subtask):
         return self._batch_limit or self._batch_bound.value
 
     @property
-    def checkpoint_lock(self) -> LockScope:
-        return self._scope
-
-    @property
     def cancelled(self) -> bool:
         return self.producer.cancelled or self._stopping
 
@@ -195,7 +191,8 @@ class SourceSubtask(Subtask):
                 self._hand_on(element)
         self._batch_bound.observe(len(values), time.perf_counter() - started)
         faultpoint("P0")
-        self._count_rows()
+        if self._rows is not None:
+            self._count_rows(self._rows)
 
     def reject(self, value: object, error: SourceError, origin: Origin, policy: ErrorPolicy) -> None:
         if self.cancelled:
@@ -235,9 +232,8 @@ class SourceSubtask(Subtask):
                 hint="please report it with the traceback",
             ) from error
 
-    def _count_rows(self) -> None:
-        since = self._emitted - self._emitted_at_barrier
-        if self._rows is not None and since >= self._rows and not self._rows_posted:
+    def _count_rows(self, due: int) -> None:
+        if self._emitted - self._emitted_at_barrier >= due and not self._rows_posted:
             self._rows_posted = True
             self.post(RowsDue(self.participant, self._emitted))
 
@@ -246,7 +242,7 @@ class SourceSubtask(Subtask):
     def run(self) -> None:
         try:
             if self._time is not None:
-                with self._scope:
+                with self.checkpoint_lock:
                     self._tell(self._time.now())
                 self._barriers.wake()
             self._call(self._source.run, self)
@@ -254,7 +250,7 @@ class SourceSubtask(Subtask):
             if self.producer.cancelled:
                 return
         if not self.cancelled:
-            with self._scope:
+            with self.checkpoint_lock:
                 self._input_ended = True
                 self.producer.control(END_OF_INPUT)
             self.post(InputEnded(self.participant))

@@ -91,7 +91,12 @@ class Subtask(ABC):
         sink: its sink, None where it only feeds other vertices.
         post: sends an event to the job's thread.
         thread_name: names its thread.
+
+    Attributes:
+        fused: its chain; there from `wire` on.
     """
+
+    fused: FusedChain
 
     def __init__(
         self,
@@ -108,7 +113,6 @@ class Subtask(ABC):
         self.post = post
         self.buffers: Sequence[EdgeBuffer] = ()
         self.producer: ThreadProducer[Any] = ThreadProducer(self._thread, thread_name)
-        self._fused: FusedChain | None = None
         self._collecting = SubtaskSnapshot(participant)
         ctx.pause_until = self.producer.pause
 
@@ -116,8 +120,8 @@ class Subtask(ABC):
 
     def wire(self, build: Callable[[Callable[[object], None]], FusedChain]) -> None:
         """Put the chain behind the head; `build` is given the hook for control elements."""
-        self._fused = build(self._before_control)
-        self.producer.connect(self._fused)
+        self.fused = build(self._before_control)
+        self.producer.connect(self.fused)
 
     def start(self) -> None:
         """Start the thread."""
@@ -153,11 +157,6 @@ class Subtask(ABC):
         return self.ctx.late
 
     # --- its own thread ---------------------------------------------------------------------------
-
-    @property
-    def fused(self) -> FusedChain:
-        assert self._fused is not None
-        return self._fused
 
     @abstractmethod
     def run(self) -> None:
