@@ -20,14 +20,12 @@ class Column:
         type: name of its type as PostgreSQL's `format_type` writes it, without length or precision.
         length: declared length of a `character(n)`, None without one.
         is_enum: whether the type is an enum.
-        deterministic: False where its collation calls different texts equal.
     """
 
     name: str
     type: str
     length: int | None = None
     is_enum: bool = False
-    deterministic: bool = True
 
 
 _KEY_TYPES: Final = frozenset(
@@ -51,22 +49,43 @@ _KEY_TYPES: Final = frozenset(
         "time with time zone",
         "timestamp without time zone",
         "timestamp with time zone",
-        "interval",
     }
 )
-"""Types of which Python and PostgreSQL agree which values are equal, so that ties can be told."""
+"""Types whose values come back from Python exactly where they stood, so that a query can go on from one.
 
-_BINARY_TYPES: Final = (_KEY_TYPES - {"real"}) | {"json", "jsonb"}
+Not `interval`: to PostgreSQL a year is 360 days when it compares, to psycopg it is 365.
+"""
+
+_BINARY_TYPES: Final = (_KEY_TYPES - {"real"}) | {"interval", "json", "jsonb"}
 """Types that binary and text transfer give back as the same Python value.
 
 Not `real`, whose binary form is the nearest double instead of the shortest decimal; not enums,
 composites and extensions' types, which arrive as bytes.
 """
 
+_OTHER_KEY: Final = "choose another key=, or cast it in the query, for example to text"
+_OTHER_KEYS: Final = {
+    "interval": "choose another key=, or give its length: extract(epoch FROM …) AS seconds",
+}
+
 
 def binary_is_faithful(columns: Sequence[Column]) -> bool:
     """Whether a result of these columns may be transferred in binary, which is faster."""
     return all(column.type.removesuffix("[]") in _BINARY_TYPES for column in columns)
+
+
+def has_collation(column: KeyColumn) -> bool:
+    """Whether it depends on a collation which values of the type are equal."""
+    return column.type in ("text", "character varying", "bpchar", "name")
+
+
+def nondeterministic(column: KeyColumn) -> ConfigError:
+    """Build the error for a key whose collation calls different texts equal, as Python never does."""
+    return ConfigError(
+        f"the key column {column.name!r} has a collation that calls different texts equal: "
+        "which rows share a key cannot be told here",
+        hint='choose another key=, or another collation in the query: … COLLATE "C"',
+    )
 
 
 def key_columns(key: Sequence[str], columns: Sequence[Column]) -> list[KeyColumn]:
@@ -91,20 +110,17 @@ def _key_column(name: str, columns: Sequence[Column]) -> KeyColumn:
             hint="name them apart with AS",
         )
     column = found[0]
-    if not _orders_like_python(column):
+    if not _compares_like_python(column):
         raise ConfigError(
-            f"the key column {name!r} is of type {_described(column)}, whose equality cannot be told here",
-            hint="choose another key=, or cast it in the query, for example to text",
+            f"the key column {name!r} is of type {column.type}, by which a query cannot be continued: "
+            "its values do not compare here as they do in PostgreSQL",
+            hint=_OTHER_KEYS.get(column.type, _OTHER_KEY),
         )
     # As a cast, `character` would mean `character(1)`.
     return KeyColumn(name, "bpchar" if column.type == "character" else column.type)
 
 
-def _orders_like_python(column: Column) -> bool:
+def _compares_like_python(column: Column) -> bool:
     # Trailing blanks do not count in `character`; with a length all values have the same number.
     unpadded = column.type == "character" and column.length is None
-    return column.deterministic and not unpadded and (column.is_enum or column.type in _KEY_TYPES)
-
-
-def _described(column: Column) -> str:
-    return column.type if column.deterministic else f"{column.type} with a nondeterministic collation"
+    return not unpadded and (column.is_enum or column.type in _KEY_TYPES)

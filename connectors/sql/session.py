@@ -41,6 +41,12 @@ _CHECKS_CONNECTION: Final = 140000
 
 _CHECK_CONNECTION: Final = b"SET LOCAL client_connection_check_interval = '1s'"
 
+_NAMES_COLLATIONS: Final = 130000
+"""The first version of the server that can look a collation up by what `pg_collation_for` returns."""
+
+_EXACT_FLOATS: Final = b"SET LOCAL extra_float_digits = 3"
+"""A database or a user may have it lower; then text is rounded, and a key may stand behind its own row."""
+
 _DESCRIBE_COLUMNS: Final = files("connectors.sql").joinpath("columns.sql").read_bytes()
 
 
@@ -85,6 +91,8 @@ class Session:
         with self._lock:
             self._connection = connection
         self._have_the_server_notice()
+        with translated("while preparing the connection"):
+            connection.execute(_EXACT_FLOATS)
 
     def _have_the_server_notice(self) -> None:
         """Let a query end soon after its connection: a cancel that comes before it is read has no effect.
@@ -108,16 +116,20 @@ class Session:
         """
         with translated("while preparing the query"), self._open_connection().cursor() as cursor:
             cursor.execute(query.text.encode(), query.parameters)
-            described, result = cursor.description or [], cursor.pgresult
-            assert result is not None
-            origins = [(result.ftable(i), result.ftablecol(i)) for i in range(len(described))]
-            tables, attributes = [origin[0] for origin in origins], [origin[1] for origin in origins]
+            described = cursor.description or []
             types = [column.type_code for column in described]
-            facts = cursor.execute(_DESCRIBE_COLUMNS, (types, tables, attributes)).fetchall()
+            facts = cursor.execute(_DESCRIBE_COLUMNS, (types,)).fetchall()
         return [
-            Column(column.name, name, column.display_size, is_enum, deterministic)
-            for column, (name, is_enum, deterministic) in zip(described, facts, strict=True)
+            Column(column.name, name, column.display_size, is_enum)
+            for column, (name, is_enum) in zip(described, facts, strict=True)
         ]
+
+    def tells_texts_apart(self, collation: Query) -> bool:
+        """Whether a collation, given the query that asks for it, calls only the same text equal."""
+        if self._open_connection().info.server_version < _NAMES_COLLATIONS:
+            return True
+        found = self.first_row(collation)
+        return found is None or found[0]
 
     def estimated_rows(self, plan: Query) -> int:
         """Return how many rows the planner expects, given the query that asks for its plan."""

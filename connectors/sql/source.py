@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
 
-from connectors.sql.columns import Column, binary_is_faithful, key_columns
+from connectors.sql.columns import Column, binary_is_faithful, has_collation, key_columns, nondeterministic
 from connectors.sql.position import Key, Position, check_keys, digest, key_getter, null_key
 from connectors.sql.rows import Row, RowShape, Shaper, shaper
 from connectors.sql.statement import KeyColumn, Parameters, Statement, bare
@@ -42,8 +42,8 @@ class SqlQuerySource(PollingSource[T]):
     Args:
         sql: one SELECT, VALUES, TABLE or WITH.
         key: the column, or columns, of the *result* to resume by. Never NULL; of a type with an
-            order such as integer, text, timestamp or uuid; indexed, or every run sorts the result.
-            Equal keys are allowed, up to 100,000 rows of one.
+            order such as integer, text, timestamp or uuid, but not interval; indexed, or every run
+            sorts the result. Equal keys are allowed, up to 100,000 rows of one.
         dsn: connection string or URI; default `PIPELINE_DSN`, then `DATABASE_URL`.
         parameters: values for psycopg's placeholders, `%s` or `%(name)s`; with it a literal `%` in
             the query is written `%%`.
@@ -193,6 +193,9 @@ class _Reader:
         self._session = session
         self._statement = statement
         self._key: list[KeyColumn] = key_columns(key, columns)
+        for column in filter(has_collation, self._key):
+            if not session.tells_texts_apart(statement.collation(column)):
+                raise nondeterministic(column)
         self._key_names = key
         self._key_indexes = [names.index(name) for name in key]
         self._key_of: Callable[[Row], Key] | None = key_getter(self._key_indexes) if key else None

@@ -127,9 +127,18 @@ class Statement:
         """Ask for one row whose key is NULL somewhere: no comparison of keys would ever find it."""
         return self._query(f"WHERE {' OR '.join(f'{_column(k)} IS NULL' for k in key)} LIMIT 1")
 
-    def _query(self, clause: str) -> Query:
+    def collation(self, column: KeyColumn) -> Query:
+        """Ask whether the collation of a column tells all texts apart, without running anything.
+
+        It belongs to the expression, so it is asked of that: no table knows it of a computed column.
+        """
+        query = self._query("LIMIT 0", _column(column))
+        is_deterministic = "SELECT collisdeterministic FROM pg_catalog.pg_collation WHERE oid"
+        return Query(f"{is_deterministic} = pg_collation_for(({query.text}))::regcollation", query.parameters)
+
+    def _query(self, clause: str, columns: str = "*") -> Query:
         # What is put together is the user's own query and quoted names; values go as parameters.
-        return Query(f"SELECT * FROM (\n{self._text()}\n) AS q {clause}", self._values())  # noqa: S608
+        return Query(f"SELECT {columns} FROM (\n{self._text()}\n) AS q {clause}", self._values())  # noqa: S608
 
     def _text(self) -> str:
         return _escaped(self.sql) if self.parameters is None else self.sql

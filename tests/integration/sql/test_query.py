@@ -173,14 +173,16 @@ def test_a_key_of_no_use_is_refused_before_the_first_row(database: Database, rea
 def test_a_collation_that_calls_different_texts_equal_is_refused(
     database: Database, reading: type[Reading]
 ) -> None:
-    """Found through a join and a subquery, by the column the key comes from."""
+    """Found through a join, a subquery and a function."""
     database.execute("CREATE COLLATION nocase (locale = 'C')")
     # What a server with ICU would say of one that ignores case.
     database.execute("UPDATE pg_collation SET collisdeterministic = false WHERE oid = 'nocase'::regcollation")
     database.execute("CREATE TABLE t (id text COLLATE nocase, plain text)")
     query = "SELECT a.id, b.plain FROM (SELECT * FROM t) AS a JOIN t AS b ON a.id = b.id"
-    with pytest.raises(ConfigError, match="text with a nondeterministic collation"):
-        reading().run(SqlQuerySource(query, key="id", dsn=database.dsn))
+    for key in ("id", "lower(id)", "plain || id"):
+        computed = SqlQuerySource(f"SELECT {key} AS k FROM ({query}) AS found", key="k", dsn=database.dsn)
+        with pytest.raises(ConfigError, match=r"calls different texts equal.*COLLATE"):
+            reading().run(computed)
     assert reading().run(SqlQuerySource(query, key="plain", dsn=database.dsn)).values == []
 
 
