@@ -76,8 +76,11 @@ class FileSink(TwoPhaseCommitSink[Any, EpochFiles]):
 
     @property
     def info(self) -> SinkInfo:
-        most = 1 if self._rolling is None else sys.maxsize
-        return SinkInfo("file", self._path, "exactly-once", max_parallelism=most)
+        final = Path(self._path).resolve()
+        if self._rolling is None:
+            return SinkInfo("file", self._path, "exactly-once", owns=str(final))
+        parts = final.with_name(f"{final.stem}-*{final.suffix}")
+        return SinkInfo("file", self._path, "exactly-once", max_parallelism=sys.maxsize, owns=str(parts))
 
     def open(self, ctx: SinkContext) -> None:
         final = Path(self._path).resolve()  # a handle may be committed from another working directory

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import combinations
 
 from pipeline.core.errors import GraphError
 from pipeline.graph.stream_graph import StreamGraph, StreamNode
@@ -22,6 +23,7 @@ def validate(graph: StreamGraph, *, checkpointed: bool) -> None:
     _has_a_source(graph)
     _every_stream_ends_in_a_sink(graph)
     _given_uids_are_unique(graph)
+    _sinks_do_not_overwrite_each_other(graph)
     _side_outputs_have_a_writer(graph)
     _side_outputs_have_a_reader(graph)
     _windows_run_as_one_operator(graph)
@@ -48,6 +50,23 @@ def _given_uids_are_unique(graph: StreamGraph) -> None:
             first = next(other for other in graph.nodes if other.uid == node.uid)
             message = f"two operators have the uid {node.uid!r}: {first} and {node}"
             raise _error(graph, node, message, "give each a uid of its own")
+
+
+def _sinks_do_not_overwrite_each_other(graph: StreamGraph) -> None:
+    owned = [(node, _target(node)) for node in graph.sinks]
+    for (first, taken), (node, target) in combinations(owned, 2):
+        if node.sink is first.sink:
+            message = f"one sink object ends two streams: {first} and {node}"
+            raise _error(graph, node, message, "give each a sink of its own, or union() the streams")
+        if target is not None and target == taken:
+            message = f"two sinks would overwrite each other's {target[1]}: {first} and {node}"
+            raise _error(graph, node, message, "give each a target of its own, or union() the streams")
+
+
+def _target(node: StreamNode) -> tuple[str, str] | None:
+    """Return what is to be a sink's alone, and of which kind; None if it shares its target with any other."""
+    info = None if node.sink is None else node.sink.info
+    return None if info is None or info.owns is None else (info.kind, info.owns)
 
 
 def _side_outputs_have_a_writer(graph: StreamGraph) -> None:

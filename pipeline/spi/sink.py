@@ -24,12 +24,15 @@ class SinkInfo:
         target: what it writes to: a path, a topic, a table.
         guarantee: `exactly-once`, `at-least-once` or `none`, for `explain`.
         max_parallelism: the most subtasks it can run as.
+        owns: what two sinks of one kind would overwrite for each other, such as the full path of a
+            file; None where several may write to one target, as they may to a topic.
     """
 
     kind: str
     target: str
     guarantee: str
     max_parallelism: int = 1
+    owns: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

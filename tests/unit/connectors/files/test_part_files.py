@@ -217,3 +217,16 @@ def test_limits_out_of_range_are_refused(limits) -> None:
 def test_a_whole_file_runs_as_one_subtask_and_parts_as_any_number(rolling, out) -> None:
     assert sink.FileSink(out / "report.csv").info.max_parallelism == 1
     assert rolling.info.max_parallelism > 100
+
+
+def test_two_ways_to_say_a_path_are_one_output(tmp_path, monkeypatch) -> None:
+    """So that two sinks of a job cannot replace each other's file, or each other's parts."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path)
+    whole = {sink.FileSink(path).info.owns for path in ("o.csv", "./o.csv", tmp_path / "link" / "o.csv")}
+    parts = {
+        sink.FileSink(path, rolling=RollingPolicy(max_rows=rows)).info.owns
+        for path, rows in (("o.csv", 1), (tmp_path / "o.csv", 2))
+    }
+    assert len(whole) == len(parts) == 1
+    assert whole != parts

@@ -38,9 +38,13 @@ class FakeSink(AnySink[Any]):
     """A sink that is never run."""
 
     def __init__(
-        self, target: str = "alerts", guarantee: str = "exactly-once", max_parallelism: int = 1
+        self,
+        target: str = "alerts",
+        guarantee: str = "exactly-once",
+        max_parallelism: int = 1,
+        owns: str | None = None,
     ) -> None:
-        self._info = SinkInfo("kafka", target, guarantee, max_parallelism)
+        self._info = SinkInfo("kafka", target, guarantee, max_parallelism, owns)
 
     @property
     def info(self) -> SinkInfo:

@@ -12,6 +12,7 @@ from pipeline.operators.filter import Filter
 from pipeline.operators.key_by import KeyBy
 from pipeline.operators.map import Map
 from pipeline.operators.reduce import Reduce
+from pipeline.operators.union import Union
 
 from .conftest import FakeSink, FakeSource, Graph, merge, parse
 
@@ -52,6 +53,38 @@ def test_given_uids_are_unique() -> None:
     source = graph.add_source(FakeSource(), uid="mine")
     graph.add_sink(FakeSink(), source, uid="mine")
     assert "'mine'" in refusal(graph).message
+
+
+def test_no_sink_overwrites_what_is_anothers() -> None:
+    """One of two outputs would be gone, and the job would call itself complete."""
+    graph = Graph()
+    source = graph.add_source(FakeSource())
+    graph.add_sink(FakeSink("a", owns="/out/o.csv"), source, uid="x", written_at="job.py:3")
+    graph.add_sink(FakeSink("b", owns="/out/o.csv"), source, uid="y", written_at="job.py:4")
+    error = refusal(graph)
+    assert error.message == (
+        "two sinks would overwrite each other's /out/o.csv: x (job.py:3) and y (job.py:4)"
+    )
+    assert error.operator == "y"
+
+
+def test_sinks_may_share_what_neither_owns() -> None:
+    """As two may write to one topic; and one behind a union is only one."""
+    graph = Graph()
+    source = graph.add_source(FakeSource())
+    graph.add_sink(FakeSink("topic"), source, uid="x")
+    graph.add_sink(FakeSink("topic"), source, uid="y")
+    graph.add_sink(FakeSink("file", owns="/a"), graph.add_operator(Union(), [source, source]))
+    validate(graph.stream(), checkpointed=False)
+
+
+def test_a_sink_object_ends_one_stream() -> None:
+    """Two attempts of it would share what they collect in, and each take the other's back."""
+    graph = Graph()
+    source, sink = graph.add_source(FakeSource()), FakeSink()
+    graph.add_sink(sink, source, uid="x")
+    graph.add_sink(sink, source, uid="y")
+    assert "one sink object ends two streams: x and y" in refusal(graph).message
 
 
 def test_a_dead_letter_needs_a_reader() -> None:
