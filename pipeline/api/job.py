@@ -192,6 +192,10 @@ class StreamJob:
 
         A run that was killed is continued from its last checkpoint.
 
+        Ctrl-C is Python's own here: it raises KeyboardInterrupt, and the run ends at once, without a last
+        checkpoint and noted as failed; the next run continues from the last complete one. To stop with a
+        last checkpoint, call `control.stop()` from a thread or a signal handler, as `pipeline run` does.
+
         Args:
             fresh: start over, whatever checkpoints there are.
             take_over: claim the job even if another run of it seems to be alive.
@@ -204,8 +208,15 @@ class StreamJob:
             control: stops the run and looks at it, from other threads.
 
         Raises:
-            PipelineError: the job is wrong, or failed for good; says what to do.
+            ConfigError: the job or an argument is wrong; nothing was started.
+            PipelineError: the job failed for good; says what to do.
+            KeyboardInterrupt: Ctrl-C.
         """
+        if fresh and restore_from is not None:
+            raise ConfigError(
+                f"fresh starts over, restore_from={restore_from} does not: both cannot be had",
+                hint="leave one of them out",
+            )
         from pipeline.runtime.job import run_job  # only who runs a job needs the engine
 
         return run_job(

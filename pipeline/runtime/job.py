@@ -303,7 +303,13 @@ class _Run:
         return None if done else manifest
 
     def _go_back(self, storage: StorageAttempt, checkpoint_id: int) -> Manifest:
-        newest = storage.history.checkpoints[-1] if storage.history.checkpoints else None
+        there = storage.history.checkpoints
+        if checkpoint_id not in there:
+            raise ConfigError(
+                f"there is no checkpoint {checkpoint_id} to restore",
+                hint=f"those there are: {', '.join(map(str, there)) or 'none'}",
+            )
+        newest = there[-1]
         manifest = storage.load(checkpoint_id)
         self._went_back = checkpoint_id != newest
         if self._went_back and not self._start.accept_duplicates:

@@ -123,6 +123,19 @@ def test_an_older_checkpoint_needs_consent(workshop: Callable[..., Any]) -> None
     assert "--accept-duplicates" in refused.stderr
 
 
+@pytest.mark.parametrize("wrong", ["999", "-1"])
+def test_a_checkpoint_that_is_not_there_is_refused(wrong: str, workshop: Callable[..., Any]) -> None:
+    """Those that are there are listed, whether they are older or newer."""
+    shop = workshop("numbers", PACE="0.0002")
+    write_input(shop.folder, COUNT)
+    shop.die_at("P10:4")
+    there = ", ".join(str(int(path.stem)) for path in manifests(shop.folder))
+    refused = shop.run("--restore", wrong)
+    assert refused.returncode == 2
+    assert f"error: there is no checkpoint {wrong} to restore" in refused.stderr
+    assert f"those there are: {there}\n" in refused.stderr
+
+
 def test_fresh_starts_over(workshop: Callable[..., Any]) -> None:
     """--fresh ignores what is stored and leaves nothing of it behind in the output folder."""
     shop = workshop("numbers", PACE="0.0002")

@@ -277,7 +277,7 @@ def test_execute_hands_everything_to_the_runtime(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "pipeline.runtime.job", runtime)
     job = as_chain()
     options: dict[str, Any] = {
-        "fresh": True,
+        "fresh": False,
         "take_over": True,
         "restore_from": 3,
         "accept_duplicates": True,
@@ -289,3 +289,9 @@ def test_execute_hands_everything_to_the_runtime(monkeypatch: pytest.MonkeyPatch
     }
     job.execute(**options)
     assert calls == [(job, options)]
+
+
+def test_a_start_from_nothing_and_from_a_checkpoint_is_refused() -> None:
+    """Neither wins: whoever asks for both is mistaken about one."""
+    with pytest.raises(ConfigError, match="fresh starts over, restore_from=1 does not"):
+        as_chain().execute(fresh=True, restore_from=1)
