@@ -6,12 +6,19 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from pipeline.core.errors import ConfigError
+from pipeline.core.errors import ConfigError, PipelineError
 
 if TYPE_CHECKING:
     from pipeline.api.job import StreamJob
+
+
+_UNBUILT: Final = "end the chain with .build() and assign what it returns to a name"
+
+
+class JobFileError(ConfigError):
+    """The file that builds the job raised; what it raised is the `__cause__`."""
 
 
 def load_job(target: str) -> StreamJob:
@@ -21,9 +28,11 @@ def load_job(target: str) -> StreamJob:
     must not hide ours.
 
     Raises:
-        ConfigError: no such file, no such name, no job or several in it. What the file itself
+        ConfigError: no such file, no such name, no job or several in it.
+        JobFileError: the file does not parse, raised, or ended the process. A `PipelineError` that it
             raises comes through as it is.
     """
+    from pipeline.api.handle import JobPart
     from pipeline.api.job import StreamJob
 
     path, name = _split(target)
@@ -32,16 +41,24 @@ def load_job(target: str) -> StreamJob:
         job = getattr(module, name, None)
         if not isinstance(job, StreamJob):
             found = "nothing" if job is None else f"a {type(job).__name__}"
-            raise ConfigError(f"{path}: expected a StreamJob called {name!r}, found {found}")
+            raise ConfigError(
+                f"{path}: expected a StreamJob called {name!r}, found {found}",
+                hint=_UNBUILT if isinstance(job, JobPart) else None,
+            )
         return job
     jobs = {key: value for key, value in vars(module).items() if isinstance(value, StreamJob)}
     if "job" in jobs:
         return jobs["job"]
-    if len(set(jobs.values())) != 1:
-        names = ", ".join(sorted(jobs)) or "none"
+    if not jobs:
+        unbuilt = any(isinstance(value, JobPart) for value in vars(module).values())
         raise ConfigError(
-            f"{path}: expected one job, found {names}",
-            hint=f"name it: pipeline run {path}:NAME" if jobs else "assign the built job to a name",
+            f"{path}: expected one job, found none",
+            hint=_UNBUILT if unbuilt else "assign the built job to a name",
+        )
+    if len(set(jobs.values())) != 1:
+        raise ConfigError(
+            f"{path}: expected one job, found {', '.join(sorted(jobs))}",
+            hint=f"name it: pipeline run {path}:NAME",
         )
     return next(iter(jobs.values()))
 
@@ -65,5 +82,15 @@ def _execute(path: Path) -> ModuleType:
         raise ConfigError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except PipelineError:
+        raise
+    except SystemExit as end:
+        raise JobFileError(
+            f"{path} ended the process: sys.exit({end.code!r})",
+            hint='what runs the job belongs under if __name__ == "__main__"',
+        ) from end
+    except Exception as error:
+        raise JobFileError(f"{path} raised {type(error).__name__}: {error}") from error
     return module

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # its tables cut the names of options on a terminal of 80 columns
 )
 
 Target = Annotated[str, typer.Argument(metavar="FILE.py[:JOB]", help="The file that builds the job.")]
@@ -25,6 +26,8 @@ Settings = Annotated[
 EXIT_FAILED = 1
 EXIT_REFUSED = 2
 EXIT_STOPPED = 130
+EXIT_UNREAD = 141
+"""128 + SIGPIPE, as of any command whose output nobody reads any more."""
 
 
 @app.command()
@@ -69,9 +72,9 @@ def run(
     """
     from pipeline.cli.run import RunOptions, run_command
 
-    command_line = _settings(settings)
+    given = list(settings or ())
     if checkpoint_dir is not None:
-        command_line["checkpoint_dir"] = str(checkpoint_dir)
+        given.append(f"checkpoint_dir={checkpoint_dir}")
     options = RunOptions(
         fresh=fresh,
         take_over=take_over,
@@ -82,7 +85,7 @@ def run(
         quiet=quiet,
         as_json=as_json,
     )
-    raise typer.Exit(run_command(target, command_line, options))
+    raise typer.Exit(run_command(target, given, options))
 
 
 @app.command()
@@ -92,28 +95,16 @@ def explain(
     settings: Settings = None,
 ) -> None:
     """Show what a job is: its graphs, its functions, its settings and what it guarantees."""
+    from pipeline.cli.failures import report
     from pipeline.cli.load import load_job
+    from pipeline.cli.settings import parse_settings
     from pipeline.core.errors import PipelineError
 
     try:
-        typer.echo(load_job(target).explain(form, command_line=_settings(settings)))
+        typer.echo(load_job(target).explain(form, command_line=parse_settings(settings or ())))
     except PipelineError as error:
-        _refuse(str(error))
-
-
-def _settings(items: list[str] | None) -> dict[str, str]:
-    parsed: dict[str, str] = {}
-    for item in items or ():
-        name, equals, value = item.partition("=")
-        if not equals:
-            _refuse(f"--set expects NAME=VALUE, found {item!r}")
-        parsed[name.strip().replace("-", "_").replace(".", "_")] = value
-    return parsed
-
-
-def _refuse(message: str) -> NoReturn:
-    typer.echo(f"error: {message}", err=True)
-    raise typer.Exit(EXIT_REFUSED)
+        report(error)
+        raise typer.Exit(EXIT_REFUSED) from error
 
 
 def main() -> None:

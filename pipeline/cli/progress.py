@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Final
 
@@ -33,6 +34,8 @@ PLAIN_FIRST_S: Final = 1.0
 PLAIN_MAX_S: Final = 10.0
 """Seconds between two plain lines: the first after one second, then ever more seldom."""
 
+_SEPARATOR: Final = " · "
+
 
 class ProgressReport:
     """Draws what `JobControl.progress` says, on stderr, in a thread of its own.
@@ -40,12 +43,14 @@ class ProgressReport:
     Args:
         job: name of the job.
         control: where progress is read.
+        checkpoints: whether the job takes any.
         quiet: print nothing but errors.
     """
 
-    def __init__(self, job: str, control: JobControl, *, quiet: bool) -> None:
+    def __init__(self, job: str, control: JobControl, *, checkpoints: bool, quiet: bool) -> None:
         self._job = job
         self._control = control
+        self._checkpoints = checkpoints
         self._quiet = quiet
         self._console = Console(stderr=True, highlight=False)
         self._done = threading.Event()
@@ -100,8 +105,13 @@ class ProgressReport:
         """Answer a signal; only writes to the file descriptor, so it is safe in a handler."""
         if self._quiet:
             return
-        what = "taking a last checkpoint; again to leave at once" if count == 1 else "leaving at once"
+        what = "leaving at once" if count > 1 else f"{self._last_act()}; again to leave at once"
         os.write(sys.stderr.fileno(), f"\n{name}: {what}\n".encode())
+
+    def _last_act(self) -> str:
+        if self._checkpoints and self._resumable:
+            return "taking a last checkpoint"
+        return "stopping; there is no checkpoint to take, so the next run starts over"
 
     def summarise(self, result: JobResult) -> None:
         """Print how the run ended."""
@@ -126,7 +136,7 @@ class ProgressReport:
         if result.restarts:
             lines.append(f"  restarts     {result.restarts}")
         if result.status is JobStatus.CANCELLED:
-            continues = self._resumable and result.checkpoint_path is not None
+            continues = self._resumable and self._checkpoints
             how = "continue from its last checkpoint" if continues else "start over"
             lines.append(f"  run it again to {how}")
         for line in lines:
@@ -139,7 +149,7 @@ class ProgressReport:
     # --- the thread -----------------------------------------------------------------------------
 
     def _draw(self) -> None:
-        if self._console.is_terminal:
+        if self._console.is_interactive:
             self._draw_live()
         else:
             self._draw_plain()
@@ -147,15 +157,16 @@ class ProgressReport:
     def _draw_live(self) -> None:
         with Live(console=self._console, auto_refresh=False, transient=True) as live:
             while not self._done.wait(REFRESH_S):
-                live.update(Text(self._line(), no_wrap=True, overflow="ellipsis"), refresh=True)
+                lines = "\n".join(_wrapped(self._parts(), self._console.width))
+                live.update(Text(lines, no_wrap=True, overflow="ellipsis"), refresh=True)
 
     def _draw_plain(self) -> None:
         pause = PLAIN_FIRST_S
         while not self._done.wait(pause):
-            self._say(f"{self._job}: {self._line()}")
+            self._say(f"{self._job}: {_SEPARATOR.join(self._parts())}")
             pause = min(pause * 2, PLAIN_MAX_S)
 
-    def _line(self) -> str:
+    def _parts(self) -> list[str]:
         progress = self._control.progress()
         rate = (progress.processed - self._base) / max(time.monotonic() - self._started, 1e-3)
         parts = [self._phase, f"{progress.processed:,} records", f"{rate:,.0f}/s"]
@@ -168,8 +179,18 @@ class ProgressReport:
         parts.append(f"{progress.checkpoints} checkpoints")
         if progress.dropped:
             parts.append(f"{progress.dropped:,} dropped")
-        parts += [_edge(edge) for edge in progress.edges]
-        return " · ".join(parts)
+        return parts + [_edge(edge) for edge in progress.edges]
+
+
+def _wrapped(parts: Iterable[str], width: int) -> list[str]:
+    """Join parts to as few lines of at most `width` as hold them; only a longer part is a longer line."""
+    lines: list[str] = []
+    for part in parts:
+        if lines and len(lines[-1]) + len(_SEPARATOR) + len(part) <= width:
+            lines[-1] += _SEPARATOR + part
+        else:
+            lines.append(part)
+    return lines
 
 
 def _edge(edge: EdgeProgress) -> str:

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import json
+import select
 import signal
 import sys
-import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
+from typing import Any, Final, TextIO
 
+from pipeline.cli.failures import advise, report
 from pipeline.cli.load import load_job
-from pipeline.cli.main import EXIT_FAILED, EXIT_REFUSED, EXIT_STOPPED
+from pipeline.cli.main import EXIT_FAILED, EXIT_REFUSED, EXIT_STOPPED, EXIT_UNREAD
 from pipeline.cli.progress import ProgressReport
-from pipeline.core.errors import (
-    ConfigError,
-    Fault,
-    Fenced,
-    JobAlreadyRunning,
-    PipelineError,
-    UserFunctionError,
-)
+from pipeline.cli.settings import parse_settings
+from pipeline.core.errors import ConfigError, Fenced, InternalError, JobAlreadyRunning, PipelineError
 from pipeline.core.job import JobStatus
 from pipeline.runtime.control import JobControl
 from pipeline.runtime.result import JobResult
+
+_STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,80 +38,114 @@ class RunOptions:
     as_json: bool
 
 
-def run_command(target: str, command_line: Mapping[str, str], options: RunOptions) -> int:
-    """Run the job and return the exit code: 0 completed, 130 stopped, 1 failed, 2 refused."""
+def run_command(target: str, settings: Iterable[str], options: RunOptions) -> int:
+    """Run the job and return the exit code: 0 completed, 130 stopped, 1 failed, 2 refused, 141 unread.
+
+    Args:
+        target: `FILE.py[:JOB]`.
+        settings: what the command line sets, each as NAME=VALUE.
+        options: the switches.
+    """
     try:
-        job = load_job(target)
-    except ConfigError as error:
-        return _report(error, EXIT_REFUSED)
-    control = JobControl()
-    report = ProgressReport(job.name, control, quiet=options.quiet)
-    _handle_signals(control, report)
-    try:
-        with report:
-            result = job.execute(
-                fresh=options.fresh,
-                take_over=options.take_over,
-                restore_from=options.restore,
-                accept_duplicates=options.accept_duplicates,
-                allow_unmatched=options.allow_unmatched,
-                assume_committed=options.assume_committed,
-                command_line=command_line,
-                listener=report.listen,
-                control=control,
-            )
-    except (ConfigError, JobAlreadyRunning) as error:
-        return _report(error, EXIT_REFUSED)
+        result = _run(target, parse_settings(settings), options)
     except PipelineError as error:
-        code = _report(error, EXIT_FAILED)
-        if not isinstance(error, Fenced):
-            _advise(error)
-        return code
-    report.summarise(result)
+        return _fail(error, options)
+    except Exception as error:  # noqa: BLE001 - whoever reads the JSON must hear of it
+        return _fail(_defect(error), options)
+    finally:
+        _ignore_signals()
     if options.as_json:
-        print(json.dumps(_as_json(result)))
+        print(json.dumps(_as_json(result)), flush=True)
     return 0 if result.status is JobStatus.COMPLETED else EXIT_STOPPED
 
 
-def _handle_signals(control: JobControl, report: ProgressReport) -> None:
-    """The first SIGINT or SIGTERM stops with a last checkpoint, the second at once.
+def _run(target: str, command_line: Mapping[str, str], options: RunOptions) -> JobResult:
+    job = load_job(target)
+    control = JobControl()
+    checkpoints = job.resolve(command_line).checkpoints
+    progress = ProgressReport(job.name, control, checkpoints=checkpoints, quiet=options.quiet)
+    _handle_signals(control, progress)
+    with progress:
+        result = job.execute(
+            fresh=options.fresh,
+            take_over=options.take_over,
+            restore_from=options.restore,
+            accept_duplicates=options.accept_duplicates,
+            allow_unmatched=options.allow_unmatched,
+            assume_committed=options.assume_committed,
+            command_line=command_line,
+            listener=progress.listen,
+            control=control,
+        )
+    progress.summarise(result)
+    return result
 
-    The handlers stay: a signal that comes when the job has ended must not spoil its exit code.
-    """
+
+def _handle_signals(control: JobControl, progress: ProgressReport) -> None:
+    """The first SIGINT or SIGTERM stops with a last checkpoint, the second at once."""
     seen = 0
 
     def handle(number: int, _: FrameType | None) -> None:
         nonlocal seen
         seen += 1
-        report.note_signal(signal.Signals(number).name, seen)
+        progress.note_signal(signal.Signals(number).name, seen)
         if seen == 1:
             control.stop()
         else:
             control.abort()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _STOPPING:
         signal.signal(number, handle)
 
 
-def _report(error: PipelineError, code: int) -> int:
-    print(f"error: {error}", file=sys.stderr)
-    cause = error.__cause__
-    if cause is not None and not isinstance(cause, PipelineError) and _lies_in_code(error):
-        frames = traceback.format_exception(cause, limit=-3)
-        print("".join(frames).rstrip(), file=sys.stderr)
-    return code
+def _ignore_signals() -> None:
+    """What comes when the job has ended must not spoil its exit code.
+
+    The interpreter takes handlers away while it shuts down, and then a signal would kill it; one that
+    is ignored stays ignored.
+    """
+    for number in _STOPPING:
+        signal.signal(number, signal.SIG_IGN)
 
 
-def _lies_in_code(error: PipelineError) -> bool:
-    """Whether the lines of code it passed through say more than the message does."""
-    if isinstance(error, UserFunctionError) or error.fault is Fault.ENGINE:
-        return True
-    return error.hint is None and error.fault is not Fault.CONFIG
+# --- failures -----------------------------------------------------------------------------------------
 
 
-def _advise(error: PipelineError) -> None:
-    advice = "a later run may succeed" if error.retryable else "the same run would fail again"
-    print(f"fault: {error.fault.value}; {advice}", file=sys.stderr)
+def _fail(error: PipelineError, options: RunOptions) -> int:
+    """Say what went wrong and return the exit code."""
+    if isinstance(error.__cause__, BrokenPipeError) and _is_unread(sys.stdout):
+        return EXIT_UNREAD  # the reader has had enough, as in `pipeline run job.py | head`
+    refused = isinstance(error, ConfigError | JobAlreadyRunning)
+    report(error)
+    if not refused and not isinstance(error, Fenced):
+        advise(error)
+    if options.as_json:
+        status = "REFUSED" if refused else JobStatus.FAILED.value
+        print(json.dumps({**_failure_as_json(error), "status": status}), flush=True)
+    return EXIT_REFUSED if refused else EXIT_FAILED
+
+
+def _defect(error: Exception) -> InternalError:
+    """Return the error for what none of ours was made of on its way."""
+    defect = InternalError(f"{type(error).__name__}: {error}", hint="please report it, with these lines")
+    defect.__cause__ = error
+    return defect
+
+
+def _is_unread(stream: TextIO) -> bool:
+    """Whether what reads the stream has gone."""
+    poll = select.poll()
+    poll.register(stream.fileno(), 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def _failure_as_json(error: PipelineError) -> dict[str, Any]:
+    return {
+        **({} if error.result is None else _as_json(error.result)),
+        "error": str(error),
+        "fault": error.fault.value,
+        "retryable": error.retryable,
+    }
 
 
 def _as_json(result: JobResult) -> dict[str, Any]:
@@ -123,6 +154,7 @@ def _as_json(result: JobResult) -> dict[str, Any]:
         "execution_id": result.execution_id,
         "processed_records": result.processed_records,
         "failed_records": result.failed_records,
+        "dropped_records": result.dropped_records,
         "late_records": result.late_records,
         "duration_ms": round(result.duration.total_seconds() * 1000),
         "checkpoints": result.checkpoints,

@@ -51,3 +51,17 @@ def test_the_second_signal_leaves_at_once(workshop: Callable[..., Any]) -> None:
     assert running.returncode == 130, err
     shop.complete(PACE="0")
     assert shop.outputs() == expected(COUNT)
+
+
+def test_a_signal_at_the_very_end_does_not_spoil_the_exit_status(workshop: Callable[..., Any]) -> None:
+    """The job is complete, and its status says so, though the signal comes before the process is gone."""
+    workshop("signalled_late").complete()
+
+
+def test_a_reader_that_has_had_enough_is_no_failure_to_report(workshop: Callable[..., Any]) -> None:
+    """As in `pipeline run job.py | head -1`: the status of a command nobody reads, and not a word."""
+    running = workshop("printed").start("--quiet")
+    assert running.stdout.readline() == "0\n"
+    running.stdout.close()
+    assert running.stderr.read() == ""
+    assert running.wait(timeout=30) == 141

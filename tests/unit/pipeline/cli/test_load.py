@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pickle
 import sys
-import traceback
 from pathlib import Path
 
 import pytest
 
-from pipeline.cli.load import load_job
+from pipeline.cli.load import JobFileError, load_job
 from pipeline.core.errors import ConfigError, GraphError
 
 from .conftest import WriteJob
@@ -81,11 +80,14 @@ class TestRefused:
             load_job(str(write_job("make('totals')")))
         assert raised.value.hint == "assign the built job to a name"
 
-    def test_a_job_that_was_never_built_is_none(self, write_job: WriteJob) -> None:
-        """`build()` forgotten: the builder is not taken for a job."""
-        path = write_job("job = StreamJob.builder().name('totals').source(CollectionSource([1]))")
-        with pytest.raises(ConfigError, match="expected one job, found none"):
-            load_job(str(path))
+    @pytest.mark.parametrize("end", ["", ".sink(CollectSink())"])
+    @pytest.mark.parametrize("suffix", ["", ":job"])
+    def test_a_job_that_was_never_built_is_none(self, write_job: WriteJob, end: str, suffix: str) -> None:
+        """`build()` forgotten: the builder is not taken for a job, and the hint says what is missing."""
+        path = write_job(f"job = StreamJob.builder().name('totals').source(CollectionSource([1])){end}")
+        with pytest.raises(ConfigError, match=r"expected (one job, found none|a StreamJob)") as raised:
+            load_job(f"{path}{suffix}")
+        assert raised.value.hint == "end the chain with .build() and assign what it returns to a name"
 
     def test_several_jobs(self, write_job: WriteJob) -> None:
         path = write_job("b = make('first'); a = make('second')")
@@ -103,17 +105,30 @@ class TestRefused:
 
 
 class TestWhatTheFileRaises:
-    def test_it_comes_through_with_the_line_that_raised(self, write_job: WriteJob) -> None:
-        """As Python shows it, not wrapped: the user looks for a line of their own."""
-        path = write_job("import no_such_module_of_anyone")
-        with pytest.raises(ModuleNotFoundError, match="no_such_module_of_anyone") as raised:
+    @pytest.mark.parametrize(
+        ("code", "cause"),
+        [
+            ("1 / 0", ZeroDivisionError),
+            ("import no_such_module_of_anyone", ModuleNotFoundError),
+            ("StreamJob(nmae='totals')", TypeError),
+            ("job = = 5", SyntaxError),
+        ],
+    )
+    def test_is_an_error_of_the_configuration(
+        self, write_job: WriteJob, code: str, cause: type[Exception]
+    ) -> None:
+        """It says the file and what it raised; that is kept, for its lines."""
+        path = write_job(code)
+        with pytest.raises(JobFileError) as raised:
             load_job(str(path))
-        assert traceback.extract_tb(raised.value.__traceback__)[-1].filename == str(path)
+        assert type(raised.value.__cause__) is cause
+        assert raised.value.message == f"{path} raised {cause.__name__}: {raised.value.__cause__}"
 
-    def test_so_does_a_job_that_is_refused(self, write_job: WriteJob) -> None:
+    def test_a_file_must_not_end_the_process(self, write_job: WriteJob) -> None:
+        with pytest.raises(JobFileError, match=r"ended the process: sys.exit\(3\)") as raised:
+            load_job(str(write_job("raise SystemExit(3)")))
+        assert raised.value.hint == 'what runs the job belongs under if __name__ == "__main__"'
+
+    def test_a_job_that_is_refused_comes_through_as_it_is(self, write_job: WriteJob) -> None:
         with pytest.raises(GraphError, match="cannot be a job's name"):
             load_job(str(write_job("job = make('a/b')")))
-
-    def test_and_a_file_that_does_not_parse(self, write_job: WriteJob) -> None:
-        with pytest.raises(SyntaxError):
-            load_job(str(write_job("job = = 5")))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +15,6 @@ from typer.testing import CliRunner, Result
 from pipeline.api.job import StreamJob
 from pipeline.cli.main import app
 from pipeline.core.errors import (
-    ConfigError,
     Fenced,
     InternalError,
     JobAlreadyRunning,
@@ -23,6 +23,7 @@ from pipeline.core.errors import (
     UserFunctionError,
 )
 from pipeline.core.job import JobStatus
+from pipeline.runtime.control import JobControl
 from pipeline.runtime.result import JobResult
 
 from .conftest import WriteJob
@@ -81,9 +82,35 @@ class TestExplain:
         assert shown.exit_code == 2
         assert shown.stderr.startswith("error: the stream behind map:double")
 
-    def test_what_the_file_raises_is_not_swallowed(self, write_job: WriteJob) -> None:
-        shown = command("explain", write_job("1 / 0"))
-        assert (shown.exit_code, type(shown.exception)) == (1, ZeroDivisionError)
+    @pytest.mark.parametrize("run_or_explain", ["run", "explain"])
+    def test_what_the_file_raises_is_shown_from_its_own_lines_on(
+        self, write_job: WriteJob, run_or_explain: str
+    ) -> None:
+        """The user looks for a line of their own, and for none of ours."""
+        path = write_job("def broken():\n    return 1 / 0\nbroken()")
+        shown = command(run_or_explain, path)
+        assert (shown.exit_code, shown.stdout) == (2, "")
+        assert shown.stderr.startswith(f"error: {path} raised ZeroDivisionError: division by zero\n")
+        assert files_shown(shown) == [str(path)] * 2
+
+    def test_a_file_that_does_not_parse_is_shown_with_line_and_caret(self, write_job: WriteJob) -> None:
+        shown = command("explain", write_job("job = = 5"))
+        assert shown.exit_code == 2
+        assert "    job = = 5\n          ^\nSyntaxError: invalid syntax\n" in shown.stderr
+        assert "Traceback" not in shown.stderr
+
+    def test_a_wrong_argument_is_shown_with_the_line_that_gave_it(self, write_job: WriteJob) -> None:
+        """And not with the lines of ours that looked at it."""
+        path = write_job("make('totals')\nmake('a/b')")
+        shown = command("explain", path)
+        assert shown.stderr.startswith("error: 'a/b' cannot be a job's name")
+        assert "    make('a/b')\n" in shown.stderr
+        assert files_shown(shown) == [str(path)] * 2
+
+
+def files_shown(shown: Result) -> list[str]:
+    """The file of each line of code on stderr."""
+    return [line.split('"')[1] for line in shown.stderr.splitlines() if line.startswith("  File ")]
 
 
 RESULT = JobResult(JobStatus.COMPLETED, 2_000, 1, timedelta(seconds=2), {"sum": {}}, "e1", checkpoints=3)
@@ -133,13 +160,23 @@ class TestRun:
         )
         command("run", write_job())
         assert [options[name] for name in names] == [False, False, None, False, False, None, {}]
-        switches = ["--fresh", "--take-over", "--accept-duplicates", "--allow-unmatched-state"]
+        command("run", write_job(), "--fresh")
+        assert options["fresh"]
+        switches = ["--take-over", "--accept-duplicates", "--allow-unmatched-state"]
         switches.append("--assume-uncommitted")
         command(
-            "run", write_job(), *switches, "--restore", 7, "--checkpoint-dir", "/data", "--set", "chains=x=y"
+            "run",
+            write_job(),
+            *switches,
+            "--restore",
+            7,
+            "--checkpoint-dir",
+            "/a",
+            "--set",
+            "parallelism=2",
         )
-        settings = {"chains": "x=y", "checkpoint_dir": "/data"}
-        assert [options[name] for name in names] == [True, True, 7, True, True, False, settings]
+        settings = {"parallelism": "2", "checkpoint_dir": "/a"}
+        assert [options[name] for name in names] == [False, True, 7, True, True, False, settings]
 
     def test_json_is_the_only_thing_on_stdout(self, write_job: WriteJob, options: dict[str, Any]) -> None:
         shown = command("run", write_job(), "--json", "--quiet")
@@ -149,6 +186,7 @@ class TestRun:
             "execution_id": "e1",
             "processed_records": 2_000,
             "failed_records": 1,
+            "dropped_records": 0,
             "late_records": 0,
             "duration_ms": 2_000,
             "checkpoints": 3,
@@ -166,7 +204,6 @@ class TestRun:
     @pytest.mark.parametrize(
         ("error", "code", "advice"),
         [
-            (ConfigError("no way"), 2, ""),
             (JobAlreadyRunning("no way"), 2, ""),
             (SourceError("no way"), 1, "fault: environment; a later run may succeed\n"),
             (UserFunctionError("no way"), 1, "fault: user; the same run would fail again\n"),
@@ -186,36 +223,80 @@ class TestRun:
         assert (shown.exit_code, shown.stdout) == (code, "")
         assert shown.stderr == f"error: no way\n{advice}"
 
-    def test_the_cause_is_shown_with_its_last_lines(
+    def test_a_function_that_raised_is_shown_from_its_first_line_on(
         self, write_job: WriteJob, options: dict[str, Any]
     ) -> None:
+        """What carried the record to it says nothing about it."""
+
+        def double(value: int) -> int:
+            raise ValueError("bad 2")
+
+        calls_it: dict[str, Any] = {"__name__": "pipeline.compiler", "double": double}
+        exec("def chain():\n    double(2)", calls_it)
         error = UserFunctionError("double raised ValueError: bad 2")
-        error.__cause__ = ValueError("bad 2")
+        error.__cause__ = raised_by(calls_it["chain"])
         options["outcome"] = error
-        shown = command("run", write_job(), "--quiet")
-        assert shown.stderr.splitlines()[:2] == [
-            "error: double raised ValueError: bad 2",
-            "ValueError: bad 2",
-        ]
+        said = command("run", write_job(), "--quiet").stderr.splitlines()
+        assert said[:2] == ["error: double raised ValueError: bad 2", "Traceback (most recent call last):"]
+        assert said[2].endswith("in double")
+        assert said[-2:] == ["ValueError: bad 2", "fault: user; the same run would fail again"]
 
     @pytest.mark.parametrize(
         ("error", "shown_too"),
         [
             (SourceError("the query is wrong", hint="correct it"), False),
-            (ConfigError("cannot read 'abc'"), False),
-            (SourceError("MySource raised KeyError: 'x'"), True),
+            (SourceError("cannot print: the disk is full"), False),
+            (UserFunctionError("int raised ValueError: inner"), False),
+            (SourceError("MySource raised ValueError: inner"), True),
             (InternalError("this cannot be", hint="please report it"), True),
         ],
     )
     def test_lines_of_code_are_shown_where_they_say_more_than_the_message(
         self, write_job: WriteJob, options: dict[str, Any], error: PipelineError, shown_too: bool
     ) -> None:
-        """What a library said on the way to an error that names its remedy would only bury it."""
+        """What a library said on the way to an error that says it too would only bury it."""
         error.__cause__ = ValueError("inner")
         options["outcome"] = error
         shown = command("run", write_job(), "--quiet")
         assert shown.stderr.startswith(f"error: {error}\n")
-        assert ("ValueError: inner" in shown.stderr) is shown_too
+        assert ("\nValueError: inner" in shown.stderr) is shown_too
+
+    def test_what_is_no_error_of_ours_is_a_defect(self, write_job: WriteJob, options: dict[str, Any]) -> None:
+        options["outcome"] = AttributeError("no kind")
+        shown = command("run", write_job(), "--quiet", "--json")
+        assert shown.exit_code == 1
+        assert shown.stderr.startswith(
+            "error: AttributeError: no kind — please report it, with these lines\n"
+        )
+        assert json.loads(shown.stdout)["fault"] == "engine"
+
+    def test_json_tells_of_a_failure(self, write_job: WriteJob, options: dict[str, Any]) -> None:
+        """How far it came, whose fault it is, and whether it is worth trying again."""
+        error = SourceError("cut off", hint="try later")
+        error.result = replace(RESULT, status=JobStatus.FAILED)
+        options["outcome"] = error
+        shown = command("run", write_job(), "--json", "--quiet")
+        assert shown.exit_code == 1
+        told = json.loads(shown.stdout)
+        assert (told["status"], told["processed_records"], told["execution_id"]) == ("FAILED", 2_000, "e1")
+        assert (told["error"], told["fault"], told["retryable"]) == (
+            "cut off — try later",
+            "environment",
+            True,
+        )
+
+    def test_json_tells_of_a_refusal(self, write_job: WriteJob, options: dict[str, Any]) -> None:
+        """A second run, a wrong setting, a file that raises: nothing ran, so there is no result."""
+        refused = {"fault": "config", "retryable": False, "status": "REFUSED"}
+        options["outcome"] = JobAlreadyRunning("totals is running")
+        shown = command("run", write_job(), "--json")
+        assert json.loads(shown.stdout) == {"error": "totals is running", **refused}
+        for arguments in ([write_job(), "--set", "paralelism=2"], [write_job(), "--set", "x"]):
+            shown = command("run", *arguments, "--json")
+            assert shown.exit_code == 2
+            assert json.loads(shown.stdout) == {**json.loads(shown.stdout), **refused}
+        shown = command("run", write_job("1 / 0"), "--json")
+        assert "ZeroDivisionError" in json.loads(shown.stdout)["error"]
 
     def test_bad_input_never_starts_anything(self, write_job: WriteJob, options: dict[str, Any]) -> None:
         for arguments in ([f"{write_job()}:none"], [write_job(), "--set", "fresh"]):
@@ -227,14 +308,42 @@ class TestRun:
     def test_signals_stop_and_then_abort(
         self, write_job: WriteJob, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The first asks for a last checkpoint, the second leaves at once; whichever of the two comes."""
+        """The first asks for a last checkpoint, the second leaves at once; whichever of the two comes.
+
+        Once the job has ended none of them does anything: the exit code is that of the job.
+        """
+        asked = list[str]()
+        monkeypatch.setattr(JobControl, "stop", lambda _: asked.append("stop"))
+        monkeypatch.setattr(JobControl, "abort", lambda _: asked.append("abort"))
+
+        def execute(job: StreamJob, **options: Any) -> JobResult:
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGINT):
+                signal.raise_signal(number)
+            return RESULT
+
+        monkeypatch.setattr(StreamJob, "execute", execute)
         command("run", write_job(), "--quiet")
-        control, asked = options["control"], list[str]()
-        monkeypatch.setattr(control, "stop", lambda: asked.append("stop"))
-        monkeypatch.setattr(control, "abort", lambda: asked.append("abort"))
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGINT):
+        assert asked == ["stop", "abort", "abort"]
+        for number in (signal.SIGTERM, signal.SIGINT):
             signal.raise_signal(number)
         assert asked == ["stop", "abort", "abort"]
+
+
+def raised_by(function: Callable[[], object]) -> Exception:
+    """Return what the function raises, with the lines from the function on."""
+    try:
+        function()
+    except Exception as error:
+        return error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
+    raise AssertionError("it raised nothing")
+
+
+def test_help_cuts_no_option_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERMINAL_WIDTH", "80")
+    shown = command("run", "--help").stdout
+    options = ["--accept-duplicates", "--allow-unmatched-state", "--assume-uncommitted", "--checkpoint-dir"]
+    assert [option for option in options if option not in shown] == []
 
 
 def test_without_a_command_the_commands_are_listed() -> None:

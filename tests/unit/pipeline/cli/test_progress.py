@@ -28,9 +28,20 @@ from pipeline.runtime.result import EdgeProgress, JobResult, Progress
 
 
 class Reported:
-    """A report to a narrow log, on a clock moved by hand; its thread's waits take no time."""
+    """A report to a narrow log, on a clock moved by hand; its thread's waits take no time.
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, quiet: bool = False) -> None:
+    Args:
+        terminal: the kind of terminal that it is shown on instead, of 80 columns.
+    """
+
+    def __init__(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        *,
+        checkpoints: bool = True,
+        quiet: bool = False,
+        terminal: str | None = None,
+    ) -> None:
         self.now = 100.0
         self.pauses: list[float] = []
         self.looks: list[Progress] = []
@@ -38,9 +49,13 @@ class Reported:
         monkeypatch.setenv("COLUMNS", "30")
         for forcing in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
             monkeypatch.delenv(forcing, raising=False)
+        if terminal is not None:
+            monkeypatch.setenv("TTY_COMPATIBLE", "1")
+            monkeypatch.setenv("COLUMNS", "80")
+            monkeypatch.setenv("TERM", terminal)
         control = JobControl()
         control.watch(lambda: self.looks.pop(0))
-        self.report = ProgressReport("totals", control, quiet=quiet)
+        self.report = ProgressReport("totals", control, checkpoints=checkpoints, quiet=quiet)
         monkeypatch.setattr(self.report, "_done", SimpleNamespace(wait=self._wait, set=lambda: None))
 
     def _wait(self, seconds: float) -> bool:
@@ -122,6 +137,26 @@ class TestPlainLines:
         assert lines(capsys)[0].endswith("1,234 failed · 0 checkpoints · →Reduce 12/256 · →Sink 0/8192")
 
 
+class TestTerminal:
+    EDGES = (EdgeProgress("→Reduce", 1_024, 8_192), EdgeProgress("→Sink", 0, 8_192))
+    LOOK = running(processed=1_234_567, estimated=9_876_543, checkpoints=12, edges=EDGES)
+
+    def test_nothing_is_cut_from_the_live_lines(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """What does not fit on one line of the terminal stands on a second."""
+        Reported(monkeypatch, terminal="xterm").draw(self.LOOK)
+        printed = capsys.readouterr().err
+        assert "12 checkpoints · →Reduce 1024/8192\n→Sink 0/8192\n" in printed
+        assert "…" not in printed
+
+    def test_one_that_can_only_print_gets_the_plain_lines(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        Reported(monkeypatch, terminal="dumb").draw(self.LOOK)
+        assert lines(capsys)[0].startswith("totals: starting · 1,234,567 records")
+
+
 class TestContinuing:
     def test_only_this_runs_records_make_its_rate(
         self, reported: Reported, capsys: pytest.CaptureFixture[str]
@@ -170,14 +205,19 @@ class TestSummary:
     def test_what_cannot_be_resumed_says_so(
         self, reported: Reported, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """When it starts, and when it is stopped; a job without checkpoints has none to promise either."""
+        """When it starts, and when it is stopped."""
         reported.report.listen(replace(started(), resumable=False))
         reported.report.summarise(result(JobStatus.CANCELLED, checkpoint_path="/data/totals"))
         said = lines(capsys)
         assert said[1] == "totals cannot be resumed: its output is committed once, at the end"
         assert said[-1] == "  run it again to start over"
-        reported.report.listen(started())
-        reported.report.summarise(result(JobStatus.CANCELLED))
+
+    def test_a_job_without_checkpoints_has_none_to_promise(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        report = Reported(monkeypatch, checkpoints=False).report
+        report.listen(started())
+        report.summarise(result(JobStatus.CANCELLED))
         assert lines(capsys)[-1] == "  run it again to start over"
 
     def test_of_one_that_continued(self, reported: Reported, capsys: pytest.CaptureFixture[str]) -> None:
@@ -238,10 +278,26 @@ def test_quiet_says_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     assert reported.pauses == []
 
 
-def test_a_signal_is_answered(reported: Reported, capfd: pytest.CaptureFixture[str]) -> None:
-    """The first with what it does and what a second would do."""
-    reported.report.note_signal("SIGTERM", 1)
-    reported.report.note_signal("SIGINT", 2)
-    assert capfd.readouterr().err == (
-        "\nSIGTERM: taking a last checkpoint; again to leave at once\n\nSIGINT: leaving at once\n"
-    )
+@pytest.mark.parametrize(
+    ("checkpoints", "resumable", "what"),
+    [
+        (True, True, "taking a last checkpoint"),
+        (True, False, "stopping; there is no checkpoint to take, so the next run starts over"),
+        (False, True, "stopping; there is no checkpoint to take, so the next run starts over"),
+    ],
+)
+def test_a_signal_is_answered(
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    *,
+    checkpoints: bool,
+    resumable: bool,
+    what: str,
+) -> None:
+    """The first with what it does and a second would do; no checkpoint is promised where none is taken."""
+    report = Reported(monkeypatch, checkpoints=checkpoints).report
+    report.listen(replace(started(), resumable=resumable))
+    capfd.readouterr()
+    report.note_signal("SIGTERM", 1)
+    report.note_signal("SIGINT", 2)
+    assert capfd.readouterr().err == f"\nSIGTERM: {what}; again to leave at once\n\nSIGINT: leaving at once\n"
