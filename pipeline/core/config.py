@@ -130,6 +130,11 @@ STREAMING_INTERVAL: Final = timedelta(seconds=60)
 MIN_PAUSE: Final = timedelta(milliseconds=500)
 SQL_TASK_ROWS: Final = 10_000
 
+_PREFIX: Final = "PIPELINE_"
+_MISSPELT: Final = 0.75
+"""How alike (by difflib) a variable and a setting must be for one to be taken for the other. Near misses have
+0.8 and more, our own variables that are no settings, such as PIPELINE_DSN, 0.6 and less."""
+
 
 def _at_least(name: str, value: int, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -196,7 +201,8 @@ def resolve(
 
     Raises:
         ConfigError: an unknown name (with the nearest known one), an unreadable value, or
-            STREAMING without a checkpoint interval.
+            STREAMING without a checkpoint interval. Of variables only those that are almost a setting are
+            refused: others may have `PIPELINE_` in front of theirs too.
 
     Example:
         >>> resolve(JobConfig(), JobMode.STREAMING, durable=True).values.checkpoint_interval
@@ -253,8 +259,20 @@ def _fill_in(config: JobConfig, mode: JobMode, *, durable: bool) -> JobConfig:
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    texts = {name: environment.get(f"PIPELINE_{name.upper()}") for name in _PARSERS}
-    return {name: text for name, text in texts.items() if text is not None}
+    prefixed = {name for name in environment if name.startswith(_PREFIX)}
+    for name in sorted(prefixed - _BY_VARIABLE.keys()):
+        _refuse_if_misspelt(name)
+    return {_BY_VARIABLE[name]: environment[name] for name in prefixed & _BY_VARIABLE.keys()}
+
+
+def _refuse_if_misspelt(variable: str) -> None:
+    """Refuse a variable that is almost a setting; one that is like none belongs to somebody else."""
+    near = get_close_matches(variable.removeprefix(_PREFIX).lower(), _PARSERS, n=1, cutoff=_MISSPELT)
+    if near:
+        raise ConfigError(
+            f"the environment variable {variable} is no setting",
+            hint=f"did you mean {_PREFIX}{near[0].upper()}?",
+        )
 
 
 def parse_setting(name: str, text: str) -> Any:
@@ -361,3 +379,5 @@ _PARSERS: Final[dict[str, Callable[[str], Any]]] = {
     "cancel_timeout": parse_duration,
     "chains": str,
 }
+
+_BY_VARIABLE: Final = {f"{_PREFIX}{name.upper()}": name for name in _PARSERS}

@@ -95,10 +95,31 @@ class TestLayers:
         monkeypatch.setenv("PIPELINE_PARALLELISM", "3")
         assert resolve(JobConfig(), JobMode.STREAMING, durable=True).values.parallelism == 3
 
-    def test_other_variables_are_not_settings(self) -> None:
-        """PIPELINE_DSN and what an orchestrator sets for a service of this name are somebody else's."""
-        other = {"PIPELINE_DSN": "x", "PIPELINE_SERVICE_PORT": "80", "PARALLELISM": "5"}
-        assert resolved(environment=other).values == resolved().values
+    @pytest.mark.parametrize(
+        "other",
+        [
+            *("DSN", "KAFKA", "KAFKA_CONFIG", "SCHEMA_REGISTRY", "TEST_DSN", "TEST_KAFKA", "RUN", "KILLS"),
+            *("SIMULATIONS", "FAULTPOINT", "FAULTPOINT_LOG", "FAULTPOINT_SIGNAL", "SERVICE_PORT", "HOME"),
+        ],
+    )
+    def test_other_variables_are_not_settings(self, other: str) -> None:
+        """Our own that are none, and what an orchestrator sets for a service of this name."""
+        environment = {f"PIPELINE_{other}": "x", "PARALLELISM": "5"}
+        assert resolved(environment=environment).values == resolved().values
+
+    @pytest.mark.parametrize(
+        ("variable", "meant"),
+        [
+            ("PIPELINE_CHECKPOINT_ROW", "PIPELINE_CHECKPOINT_ROWS"),
+            ("PIPELINE_RESTRT", "PIPELINE_RESTART"),
+            ("PIPELINE_CHECKPOINT_INTERVAL_MS", "PIPELINE_CHECKPOINT_INTERVAL"),
+        ],
+    )
+    def test_but_one_that_is_almost_a_setting_is_refused(self, variable: str, meant: str) -> None:
+        """It would be overlooked otherwise, and the job run without it."""
+        with pytest.raises(ConfigError, match=f"^the environment variable {variable} is no") as raised:
+            resolved(environment={variable: "5", "PIPELINE_RESTART": "1"})
+        assert raised.value.hint == f"did you mean {meant}?"
 
     @pytest.mark.parametrize("order", [1, -1])
     def test_settings_that_hang_together_come_in_any_order(self, order: int) -> None:
