@@ -9,7 +9,7 @@ from pipeline.api.call_site import call_site
 from pipeline.api.handle import Handle
 from pipeline.core.config import BackpressureStrategy, JobConfig
 from pipeline.core.errors import GraphError
-from pipeline.core.functions import function_ref, is_async
+from pipeline.core.functions import function_ref, is_async, is_async_generator
 from pipeline.core.policy import ErrorPolicy, SideTag
 from pipeline.graph.buffers import DEFAULT_SIZE, check_size
 from pipeline.graph.builder import Output
@@ -58,12 +58,14 @@ class Stream(Handle, Generic[T]):
         self, function: Function, *, on_error: ErrorPolicy = _FAIL, uid: str | None = None
     ) -> Stream[Any]:
         """Replace each record by what `function`, plain or async, returns for it."""
+        refuse_async_generator("map", function)
         return self._then(Map(function, on_error), uid)
 
     def filter(
         self, function: Callable[[T], object], *, on_error: ErrorPolicy = _FAIL, uid: str | None = None
     ) -> Stream[T]:
         """Keep the records for which `function`, plain or async, returns something true."""
+        refuse_async_generator("filter", function)
         return self._then(Filter(function, on_error), uid)
 
     @overload
@@ -108,6 +110,7 @@ class Stream(Handle, Generic[T]):
         self, function: Function, *, on_error: ErrorPolicy = _FAIL, uid: str | None = None
     ) -> Stream[Any]:
         """Replace the records that are there at a time, a list, by the list `function` returns for it."""
+        refuse_async_generator("map_batches", function)
         return self._then(MapBatches(function, on_error), uid)
 
     def key_by(self, selector: Callable[[T], K], *, uid: str | None = None) -> KeyedStream[K, T]:
@@ -225,8 +228,18 @@ def require_plain(method: str, function: Function) -> None:
             f"{method} needs a function, found {function!r}",
             hint="pass the function itself, without calling it",
         )
-    if is_async(function):
+    if is_async(function) or is_async_generator(function):
         raise GraphError(
             f"{method} needs a plain function, but {function_ref(function)} is async",
             hint="compute what it needs in an async map before",
+        )
+
+
+def refuse_async_generator(method: str, function: Function) -> None:
+    """Refuse an async generator where its results would not be taken from it."""
+    if is_async_generator(function):
+        raise GraphError(
+            f"{method} needs a function that returns its result, but {function_ref(function)} is an async "
+            "generator",
+            hint="use flat_map, which takes all that it yields",
         )

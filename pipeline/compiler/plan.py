@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from pipeline.compiler.stages import OperatorStage, Stage, StepStage
 from pipeline.core.errors import InternalError
-from pipeline.core.functions import is_async
+from pipeline.core.functions import is_async, is_async_generator
 from pipeline.operators.filter import Filter
 from pipeline.operators.flat_map import FlatMap
 from pipeline.operators.map import Map
@@ -62,13 +61,9 @@ class PlannedStep:
 def calling_of(stage: StepStage) -> Calling:
     """Say how the function of `stage` gives its result."""
     function = stage.step.function
-    if isinstance(stage.step, FlatMap) and _is_async_generator(function):
+    if isinstance(stage.step, FlatMap) and is_async_generator(function):
         return Calling.ASYNC_GENERATOR
     return Calling.COROUTINE if is_async(function) else Calling.PLAIN
-
-
-def _is_async_generator(function: Callable[..., Any]) -> bool:
-    return inspect.isasyncgenfunction(function) or inspect.isasyncgenfunction(type(function).__call__)
 
 
 @dataclass(frozen=True, slots=True)

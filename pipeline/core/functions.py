@@ -63,8 +63,15 @@ def function_ref(fn: Callable[..., Any]) -> FunctionRef:
 
 def is_async(fn: Callable[..., Any]) -> bool:
     """Whether calling `fn` gives a coroutine, looking through `partial` and callable objects."""
+    return _is(inspect.iscoroutinefunction, fn)
+
+
+def is_async_generator(fn: Callable[..., Any]) -> bool:
+    """Whether calling `fn` gives an async generator, looking through `partial` and callable objects."""
+    return _is(inspect.isasyncgenfunction, fn)
+
+
+def _is(kind: Callable[[object], bool], fn: Callable[..., Any]) -> bool:
     while isinstance(fn, functools.partial):
         fn = fn.func  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    if inspect.iscoroutinefunction(fn):
-        return True
-    return callable(fn) and inspect.iscoroutinefunction(type(fn).__call__)
+    return kind(fn) or (callable(fn) and kind(type(fn).__call__))

@@ -74,13 +74,25 @@ class ErrorPolicy:
         """Repeat the same call up to `attempts` times, then do what `then` says (default: fail).
 
         A lazy `flat_map` that has given some of its results is not repeated.
+
+        Raises:
+            ConfigError: fewer attempts than one, a negative delay, a policy that retries, or no such values.
         """
+        if isinstance(attempts, bool) or not isinstance(attempts, int):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError(f"ErrorPolicy.retry: attempts must be a whole number, not {attempts!r}")
         if attempts < 1:
             raise ConfigError(f"ErrorPolicy.retry: attempts must be at least 1, not {attempts}")
+        if not isinstance(delay, timedelta):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError(
+                f"ErrorPolicy.retry: delay must be a timedelta, not {delay!r}",
+                hint="write timedelta(seconds=1), for example",
+            )
         if delay < timedelta():
             raise ConfigError(
                 f"ErrorPolicy.retry: delay must be at least 0 s, not {delay.total_seconds():g} s"
             )
+        if then is not None:
+            require_policy("ErrorPolicy.retry: then", then)
         last = then or cls()
         if last.attempts:
             raise ConfigError(
@@ -92,3 +104,20 @@ class ErrorPolicy:
         """One line for `explain`."""
         retried = f"retry {self.attempts}×, then " if self.attempts else ""
         return retried + {"dead_letter": "dead-letter"}.get(self.kind, self.kind)
+
+
+def require_policy(what: str, policy: Any) -> None:
+    """Refuse what is no policy, such as its bare name or a method that was not called.
+
+    Args:
+        what: the argument, for the message.
+        policy: what was given for it.
+
+    Raises:
+        ConfigError: it is no `ErrorPolicy`.
+    """
+    if isinstance(policy, ErrorPolicy):
+        return
+    uncalled = getattr(policy, "__self__", None) is ErrorPolicy
+    hint = f"call the method: {policy.__qualname__}(…)" if uncalled else "such as ErrorPolicy.skip()"
+    raise ConfigError(f"{what} must be an ErrorPolicy, not {policy!r}", hint=hint)

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from pipeline.core.errors import GraphError
 from pipeline.core.functions import function_ref
 from pipeline.core.job import JobMode
-from pipeline.core.policy import SideTag
+from pipeline.core.policy import ErrorPolicy, SideTag, require_policy
 from pipeline.graph.stream_graph import Definition, Partitioning, StreamEdge, StreamGraph, StreamNode
 from pipeline.graph.uids import Uid, UidRequest, assign_uids
 from pipeline.operators.base import Chaining, OperatorSpec
@@ -120,6 +120,7 @@ class GraphBuilder:
                     f"{spec.kind} needs a function, found {function!r}",
                     hint="pass the function itself, without calling it",
                 )
+        require_policy(f"{spec.kind}: on_error", getattr(spec, "on_error", ErrorPolicy()))
         return self._add(_Draft(spec, uid, written_at), inputs)
 
     def add_sink(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from types import ModuleType
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 from pipeline import (
     BackpressureStrategy,
     ConfigError,
+    ErrorPolicy,
     GraphError,
     JobConfig,
     JobMode,
@@ -240,6 +241,43 @@ class TestRefused:
             build(lambda job: job.source(FakeSource()).key_by(user).reduce(later))  # pyright: ignore[reportArgumentType]
         with pytest.raises(GraphError, match="reduce needs a plain function"):
             build(lambda job: job.source(FakeSource()).key_by(user).window(FIVE_MINUTES).reduce(later))  # pyright: ignore[reportArgumentType]
+
+    @pytest.mark.parametrize("method", ["map", "filter", "map_batches"])
+    def test_an_async_generator_where_its_results_would_not_be_taken(self, method: str) -> None:
+        async def both(value: Any) -> AsyncIterator[Any]:
+            yield value
+            yield value
+
+        with pytest.raises(
+            GraphError, match=rf"^{method} needs .* both \(.*\) is an async generator"
+        ) as raised:
+            build(lambda job: getattr(job.source(FakeSource()), method)(both))
+        assert raised.value.hint == "use flat_map, which takes all that it yields"
+        with pytest.raises(GraphError, match="key_by needs a plain function"):
+            build(lambda job: job.source(FakeSource()).key_by(both))  # pyright: ignore[reportArgumentType]
+        build(lambda job: job.source(FakeSource()).flat_map(both).sink(FakeSink()))
+
+    @pytest.mark.parametrize("method", ["map", "filter", "flat_map", "map_batches"])
+    @pytest.mark.parametrize(
+        ("wrong", "hint"),
+        [
+            ("skip", "such as ErrorPolicy.skip()"),
+            (None, "such as ErrorPolicy.skip()"),
+            (ErrorPolicy.skip, "call the method: ErrorPolicy.skip(…)"),
+        ],
+    )
+    def test_what_is_no_error_policy(self, method: str, wrong: Any, hint: str) -> None:
+        """When the job is built, not at the first record."""
+        with pytest.raises(ConfigError, match=f"^{method}: on_error must be an ErrorPolicy, not ") as raised:
+            build(lambda job: getattr(job.source(FakeSource()), method)(parse, on_error=wrong))
+        assert raised.value.hint == hint
+
+    def test_what_is_no_error_policy_of_a_fold(self) -> None:
+        wrong: Any = "skip"
+        keyed = StreamJob("j").source(FakeSource()).key_by(user)
+        for fold in (keyed, keyed.window(FIVE_MINUTES)):
+            with pytest.raises(ConfigError, match="on_error must be an ErrorPolicy, not 'skip'"):
+                fold.reduce(merge, on_error=wrong)
 
     def test_what_is_no_aggregate(self) -> None:
         class Half:

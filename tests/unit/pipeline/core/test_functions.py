@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
-from pipeline.core.functions import FunctionRef, function_ref, is_async
+from pipeline.core.functions import FunctionRef, function_ref, is_async, is_async_generator
 
 
 def plain(value: Any) -> Any:
@@ -30,6 +30,15 @@ def wrapping(fn: Callable[..., Any]) -> Callable[..., Any]:
         return fn(*args)
 
     return wrapper
+
+
+async def several(value: Any) -> AsyncIterator[Any]:
+    yield value
+
+
+class Splitter:
+    async def __call__(self, value: Any) -> AsyncIterator[Any]:
+        yield value
 
 
 class Parser:
@@ -132,3 +141,21 @@ def test_a_lambda_is_nameless_wherever_it_stands() -> None:
 def test_async_is_seen_through_partial_and_callable_objects(fn: Any, expected: bool) -> None:
     """A coroutine taken for a result would be a record that nobody awaits."""
     assert is_async(fn) is expected
+
+
+@pytest.mark.parametrize(
+    ("fn", "expected"),
+    [
+        (several, True),
+        (functools.partial(several), True),
+        (Splitter(), True),
+        (functools.partial(Splitter()), True),
+        (later, False),
+        (plain, False),
+        (5, False),
+    ],
+)
+def test_so_is_an_async_generator(fn: Any, expected: bool) -> None:
+    """It is no coroutine: what it gives is iterated, not awaited."""
+    assert is_async_generator(fn) is expected
+    assert not (expected and is_async(fn))

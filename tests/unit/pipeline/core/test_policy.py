@@ -45,6 +45,18 @@ def test_a_retry_fails_in_the_end_unless_told_otherwise() -> None:
             lambda: ErrorPolicy.retry(2, then=ErrorPolicy.retry(3, then=ErrorPolicy.skip())),
             "ErrorPolicy.retry: then must be fail, skip or dead_letter, not retry 3×, then skip",
         ),
+        (
+            lambda: ErrorPolicy.retry(2.5),  # pyright: ignore[reportArgumentType]
+            "ErrorPolicy.retry: attempts must be a whole number, not 2.5",
+        ),
+        (
+            lambda: ErrorPolicy.retry(2, 0.5),  # pyright: ignore[reportArgumentType]
+            "ErrorPolicy.retry: delay must be a timedelta, not 0.5 — write timedelta(seconds=1), for example",
+        ),
+        (
+            lambda: ErrorPolicy.retry(2, then="skip"),  # pyright: ignore[reportArgumentType]
+            "ErrorPolicy.retry: then must be an ErrorPolicy, not 'skip' — such as ErrorPolicy.skip()",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused(make: Callable[[], ErrorPolicy], message: str) -> None:
