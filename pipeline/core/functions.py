@@ -6,6 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import CodeType
 from typing import Any, cast
 
 LAMBDA = "<lambda>"
@@ -55,10 +56,19 @@ def function_ref(fn: Callable[..., Any]) -> FunctionRef:
         subject = cast("Any", type(inner))
         inner = subject.__call__
     code: Any = getattr(inner, "__code__", None)
-    name = str(getattr(subject, "__qualname__", type(subject).__name__)).rsplit("<locals>.", 1)[-1]
+    name = _short(str(getattr(subject, "__qualname__", type(subject).__name__)))
     if code is None:
         return FunctionRef(name, None, None)
     return FunctionRef(name, code.co_filename, code.co_firstlineno)
+
+
+def ref_of_code(code: CodeType) -> FunctionRef:
+    """Say where a function is written of which only the code is at hand, as in a traceback."""
+    return FunctionRef(_short(code.co_qualname), code.co_filename, code.co_firstlineno)
+
+
+def _short(qualified: str) -> str:
+    return qualified.rsplit("<locals>.", 1)[-1]
 
 
 def is_async(fn: Callable[..., Any]) -> bool:

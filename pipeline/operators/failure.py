@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 from pipeline.core.errors import UserFunctionError
 from pipeline.core.functions import function_ref
 from pipeline.core.policy import DEAD_LETTERS, ErrorPolicy, SideTag
+from pipeline.core.raised import describe
 from pipeline.core.records import Batch, DeadLetter, Origin
 
 DROPPED: Final[Any] = object()
@@ -91,7 +92,7 @@ class Failures:
     def error(self, error: Exception, origins: Sequence[Origin] | None) -> UserFunctionError:
         """Return what fails the job because of `error`; raise it from that."""
         return UserFunctionError(
-            f"{self._function.name} raised {_describe(error)}",
+            f"{self._function.name} raised {describe(error)}",
             hint="mend the function, or give the operator another on_error: skip, retry or dead-letter",
         ).located(
             job=self._ctx.job_name,
@@ -101,7 +102,7 @@ class Failures:
         )
 
     def _dead_letter(self, error: Exception, values: Sequence[Any], origins: Sequence[Origin] | None) -> None:
-        text, function = _describe(error), str(self._function)
+        text, function = describe(error), str(self._function)
         letters = [
             DeadLetter(value, text, self._uid, function, None if origins is None else origins[index])
             for index, value in enumerate(values)
@@ -155,11 +156,6 @@ class Survivors:
             return items
         dropped = set(self._dropped)
         return [item for index, item in enumerate(items) if index not in dropped]
-
-
-def _describe(error: Exception) -> str:
-    message = str(error)
-    return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 def _describe_origins(origins: Sequence[Origin] | None) -> str | None:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Generic, TypeVar
 
 from pipeline.core.errors import InternalError
+from pipeline.core.raised import as_exception
 from pipeline.reactive.demand import add_cap, produced, validate_request
 from pipeline.reactive.flux import Flux
 from pipeline.reactive.subscriber import BatchSubscriber, Records
@@ -231,8 +232,10 @@ class ThreadProducer(Generic[T]):
         """Run the function; return what ends the stream with an error, None for its completion."""
         try:
             self._run(self)
-        except Exception as error:  # noqa: BLE001 - the stream's end carries it
-            return self._violation or error
+        except Interrupted:
+            raise
+        except BaseException as error:  # noqa: BLE001 - the stream's end carries it
+            return self._violation or as_exception(error)
         return self._violation
 
 

@@ -17,7 +17,7 @@ class BarrierHost(Protocol):
     """Who performs the barriers, and says after how many milliseconds it wants to be called anyhow."""
 
     def perform_if_settled(self) -> int | None: ...
-    def fail(self, error: Exception) -> None: ...
+    def fail(self, error: BaseException) -> None: ...
 
 
 class LockScope:
@@ -106,7 +106,7 @@ class BarrierThread:
                 wait_ms = self._host.perform_if_settled()
             except Interrupted:
                 return
-            except Exception as error:  # noqa: BLE001 - reported as the subtask's own
+            except BaseException as error:  # noqa: BLE001 - reported as the subtask's own
                 self._host.fail(error)
                 return
 

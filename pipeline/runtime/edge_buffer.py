@@ -11,6 +11,7 @@ from checkpoint.barrier import Barrier, CheckpointKind
 from pipeline.core.config import BackpressureStrategy
 from pipeline.core.errors import BackpressureOverflow, PipelineError, UserFunctionError
 from pipeline.core.functions import function_ref
+from pipeline.core.raised import describe
 from pipeline.core.records import Batch
 from pipeline.graph.buffers import Buffer
 from pipeline.reactive.demand import MAX_BATCH, UNBOUNDED, Prefetch
@@ -168,7 +169,7 @@ class EdgeBuffer:
             raise
         except Exception as error:
             ref = function_ref(on_drop)
-            raise UserFunctionError(f"{ref.name} raised {type(error).__name__}: {error}").located(
+            raise UserFunctionError(f"{ref.name} raised {describe(error)}").located(
                 operator=self.uid, function=str(ref)
             ) from error
 

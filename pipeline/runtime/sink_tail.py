@@ -15,6 +15,7 @@ from pipeline.core.elements import EndOfInput
 from pipeline.core.errors import CheckpointError, PipelineError, SinkError
 from pipeline.core.faults import faultpoint
 from pipeline.core.functions import function_ref
+from pipeline.core.raised import describe
 from pipeline.reactive.demand import MAX_BOUND, AdaptiveBound, Prefetch
 from pipeline.reactive.producer import Interrupted
 from pipeline.reactive.subscriber import Subscription
@@ -207,8 +208,6 @@ class SinkTail:
             error.located(job=self._ctx.job_name, operator=self.uid)
             raise
         except Exception as error:
-            raise SinkError(
-                f"{type(self._sink).__name__} raised {type(error).__name__}: {error}", retryable=False
-            ).located(
+            raise SinkError(f"{type(self._sink).__name__} raised {describe(error)}", retryable=False).located(
                 job=self._ctx.job_name, operator=self.uid, function=str(function_ref(function))
             ) from error

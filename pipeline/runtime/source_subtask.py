@@ -13,6 +13,7 @@ from pipeline.core.elements import END_OF_INPUT, TimeElement
 from pipeline.core.errors import InternalError, PipelineError, SourceError
 from pipeline.core.faults import faultpoint
 from pipeline.core.policy import DEAD_LETTERS, ErrorPolicy
+from pipeline.core.raised import describe
 from pipeline.core.records import Batch, DeadLetter, Origin
 from pipeline.reactive.demand import BatchBound
 from pipeline.reactive.producer import Interrupted
@@ -222,13 +223,12 @@ class SourceSubtask(Subtask):
                 self.producer.next_batch(element)
             else:
                 self.producer.control(element)
-        except PipelineError:
+        except BaseException as error:
             self._broken = True
-            raise
-        except Exception as error:
-            self._broken = True
+            if isinstance(error, PipelineError) or not isinstance(error, Exception):
+                raise
             raise InternalError(
-                f"the chain behind {self._uid} broke: {type(error).__name__}: {error}",
+                f"the chain behind {self._uid} broke: {describe(error)}",
                 hint="please report it with the traceback",
             ) from error
 
@@ -266,7 +266,7 @@ class SourceSubtask(Subtask):
             if self.producer.cancelled:
                 raise Interrupted from error
             name = type(self._source).__name__
-            raise SourceError(f"{name} raised {type(error).__name__}: {error}", retryable=False).located(
+            raise SourceError(f"{name} raised {describe(error)}", retryable=False).located(
                 job=self.job_name, operator=self._uid
             ) from error
 

@@ -11,6 +11,7 @@ from pipeline.core.clock import Clock
 from pipeline.core.elements import BEGINNING, TimeElement
 from pipeline.core.errors import PipelineError, SourceError, UserFunctionError
 from pipeline.core.functions import function_ref
+from pipeline.core.raised import describe
 from pipeline.core.records import Batch
 from pipeline.runtime.event_time import MergedTime
 from pipeline.runtime.idleness import Idleness
@@ -204,7 +205,7 @@ class SourceTime:
             raise
         except Exception as error:
             index = len(batch) - length_hint(values) - 1
-            message = f"{function_ref(function).name} raised {type(error).__name__}: {error}"
+            message = f"{function_ref(function).name} raised {describe(error)}"
             raise self._error(message, batch, index) from error
 
     def _refuse(self, batch: Batch[Any], timestamps: Sequence[Any]) -> None:

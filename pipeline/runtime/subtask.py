@@ -10,7 +10,8 @@ from typing import Any
 
 from checkpoint.barrier import Barrier
 from pipeline.core.errors import CheckpointError, PipelineError
-from pipeline.reactive.producer import ThreadProducer
+from pipeline.core.raised import as_exception
+from pipeline.reactive.producer import Interrupted, ThreadProducer
 from pipeline.runtime.contexts import RunningOperatorContext, VertexContext
 from pipeline.runtime.edge_buffer import EdgeBuffer
 from pipeline.runtime.events import Acknowledged, Declined, SubtaskFailed, SubtaskLeft, TaskEvent
@@ -164,22 +165,26 @@ class Subtask(ABC):
 
     def _thread(self, _: ThreadProducer[Any]) -> None:
         try:
-            self.run()
-        except Exception as error:
+            try:
+                self.run()
+            finally:
+                self.ctx.close()
+        except Interrupted:
+            raise
+        except BaseException as error:
             self.fail(error)
             raise
-        finally:
-            self.ctx.close()
         if not self.producer.cancelled:
             self.post(SubtaskLeft(self.participant))
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         """Report an error, once the job is named in it; errors after a cancel are its consequence."""
         if self.producer.cancelled:
             return
-        if isinstance(error, PipelineError):
-            error.located(job=self.ctx.job_name)
-        self.post(SubtaskFailed(self.participant, error))
+        failure = as_exception(error)
+        if isinstance(failure, PipelineError):
+            failure.located(job=self.ctx.job_name, operator=self.participant.vertex)
+        self.post(SubtaskFailed(self.participant, failure))
 
     # --- snapshots: whoever drives the head -----------------------------------------------------------
 

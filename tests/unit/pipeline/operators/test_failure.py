@@ -146,3 +146,12 @@ def test_a_repetition_that_succeeds_is_no_loss(ctx: HarnessContext) -> None:
     failures = Failures(parity, ErrorPolicy.retry(2), "op", ctx)
     assert survivors.recover(failures, ERROR, again, []) == 5
     assert list(survivors.records()) == [1, 2]
+
+
+def test_an_exception_that_cannot_say_what_is_wrong_is_the_users_still(ctx: HarnessContext) -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise LookupError
+
+    error = Failures(parity, ErrorPolicy.fail(), "op", ctx).error(Mute(), None)
+    assert error.message == "parity raised Mute (its message cannot be shown: LookupError)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 import weakref
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from reactivex import operators as ops
 
-from pipeline.core.errors import InternalError
+from pipeline.core.errors import InternalError, UserFunctionError
 from pipeline.reactive.demand import UNBOUNDED
 from pipeline.reactive.producer import Interrupted, ThreadProducer
 from tests.unit.pipeline.reactive.conftest import LONG, FullProbe, Probe, Produce, numbers
@@ -160,6 +161,22 @@ class TestEnds:
         assert probe.values == [1]
         assert [repr(error) for error in probe.errors] == ["KeyError('broken')"]
         assert probe.completed == 0
+
+    @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError])
+    def test_what_would_end_the_thread_only_arrives_as_an_error_too(
+        self, produce: Produce, kind: type[BaseException]
+    ) -> None:
+        """Else nobody would ever hear that the stream is over."""
+
+        def run(producer: ThreadProducer[int]) -> None:
+            raise kind("away")
+
+        probe = Probe(first=1)
+        run_to_end(produce(run), probe)
+        (error,) = probe.errors
+        assert isinstance(error, UserFunctionError)
+        assert isinstance(error.__cause__, kind)
+        assert error.message == f"run raised {kind.__name__}: away"
 
     def test_what_a_subscriber_raises_comes_back_to_it(self, produce: Produce) -> None:
         """As with Reactor's BaseSubscriber: the producer stops and the subscriber hears of its error."""

@@ -63,7 +63,7 @@ class Host:
 
     def __init__(self) -> None:
         self.performed: list[int] = []
-        self.errors: list[Exception] = []
+        self.errors: list[BaseException] = []
         self.error: BaseException | None = None
         self.looked = threading.Semaphore(0)
         self.clock = ManualClock()
@@ -79,7 +79,7 @@ class Host:
         self.looked.release()
         return self.look_again_ms
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         self.errors.append(error)
 
     def wait_for_looks(self, count: int) -> None:
@@ -130,8 +130,9 @@ class TestBarrierThread:
         host.wait_for_looks(1)
         assert host.performed == [1, 2]
 
-    def test_an_error_is_the_hosts_to_report(self, host: Host) -> None:
-        host.error = OSError("disk")
+    @pytest.mark.parametrize("error", [OSError("disk"), SystemExit(3)])
+    def test_an_error_is_the_hosts_to_report(self, host: Host, error: BaseException) -> None:
+        host.error = error
         host.thread.put(barrier(1))
         host.thread.start()
         assert host.thread.join(PATIENCE)

@@ -1,0 +1,52 @@
+"""What a user's code has raised: told in one line, and made an error that a stream or a job can end with."""
+
+from __future__ import annotations
+
+from pipeline.core.errors import UserFunctionError
+from pipeline.core.functions import FunctionRef, ref_of_code
+
+
+def describe(error: BaseException) -> str:
+    """Say what was raised, as `ValueError: bad`, even if it cannot say so itself.
+
+    Example:
+        >>> describe(ValueError("bad"))
+        'ValueError: bad'
+    """
+    name = type(error).__name__
+    try:
+        message = str(error)
+    except Exception as own:  # noqa: BLE001 - whatever the `__str__` of a user's exception raises
+        return f"{name} (its message cannot be shown: {type(own).__name__})"
+    return f"{name}: {message}" if message else name
+
+
+def as_exception(error: BaseException) -> Exception:
+    """Return what stands for `error` where only an `Exception` can: that itself, or an error that names it.
+
+    `SystemExit`, `KeyboardInterrupt` and `asyncio.CancelledError` are none. Raised by a user's code in a
+    thread of the engine they would end nothing but that thread, unheard.
+
+    Example:
+        >>> as_exception(SystemExit(3)).message
+        'the job raised SystemExit: 3'
+    """
+    if isinstance(error, Exception):
+        return error
+    function = _raising_function(error)
+    name = "the job" if function is None else function.name
+    failure = UserFunctionError(
+        f"{name} raised {describe(error)}",
+        hint="raise an ordinary exception: this one asks to leave, and does so whatever on_error says",
+    )
+    failure.__cause__ = error
+    return failure.located(function=None if function is None else str(function))
+
+
+def _raising_function(error: BaseException) -> FunctionRef | None:
+    entry = error.__traceback__
+    if entry is None:
+        return None
+    while entry.tb_next is not None:
+        entry = entry.tb_next
+    return ref_of_code(entry.tb_frame.f_code)

@@ -1,0 +1,52 @@
+"""What was raised, told in one line and made an error that can end a stream."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from pipeline.core.errors import Fault, UserFunctionError
+from pipeline.core.functions import function_ref
+from pipeline.core.raised import as_exception, describe
+
+
+class Mute(Exception):
+    """Cannot say what is wrong."""
+
+    def __str__(self) -> str:
+        raise LookupError("no words")
+
+
+def leave() -> None:
+    raise asyncio.CancelledError("enough")
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ValueError("bad"), "ValueError: bad"),
+        (ValueError(), "ValueError"),
+        (SystemExit(3), "SystemExit: 3"),
+        (Mute(), "Mute (its message cannot be shown: LookupError)"),
+    ],
+)
+def test_an_error_is_described_in_one_line(error: BaseException, text: str) -> None:
+    """Also one that fails at describing itself: it must not hide behind its own message."""
+    assert describe(error) == text
+
+
+def test_an_exception_stays_what_it_is() -> None:
+    error = Mute()
+    assert as_exception(error) is error
+
+
+def test_what_is_no_exception_becomes_the_users_error() -> None:
+    """It names the function that raised, is its cause, and no restart is tried."""
+    with pytest.raises(asyncio.CancelledError) as caught:
+        leave()
+    error = as_exception(caught.value)
+    assert isinstance(error, UserFunctionError)
+    assert error.message == "leave raised CancelledError: enough"
+    assert error.function == str(function_ref(leave))
+    assert (error.fault, error.retryable, error.__cause__) == (Fault.USER, False, caught.value)
