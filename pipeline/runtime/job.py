@@ -296,11 +296,10 @@ class _Run:
             return None
         if self._start.restore_from is not None:
             return self._go_back(storage, self._start.restore_from)
-        manifest = storage.latest()
-        if manifest is None:
-            return None
-        done = manifest.kind is CheckpointKind.FINAL and storage.history.is_noted(manifest.checkpoint_id)
-        return None if done else manifest
+        manifest, last = storage.latest(), storage.history.last
+        # Only the run's own word makes it complete: one killed between its last note and that word is not.
+        said_so = last is not None and last.status == JobStatus.COMPLETED
+        return None if said_so else manifest
 
     def _go_back(self, storage: StorageAttempt, checkpoint_id: int) -> Manifest:
         there = storage.history.checkpoints

@@ -28,6 +28,20 @@ def test_crash_after_the_last_manifest_reads_nothing(workshop: Callable[..., Any
     assert shop.leftovers() == []
 
 
+@pytest.mark.parametrize("point", ["P10", "P12", "P13", "P14", "P15"])
+def test_crash_after_the_last_manifest_writes_nothing_twice(point: str, workshop: Callable[..., Any]) -> None:
+    """Wherever it dies until it has said that it is complete: part files have each record once."""
+    shop = workshop("numbers", ROLLING="1")
+    write_input(shop.folder, 50)
+    shop.die_at(point)
+    done = shop.complete("--json")
+    assert json.loads(done.stdout.splitlines()[-1])["status"] == "COMPLETED"
+    assert shop.outputs() == expected(50)
+    assert shop.leftovers() == []
+    shop.complete()
+    assert shop.outputs() != expected(50), "the run after that reads again"
+
+
 def test_a_run_after_completion_starts_fresh(workshop: Callable[..., Any]) -> None:
     shop = workshop("numbers")
     write_input(shop.folder, 50)
