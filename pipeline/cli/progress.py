@@ -57,7 +57,7 @@ class ProgressReport:
         self._thread = threading.Thread(target=self._draw, name=f"{job}/progress", daemon=True)
         self._started = time.monotonic()
         self._base = 0
-        self._resumable = True
+        self._resumable = self._continues = True
         self._phase = "starting"
 
     def __enter__(self) -> ProgressReport:
@@ -87,6 +87,7 @@ class ProgressReport:
                 )
             self._say(f"{event.job} {how}, execution {event.execution_id}, attempt {event.attempt}")
             self._resumable = event.resumable
+            self._continues = event.resumable and event.durable
             if not event.resumable:
                 self._say(f"{event.job} cannot be resumed: its output is committed once, at the end")
         elif isinstance(event, StatusChanged):
@@ -136,7 +137,7 @@ class ProgressReport:
         if result.restarts:
             lines.append(f"  restarts     {result.restarts}")
         if result.status is JobStatus.CANCELLED:
-            continues = self._resumable and self._checkpoints
+            continues = self._continues and self._checkpoints
             how = "continue from its last checkpoint" if continues else "start over"
             lines.append(f"  run it again to {how}")
         for line in lines:

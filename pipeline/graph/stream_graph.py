@@ -177,3 +177,8 @@ class StreamGraph:
     def resumable(self) -> bool:
         """False if a source can only start over: the job is then one epoch."""
         return all(node.source.info.resumable for node in self.nodes if node.source is not None)
+
+    @property
+    def durable(self) -> bool:
+        """False if what a source reads is gone with the process: no other run can continue."""
+        return all(node.source.info.durable for node in self.nodes if node.source is not None)

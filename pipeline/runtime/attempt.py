@@ -254,11 +254,11 @@ class Attempt:
         self._commits.commit(manifest.checkpoint_id)
         storage.note(manifest.checkpoint_id)
 
-    def recover_final(self) -> None:
-        """Commit a final checkpoint that was decided and perhaps not committed; no source is opened."""
+    def settle(self) -> None:
+        """Commit what the restored checkpoint decided and perhaps nobody committed; no source is opened."""
         manifest, storage = self._restored, self._storage
         if manifest is None or storage is None:
-            raise InternalError("a final recovery without a checkpoint")
+            raise InternalError("nothing to settle without a checkpoint")
         faultpoint("P17")
         self._tracker.change(JobStatus.INITIALIZING, "RESTORE")
         try:
@@ -271,7 +271,6 @@ class Attempt:
             self._lifecycle.close(self._coordinator.undecided_from, error)
             raise
         self._lifecycle.close(self._coordinator.undecided_from, None)
-        self._tracker.change(JobStatus.RUNNING)
 
     # --- RUNNING ----------------------------------------------------------------------------------
 

@@ -92,6 +92,7 @@ class JobStarted:
         processed: records the execution had read up to there.
         restart: how often the job has been restarted within this run.
         resumable: False if a restart of it would begin again.
+        durable: False if another run of it would begin again, though a restart continues.
     """
 
     job: str
@@ -101,6 +102,7 @@ class JobStarted:
     processed: int
     restart: int
     resumable: bool = True
+    durable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

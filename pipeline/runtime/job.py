@@ -181,9 +181,12 @@ class _Run:
         self._tracker.change(JobStatus.SCHEDULED)
         storage = None if self._storage is None else self._storage.claim()
         manifest = None if storage is None else self._choose(storage)
+        if storage is not None and manifest is not None and not self._continues(manifest):
+            storage, manifest = self._settle(storage, manifest), None
         execution = self._execution(storage, manifest)
         if storage is not None:
             self._begin(storage, execution, manifest)
+            self._begun = True
         attempt = self._attempt = self._build(execution, storage, manifest)
         self._announce(execution, storage, manifest)
         outcome = self._carry_out(attempt, storage, manifest)
@@ -207,7 +210,17 @@ class _Run:
             lineage=execution.lineage,
             restored=None if manifest is None else manifest.checkpoint_id,
         )
-        self._begun = True
+
+    def _settle(self, storage: StorageAttempt, manifest: Manifest) -> StorageAttempt:
+        """Commit what a run has decided from which this one does not go on; claim another attempt."""
+        if storage.history.is_noted(manifest.checkpoint_id):
+            return storage
+        execution = self._execution(storage, manifest)
+        self._begin(storage, execution, manifest)
+        self._build(execution, storage, manifest).settle()
+        storage.finish(JobStatus.COMPLETED.value)
+        assert self._storage is not None
+        return self._storage.claim()
 
     def _announce(
         self, execution: Execution, storage: StorageAttempt | None, manifest: Manifest | None
@@ -224,6 +237,7 @@ class _Run:
                 0 if manifest is None else manifest.processed,
                 self._restarts,
                 self._plan.stream.resumable,
+                self._plan.stream.durable,
             )
         )
 
@@ -234,7 +248,8 @@ class _Run:
         status = JobStatus.FAILED
         try:
             if manifest is not None and manifest.kind is CheckpointKind.FINAL:
-                attempt.recover_final()
+                attempt.settle()
+                self._tracker.change(JobStatus.RUNNING)
                 outcome = Outcome(JobStatus.COMPLETED, {})
             else:
                 outcome = attempt.run()
@@ -300,6 +315,12 @@ class _Run:
         # Only the run's own word makes it complete: one killed between its last note and that word is not.
         said_so = last is not None and last.status == JobStatus.COMPLETED
         return None if said_so else manifest
+
+    def _continues(self, manifest: Manifest) -> bool:
+        """Whether to go on from a checkpoint: not behind what was read in another run and is gone with it."""
+        if self._begun or self._start.restore_from is not None or manifest.kind is CheckpointKind.FINAL:
+            return True
+        return self._plan.stream.durable
 
     def _go_back(self, storage: StorageAttempt, checkpoint_id: int) -> Manifest:
         there = storage.history.checkpoints

@@ -220,6 +220,13 @@ class TestSummary:
         report.summarise(result(JobStatus.CANCELLED))
         assert lines(capsys)[-1] == "  run it again to start over"
 
+    def test_what_is_gone_with_the_process_is_not_promised(
+        self, reported: Reported, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        reported.report.listen(replace(started(), durable=False))
+        reported.report.summarise(result(JobStatus.CANCELLED, checkpoint_path="/data/totals"))
+        assert lines(capsys)[-1] == "  run it again to start over"
+
     def test_of_one_that_continued(self, reported: Reported, capsys: pytest.CaptureFixture[str]) -> None:
         """The whole and its own part of it; where the checkpoints are; how to go on."""
         reported.report.listen(started(processed=4_000, restored_from=2))

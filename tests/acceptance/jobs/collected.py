@@ -1,0 +1,32 @@
+"""A collection that each run makes anew, to a csv file or to part files, as slow as the environment says."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import timedelta
+from typing import Any
+
+from connectors import CollectionSource, FileSink, RollingPolicy
+from pipeline import JobConfig, StreamJob
+
+PACE = float(os.environ.get("PACE", "0"))
+
+
+def slowly(row: dict[str, Any]) -> dict[str, Any]:
+    if PACE:
+        time.sleep(PACE)
+    return row
+
+
+job = (
+    StreamJob.builder()
+    .name("collected")
+    .source(CollectionSource([{"n": n, "made_by": os.environ["MADE_BY"]} for n in range(600)]))
+    .map(slowly)
+    .sink(FileSink("out/collected.csv", rolling=RollingPolicy() if "ROLLING" in os.environ else None))
+    .config(
+        JobConfig(checkpoint_rows=100, checkpoint_min_pause=timedelta(milliseconds=10), source_batch_size=50)
+    )
+    .build()
+)
