@@ -15,6 +15,8 @@ _WEAKEST_FIRST: Final = ("none", "at-least-once", "exactly-once")
 def source_guarantee(info: SourceInfo) -> str:
     """Say what happens to a source's position when the job starts again."""
     if not info.resumable:
+        if info.guarantee is not None:
+            return info.guarantee  # the source's own words for it, with the reason
         said = "starts over: the job is one epoch, its output is committed once, at the end"
     elif not info.durable:
         said = "resumes within a run only: what it reads does not outlive the process"
@@ -57,8 +59,11 @@ def _of_restarts(graph: StreamGraph) -> str:
 
 
 def _caveats(graph: StreamGraph) -> list[str]:
+    """Return what sources say of themselves, unless it is that they cannot resume: that has been said."""
     infos = [(node.uid, node.source.info) for node in graph.nodes if node.source is not None]
-    return [f"{uid}: {info.guarantee}" for uid, info in infos if info.guarantee is not None]
+    return [
+        f"{uid}: {info.guarantee}" for uid, info in infos if info.guarantee is not None and info.resumable
+    ]
 
 
 def _rank(guarantee: str) -> int:

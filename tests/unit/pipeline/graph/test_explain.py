@@ -94,6 +94,13 @@ class TestFacts:
         graph = line(source=FakeSource(**source), sink=FakeSink(**sink))
         assert said in facts(graph).guarantee
 
+    def test_that_a_source_cannot_resume_is_said_once_with_its_reason(self) -> None:
+        """In its own words where it has any, and what follows for the job where that is promised."""
+        words = "it has no key: it starts over"
+        explained = facts(line(source=FakeSource(resumable=False, guarantee=words)))
+        assert words not in explained.guarantee
+        assert explained.nodes[0].details[0] == words
+
     def test_the_weakest_sink_decides_and_is_named(self) -> None:
         graph = Graph()
         source = graph.line(FakeSource())
