@@ -19,7 +19,11 @@ Out_co = TypeVar("Out_co", covariant=True)
 
 
 class AggregateFunction(Protocol[In_contra, Acc, Out_co]):
-    """An incremental aggregation: many records in, one accumulator, one result out."""
+    """An incremental aggregation: many records in, one accumulator, one result out.
+
+    The accumulator may be changed in place, and is after a result was given. So a result must not be the
+    accumulator, nor share a list or a dict with it; and a record must not be changed.
+    """
 
     def create_accumulator(self) -> Acc:
         """Return the accumulator of no records."""
@@ -30,7 +34,7 @@ class AggregateFunction(Protocol[In_contra, Acc, Out_co]):
         ...
 
     def get_result(self, accumulator: Acc) -> Out_co:
-        """Return the result so far; must not change the accumulator."""
+        """Return the result so far; must neither change the accumulator nor return it: copy it."""
         ...
 
     def merge(self, first: Acc, second: Acc) -> Acc:

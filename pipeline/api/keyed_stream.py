@@ -50,10 +50,15 @@ class KeyedStream(Handle, Generic[K, T]):
         """Fold the records of each key into one, and give the result so far for every record.
 
         Args:
-            function: takes the result so far and a record, returns the new result; plain, not async.
+            function: takes the result so far and a record, returns the new result; plain, not async. It
+                must not change either: the result so far has been handed on already, and a sink that writes
+                it later would write the change.
             on_error: what happens to a record that `function` cannot handle.
             uid: what the state is filed under; needed in a checkpointed job where `function` is a lambda.
             value_type: declares classes of your own that occur in results, so that they can be stored.
+
+        Example:
+            totals = orders.key_by(customer).reduce(lambda sum, order: {**order, "n": sum["n"] + order["n"]})
         """
         require_plain("reduce", function)
         return self._then(Reduce(function, self._selector, on_error, value_type), uid)
@@ -67,6 +72,9 @@ class KeyedStream(Handle, Generic[K, T]):
         value_type: Any = None,
     ) -> Stream[Out]:
         """Fold the records of each key into an accumulator, and give its result for every record.
+
+        `add` may change the accumulator, so `get_result` must not return it, nor a list or dict inside it,
+        but a copy: all results would be the last one.
 
         `value_type` declares classes of your own that occur in accumulators, so that they can be stored.
         """
@@ -154,7 +162,8 @@ class WindowedStream(Handle, Generic[K, T]):
         """Fold the records of each window into one of their own type.
 
         Args:
-            function: takes what was folded so far and a record, returns both in one; plain, not async.
+            function: takes what was folded so far and a record, returns both in one; plain, not async. It
+                must not change either: the first record of a window may be in other windows, too.
             window_function: makes the result from the key, the window and what was folded; without it
                 that is the result, and says no more of key and window than the records did.
             on_error: what happens to the argument of a call that raises.

@@ -44,6 +44,10 @@ class Stream(Handle, Generic[T]):
     `async def` where it says so; `on_error` is what happens to a record that the function cannot
     handle (default: the job fails), `uid` what the operator is filed under (default: its kind and
     the name of its function).
+
+    A function must not change what it is given, but return something new: records are handed on, not
+    copied, so that other readers of the stream, a buffer, a retry or the next result of a fold would see
+    the change, too. Nothing checks that.
     """
 
     @overload
@@ -57,7 +61,11 @@ class Stream(Handle, Generic[T]):
     def map(
         self, function: Function, *, on_error: ErrorPolicy = _FAIL, uid: str | None = None
     ) -> Stream[Any]:
-        """Replace each record by what `function`, plain or async, returns for it."""
+        """Replace each record by what `function`, plain or async, returns for it.
+
+        To change a record, return a changed copy: `lambda order: {**order, "tax": 5}`. Other readers of
+        this stream have the very same record.
+        """
         refuse_async_generator("map", function)
         return self._then(Map(function, on_error), uid)
 
