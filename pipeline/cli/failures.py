@@ -36,12 +36,12 @@ def _lines(error: PipelineError) -> list[str]:
     cause = error.__cause__
     if isinstance(error, ConfigError) and not isinstance(error, JobFileError):
         return _users_frames(error.__traceback__)
+    if error.fault is Fault.ENGINE:
+        return traceback.format_exception(cause) if cause else traceback.format_tb(error.__traceback__)
     if cause is None:
         return []
     if isinstance(error, UserFunctionError | JobFileError):
         return _from_the_users_code_on(cause)
-    if error.fault is Fault.ENGINE:
-        return traceback.format_exception(cause)
     if f"raised {type(cause).__name__}" in error.message:  # by a connector, which did not translate it
         return _from_the_users_code_on(cause) or traceback.format_exception(cause)
     return []

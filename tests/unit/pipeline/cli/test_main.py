@@ -261,6 +261,14 @@ class TestRun:
         assert shown.stderr.startswith(f"error: {error}\n")
         assert ("\nValueError: inner" in shown.stderr) is shown_too
 
+    def test_a_defect_of_ours_is_shown_with_all_its_lines(
+        self, write_job: WriteJob, options: dict[str, Any]
+    ) -> None:
+        """Who is asked to report it needs them, also where nothing else has caused it."""
+        options["outcome"] = InternalError("this cannot be")
+        shown = command("run", write_job(), "--quiet")
+        assert "cli/run.py" in "".join(files_shown(shown))
+
     def test_what_is_no_error_of_ours_is_a_defect(self, write_job: WriteJob, options: dict[str, Any]) -> None:
         options["outcome"] = AttributeError("no kind")
         shown = command("run", write_job(), "--quiet", "--json")
