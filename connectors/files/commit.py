@@ -23,7 +23,6 @@ class _Progress(Enum):
 
     STAGED = "it waits under its staged name"
     DONE = "it has its final name"
-    LOST = "it has neither"
 
 
 def commit_files(handles: Sequence[StagedHandle], *, verify: bool) -> CommitOutcome:
@@ -38,16 +37,14 @@ def commit_files(handles: Sequence[StagedHandle], *, verify: bool) -> CommitOutc
         verify: read the staged bytes and compare their SHA-256, for files of an earlier process.
 
     Returns:
-        `RETRY` for a fault that may pass; `FAILED` if a file is lost, with the reason in the log.
+        `RETRY` for a fault that may pass.
 
     Raises:
-        SinkError: a folder's rights or path are wrong, or it cannot be made durable. Nothing is
-            lost: once that is mended, the same commit can be made.
+        SinkError: a file is lost, or a folder's rights or path are wrong, or it cannot be made
+            durable. Once that is mended, the same commit can be made.
     """
     try:
         progress = [_progress(handle, verify=verify) for handle in handles]
-        if _Progress.LOST in progress:
-            return CommitOutcome.FAILED
         for handle, state in zip(handles, progress, strict=True):
             if state is _Progress.STAGED:
                 Path(handle["staged"]).replace(handle["final"])
@@ -69,12 +66,18 @@ def _progress(handle: StagedHandle, *, verify: bool) -> _Progress:
     except FileNotFoundError:
         if _has_bytes_of(final, handle):
             return _Progress.DONE
-        _log.error("%s cannot be committed: %s is gone and %s is another file", final, staged, final)
-        return _Progress.LOST
+        raise _lost(handle, "is gone") from None
     if size != handle["length"] or (verify and not _has_bytes_of(staged, handle)):
-        _log.error("%s cannot be committed: %s does not hold what was written to it", final, staged)
-        return _Progress.LOST
+        raise _lost(handle, "does not hold what was written to it")
     return _Progress.STAGED
+
+
+def _lost(handle: StagedHandle, found: str) -> SinkError:
+    return SinkError(
+        f"{handle['final']} cannot be written: {handle['staged']}, which was to become it, {found}",
+        retryable=False,
+        hint="find out who removed or changed it: put it back, or start the job over with --fresh",
+    )
 
 
 def _has_bytes_of(path: Path, handle: StagedHandle) -> bool:

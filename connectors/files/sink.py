@@ -15,6 +15,7 @@ from connectors.files.encoder import RecordEncoder
 from connectors.files.errors import file_error
 from connectors.files.formats import FileFormat, csv_delimiter, file_format
 from connectors.files.jsonl_encoder import JsonlEncoder
+from connectors.files.lock import OutputLock
 from connectors.files.output import EpochFiles, Output
 from connectors.files.part_files import PartFiles
 from connectors.files.rolling import RollingPolicy
@@ -31,6 +32,8 @@ class FileSink(TwoPhaseCommitSink[Any, EpochFiles]):
     One file appears under its name when the job is complete, replacing what was there; until then
     it grows beside it under a hidden name (`.report.csv.….staged`). Parts appear with the
     checkpoint that covers them, each at most one epoch long. Text is UTF-8, lines end with `\n`.
+    As long as a run lives it holds a lock there (a hidden `….lock`), without which a second run of
+    the job would take its staged files for those of a dead one; some network folders have no locks.
 
     A csv record is a dict, a tuple or list, a dataclass, a NamedTuple or a msgspec struct. All have
     the same fields: `fields`, or those of the first record. A value is written as `str` of it, None
@@ -46,6 +49,7 @@ class FileSink(TwoPhaseCommitSink[Any, EpochFiles]):
 
     Raises:
         ConfigError: an unknown or compressed format, an option that does not belong to it.
+        JobAlreadyRunning: another run of the job writes to that folder and lives.
         SinkError: the folder cannot be written, the disk is full, a record has other fields.
 
     Example:
@@ -86,6 +90,8 @@ class FileSink(TwoPhaseCommitSink[Any, EpochFiles]):
         final = Path(self._path).resolve()  # a handle may be committed from another working directory
         _prepare_folder(final)
         self._owner = Owner.of(ctx)
+        self._lock = OutputLock(final, self._owner, ctx)
+        self._lock.acquire()
         self._folder = final.parent
         self._output: Output
         if self._rolling is None:
@@ -134,8 +140,12 @@ class FileSink(TwoPhaseCommitSink[Any, EpochFiles]):
         self._output.restore(cast("dict[str, Any]", state))
 
     def close(self) -> None:
-        if hasattr(self, "_output"):
-            self._output.close()
+        try:
+            if hasattr(self, "_output"):
+                self._output.close()
+        finally:
+            if hasattr(self, "_lock"):
+                self._lock.release()
 
     def _encoder(self) -> RecordEncoder:
         if self._format is FileFormat.JSONL:

@@ -283,7 +283,9 @@ class _Run:
             mailbox.post,
             self._clock,
             storage,
-            RecoveryChoices(self._start.accept_duplicates, self._start.assume_committed),
+            RecoveryChoices(
+                self._start.accept_duplicates, self._start.assume_committed, self._start.take_over
+            ),
         ).build()
         writer = None
         if storage is not None:

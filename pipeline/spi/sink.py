@@ -42,10 +42,12 @@ class RecoveryChoices:
     Args:
         accept_duplicates: go on behind output that is visible already.
         assume_committed: whether an epoch counts as committed of which nothing can tell; None refuses.
+        take_over: go on although another run may hold the target; that one can decide nothing more.
     """
 
     accept_duplicates: bool = False
     assume_committed: bool | None = None
+    take_over: bool = False
 
 
 class EpochLog(Protocol):

@@ -6,10 +6,17 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from .numbers_job import expected, manifests, write_input
 from .waiting import wait_for
 
 COUNT = 3000
+
+
+def rows(outputs: dict[str, bytes]) -> list[bytes]:
+    """What is in the report, in one file or in parts with a header each."""
+    return [line for line in outputs["numbers.csv"].split() if line != b"n,doubled"]
 
 
 def test_a_second_run_is_refused(workshop: Callable[..., Any]) -> None:
@@ -61,3 +68,40 @@ def test_a_zombie_that_wakes_after_the_end_changes_nothing(workshop: Callable[..
     assert zombie.wait(timeout=60) == 1
     assert report.stat().st_ino == inode
     assert shop.outputs() == expected(COUNT)
+
+
+@pytest.mark.parametrize("rolling", [False, True], ids=["whole", "parts"])
+def test_a_run_elsewhere_cannot_write_to_the_same_folder(rolling: bool, workshop: Callable[..., Any]) -> None:
+    """Its checkpoints lie elsewhere and know nothing of the first: the lock at the output keeps it away."""
+    environment = {"PACE": "0.0003"} | ({"ROLLING": "1"} if rolling else {})
+    shop, elsewhere = (workshop("numbers", **environment) for _ in range(2))
+    for one in (shop, elsewhere):
+        write_input(one.folder, COUNT)
+    first = shop.start()
+    wait_for(lambda: bool(manifests(shop.folder)), "the first checkpoint")
+    first.send_signal(signal.SIGSTOP)
+    (elsewhere.folder / "out").symlink_to(shop.folder / "out")
+    second = elsewhere.run()
+    first.send_signal(signal.SIGCONT)
+    assert second.returncode == 2
+    assert f"process {first.pid}" in second.stderr
+    assert "--take-over" in second.stderr
+    assert first.wait(timeout=60) == 0
+    assert rows(shop.outputs()) == rows(expected(COUNT))
+    assert shop.leftovers() == []
+
+
+def test_a_killed_run_elsewhere_holds_nothing(workshop: Callable[..., Any]) -> None:
+    """The kernel takes its lock back; the file it lay on is used again and removed at the end."""
+    shop, elsewhere = (workshop("numbers", PACE="0.0003") for _ in range(2))
+    for one in (shop, elsewhere):
+        write_input(one.folder, COUNT)
+    first = shop.start()
+    wait_for(lambda: bool(manifests(shop.folder)), "the first checkpoint")
+    first.kill()
+    first.wait()
+    assert any(name.endswith(".lock") for name in shop.leftovers())
+    (elsewhere.folder / "out").symlink_to(shop.folder / "out")
+    elsewhere.complete(PACE="0")
+    assert elsewhere.outputs() == expected(COUNT)
+    assert elsewhere.leftovers() == []

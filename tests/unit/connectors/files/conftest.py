@@ -71,9 +71,10 @@ def start():
 
 @pytest.fixture
 def names(out):
-    """Lists the names in the output folder: visible ones, and staged ones as their final name."""
+    """Lists the names in the output folder: visible ones, and `staged` for each that is staged."""
 
     def names() -> Sequence[str]:
-        return sorted(path.name if not path.name.startswith(".") else "staged" for path in out.iterdir())
+        found = [path.name for path in out.iterdir() if path.suffix != ".lock"]
+        return sorted("staged" if name.startswith(".") else name for name in found)
 
     return names

@@ -9,7 +9,7 @@ import pytest
 
 from connectors import FileSink, RollingPolicy
 from connectors.files import commit, sink, staging
-from pipeline.core.errors import ConfigError
+from pipeline.core.errors import ConfigError, SinkError
 from pipeline.spi.sink import CommitOutcome
 from pipeline.testing.drivers import VerificationSinkContext
 
@@ -136,7 +136,8 @@ def test_an_epoch_with_a_lost_part_is_not_committed_by_halves(out, start) -> Non
     attempt.write(row(1), row(2))
     _, handle = attempt.barrier()
     Path(handle["files"][1]["staged"]).unlink()
-    assert attempt.sink.commit(handle) is CommitOutcome.FAILED
+    with pytest.raises(SinkError, match="is gone"):
+        attempt.sink.commit(handle)
     assert parts(out) == {}
 
 
@@ -202,9 +203,10 @@ def test_what_cannot_be_cleaned_away_is_logged(rolling, start, names, monkeypatc
 
 def test_a_later_attempts_files_are_not_touched(rolling, start, names) -> None:
     """An attempt that was stopped in its recovery and goes on cleans up after earlier ones only."""
+    stopped = start(rolling, 4)
     later = start(rolling, 5)
     later.write(row(1))
-    start(rolling, 4)
+    stopped.sink.recover_and_abort([])
     assert names() == ["staged"]
 
 

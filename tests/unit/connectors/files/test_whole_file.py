@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import errno
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -11,8 +13,9 @@ import pytest
 
 from connectors import FileSink, RollingPolicy
 from connectors.files import staging
-from pipeline.core.errors import SinkError
-from pipeline.spi.sink import CommitOutcome
+from pipeline.core.errors import JobAlreadyRunning, SinkError
+from pipeline.spi.sink import CommitOutcome, RecoveryChoices
+from pipeline.testing.drivers import VerificationSinkContext
 
 
 def row(n: int) -> dict[str, int]:
@@ -136,19 +139,23 @@ def test_a_damaged_staged_file_is_found_before_anything_is_written(damage, repor
     assert str(staged) in str(caught.value)
 
 
-def test_yesterdays_report_is_never_taken_for_todays(report, out, start, caplog) -> None:
-    """With the staged file gone, a file of the final name proves nothing; the log says what is wrong."""
+def test_yesterdays_report_is_never_taken_for_todays(report, out, start) -> None:
+    """With the staged file gone, a file of the final name proves nothing; the error names both."""
     out.mkdir()
     (out / "report.csv").write_bytes(b"yesterday")
     attempt = start(report)
     attempt.write(row(1))
     attempt.sink.finish()
     _, handle = attempt.barrier()
-    Path(handle["files"][0]["staged"]).unlink()
-    assert attempt.sink.commit(handle) is CommitOutcome.FAILED
-    assert attempt.sink.recover_and_commit(handle) is CommitOutcome.FAILED
+    staged = Path(handle["files"][0]["staged"])
+    staged.unlink()
+    for commit in (attempt.sink.commit, attempt.sink.recover_and_commit):
+        with pytest.raises(
+            SinkError, match=rf"report\.csv cannot be written: .*{staged.name}.* is gone"
+        ) as lost:
+            commit(handle)
+        assert not lost.value.retryable
     assert (out / "report.csv").read_bytes() == b"yesterday"
-    assert "is gone and" in caplog.text
 
 
 def test_a_recovered_commit_checks_every_byte(report, out, start) -> None:
@@ -158,7 +165,8 @@ def test_a_recovered_commit_checks_every_byte(report, out, start) -> None:
     attempt.sink.finish()
     _, handle = attempt.barrier()
     Path(handle["files"][0]["staged"]).write_bytes(b"n\n2\n")
-    assert start(report, 2, decided=[handle]).recovered == [CommitOutcome.FAILED]
+    with pytest.raises(SinkError, match="does not hold what was written"):
+        start(report, 2, decided=[handle])
     assert not (out / "report.csv").exists()
 
 
@@ -379,3 +387,74 @@ class TestOpen:
         name = "ü" * 120 + ".csv"
         start(FileSink(out / name)).complete(row(1))
         assert names() == [name]
+
+
+class TestTwoRuns:
+    """Of one job at once, with no checkpoints in common that would keep them apart."""
+
+    def test_the_second_is_refused_and_the_first_not_disturbed(self, report, out, start, names) -> None:
+        first = start(report)
+        first.write(row(1))
+        first.sink.flush()
+        with pytest.raises(JobAlreadyRunning, match=rf"process {os.getpid()} on .*--take-over"):
+            start(report)
+        first.complete(row(2))
+        assert (out / "report.csv").read_bytes() == b"n\n1\n2\n"
+        assert [path.name for path in out.iterdir()] == ["report.csv"]
+
+    def test_an_attempt_number_of_other_checkpoints_gives_no_right(self, report, start) -> None:
+        """Each of two runs counts its own attempts: the larger number is not the later one."""
+        start(report)
+        stranger = VerificationSinkContext(attempt=7, lineage="other")
+        with pytest.raises(JobAlreadyRunning):
+            copy.copy(report).open(stranger)
+
+    def test_one_that_takes_over_goes_on_and_the_other_commits_nothing(self, report, out, start) -> None:
+        zombie = start(report)
+        zombie.write(row(666))
+        zombie.sink.finish()
+        _, handle = zombie.barrier()
+        heir = copy.copy(report)
+        ctx = VerificationSinkContext(lineage="other", choices=RecoveryChoices(take_over=True))
+        heir.open(ctx)
+        heir.recover_and_abort([])
+        with pytest.raises(SinkError, match="is gone"):
+            zombie.sink.commit(handle)
+        zombie.sink.close()
+        with pytest.raises(JobAlreadyRunning):  # the zombie has not taken the lock of its heir away
+            start(report)
+        heir.invoke_batch(heir.begin_transaction(), [row(1)], ctx)
+        heir.finish()
+        heir.commit(heir.pre_commit({"files": []}))
+        heir.close()
+        assert (out / "report.csv").read_bytes() == b"n\n1\n"
+
+    def test_a_dead_run_holds_nothing(self, report, out, start) -> None:
+        """Its lock file may lie there, but the lock went with the process."""
+        first = start(report)
+        (lock,) = out.glob(".*.lock")
+        first.sink.close()
+        lock.write_text("{}")
+        start(report).complete(row(1))
+        assert [path.name for path in out.iterdir()] == ["report.csv"]
+
+    def test_between_two_epochs_parts_are_locked_too(self, out, start) -> None:
+        """A part that waits for its commit belongs to a living run, though nobody has it open."""
+        rolling = FileSink(out / "report.csv", rolling=RollingPolicy())
+        first = start(rolling)
+        first.write(row(1))
+        _, handle = first.barrier()
+        with pytest.raises(JobAlreadyRunning):
+            start(rolling)
+        assert first.sink.commit(handle) is CommitOutcome.COMMITTED
+
+    def test_without_locks_the_log_says_so(self, report, out, start, monkeypatch, caplog) -> None:
+        """As on some network folders: the job runs."""
+
+        def flock(descriptor: int, operation: int) -> None:
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+        monkeypatch.setattr(fcntl, "flock", flock)
+        start(report).complete(row(1))
+        assert "cannot be locked" in caplog.text
+        assert [path.name for path in out.iterdir()] == ["report.csv"]

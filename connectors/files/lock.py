@@ -1,0 +1,138 @@
+"""The lock under which a sink stages its files, so that no run removes those of another that lives."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import logging
+import os
+import secrets
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from connectors.files.errors import file_error
+from connectors.files.staging import Owner
+from pipeline.core.errors import JobAlreadyRunning, SinkError
+from pipeline.spi.sink import SinkContext
+
+_log = logging.getLogger(__name__)
+
+_CANNOT_LOCK: Final = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
+"""What a file system without locks answers."""
+
+
+class OutputLock:
+    """An flock on a hidden file beside the output; it is free as soon as its holder is dead.
+
+    Who comes later gets it from a living holder only if that one can decide nothing any more: a
+    later attempt of the same execution has claimed its checkpoints, or the user has said so.
+
+    Args:
+        final: what is written.
+        owner: whose staged files are to be safe.
+        ctx: which run this is.
+    """
+
+    def __init__(self, final: Path, owner: Owner, ctx: SinkContext) -> None:
+        self._final = final
+        self._path = final.with_name(f".{owner.name}.lock")
+        self._ctx = ctx
+        self._descriptor: int | None = None
+
+    def acquire(self) -> None:
+        """Take the lock; where the file system has none, say so in the log and go on.
+
+        Raises:
+            JobAlreadyRunning: another run holds it.
+            SinkError: the lock file cannot be made.
+        """
+        try:
+            descriptor = _try_lock(self._path)
+            if descriptor is None:
+                self._check_take_over()
+                descriptor = self._replace()
+            self._descriptor = descriptor
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, self._holder(), 0)
+        except OSError as error:
+            if error.errno not in _CANNOT_LOCK:
+                raise file_error(SinkError, "lock", self._path, error) from error
+            self._path.unlink(missing_ok=True)
+            _log.warning("nothing keeps two runs from %s: files cannot be locked there", self._final)
+
+    def release(self) -> None:
+        """Free the lock and remove its file; without effect if it is not held."""
+        if self._descriptor is None:
+            return
+        with suppress(OSError):  # without its removal the next run takes the file as it lies there
+            if _is_at(self._path, self._descriptor):
+                self._path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+        self._descriptor = None
+
+    def _check_take_over(self) -> None:
+        holder = _read_holder(self._path)
+        later = holder.get("lineage") == self._ctx.lineage and holder["attempt"] < self._ctx.attempt
+        if later or self._ctx.choices.take_over:
+            return
+        who = f"process {holder['pid']} on {holder['host']}" if holder else "a process"
+        raise JobAlreadyRunning(
+            f"another run of job {self._ctx.job_name} writes {self._final}: {who} holds {self._path}",
+            hint="stop that run first; if it hangs, --take-over starts anyway and keeps it from committing",
+        )
+
+    def _replace(self) -> int:
+        """Put a lock file in the place of the one that is held: whoever comes next finds this one."""
+        staged = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}")
+        descriptor = os.open(staged, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            staged.replace(self._path)
+        except OSError:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def _holder(self) -> bytes:
+        holder = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "lineage": self._ctx.lineage,
+            "attempt": self._ctx.attempt,
+        }
+        return json.dumps(holder).encode()
+
+
+def _try_lock(path: Path) -> int | None:
+    """Return a descriptor that holds the lock, None if somebody else does."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        except OSError:
+            os.close(descriptor)
+            raise
+        if _is_at(path, descriptor):
+            return descriptor
+        os.close(descriptor)  # released and removed, or taken over, since it was opened: try again
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    try:
+        return path.stat().st_ino == os.fstat(descriptor).st_ino
+    except FileNotFoundError:
+        return False
+
+
+def _read_holder(path: Path) -> dict[str, Any]:
+    """Return what the holder wrote about itself; nothing if it has not come to that yet."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
