@@ -90,8 +90,9 @@ class CsvEncoder(RecordEncoder):
     def _learn(self, kind: type[Any], first: Any) -> _ToRows:
         """Decide once for a type of record how its rows are taken out of it."""
         names = _attribute_names(kind)
+        strict = _looks_up_strictly(kind)
         if issubclass(kind, Mapping):
-            return self._learn_mapping(first)
+            return self._learn_mapping(first, looks_up_strictly=strict)
         if names is not None:
             return self._learn_attributes(names, first)
         if issubclass(kind, Sequence) and not issubclass(kind, str | bytes | bytearray | memoryview):
@@ -102,13 +103,13 @@ class CsvEncoder(RecordEncoder):
             "map it to a dict, a tuple or a dataclass first",
         )
 
-    def _learn_mapping(self, first: Mapping[Any, Any]) -> _ToRows:
+    def _learn_mapping(self, first: Mapping[Any, Any], *, looks_up_strictly: bool) -> _ToRows:
         fields = self._fix_fields(tuple(first), first)
         width = {len(fields)}
         row = _getter(itemgetter, fields)
 
         def to_rows(values: Sequence[Any]) -> Rows:
-            if set(map(len, values)) != width:
+            if not looks_up_strictly or set(map(len, values)) != width:
                 self._refuse_other_fields(values)
             return map(row, values)  # a KeyError, for as many fields but others, is explained by encode
 
@@ -121,13 +122,14 @@ class CsvEncoder(RecordEncoder):
         row = _getter(attrgetter, fields)
         return lambda values: map(row, values)
 
-    def _learn_sequence(self, first: Any) -> _ToRows:
+    def _learn_sequence(self, first: Sequence[Any]) -> _ToRows:
         if self.fields is None:
             if self._header:
                 raise unwritable(
                     "it has no names for the header", first, "give FileSink fields=[…], or header=False"
                 )
-            return lambda values: values
+            self._fix_fields(tuple(map(str, range(1, len(first) + 1))), first)
+        assert self.fields is not None
         width = {len(self.fields)}
 
         def to_rows(values: Sequence[Any]) -> Rows:
@@ -177,6 +179,12 @@ class CsvEncoder(RecordEncoder):
 
 def _is_mapping(value: Any) -> bool:
     return isinstance(value, Mapping)
+
+
+def _looks_up_strictly(kind: type[Any]) -> bool:
+    """Whether looking up what is not there surely fails; a Counter or a defaultdict makes it up instead."""
+    dicts_own = cast("Any", dict).__getitem__
+    return getattr(kind, "__getitem__", None) is dicts_own and not hasattr(kind, "__missing__")
 
 
 def _attribute_names(kind: type[Any]) -> tuple[str, ...] | None:

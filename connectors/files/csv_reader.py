@@ -6,11 +6,21 @@ import csv
 from collections.abc import Iterator, Sequence
 from io import BytesIO, StringIO
 from itertools import chain, islice
-from typing import NoReturn
+from typing import Final, NoReturn
 
-from connectors.files.lines import LineBlocks
+from connectors.files.errors import lasting_error
+from connectors.files.lines import MAX_LINE_BYTES, LineBlocks
 from connectors.files.reader import FilePosition, RecordReader
-from pipeline.core.errors import SourceError
+from pipeline.core.errors import Fault, SourceError
+
+_HINTS: Final = {
+    "unexpected end of data": "a quote is opened and never closed",
+    "field larger than field limit": "perhaps a quote is opened and not closed; such a field is not read",
+    "new-line character seen": "a line ends in \\r alone, or a field without quotes has one: mend the file",
+    "expected after": 'inside of quotes, a quote is written twice: "say ""hello"""',
+}
+_HINT: Final = "mend the line, or say delimiter= and fields= as they are in the file"
+"""By how a message of the csv module begins or goes on, what to do about it; and about all others."""
 
 
 class CsvReader(RecordReader):
@@ -37,6 +47,8 @@ class CsvReader(RecordReader):
         self._path = path
         self._delimiter = delimiter
         self._encoding = encoding
+        # A setting of the whole process, so it is only ever raised: a sink writes fields of any length.
+        csv.field_size_limit(max(MAX_LINE_BYTES, csv.field_size_limit()))
         self._open(at)
         try:
             self._fields = self._read_fields(at) if fields is None else list(fields)
@@ -81,10 +93,9 @@ class CsvReader(RecordReader):
             except UnicodeDecodeError as error:
                 line = self._first_line + self._rows.line_num + block.count(b"\n", 0, error.start) + 1
                 reason = f"not {self._encoding}: {error.reason} (byte {block[error.start]:#x})"
-                raise SourceError(
-                    f"{self._path}:{line}: {reason}",
-                    retryable=False,
-                    hint="say encoding= for a file in another one, such as latin-1",
+                hint = "say encoding= for a file in another one, such as latin-1"
+                raise lasting_error(
+                    SourceError, Fault.USER, f"{self._path}:{line}: {reason}", hint
                 ) from error
             self._lengths += lengths
             yield StringIO(text, newline="\n")
@@ -109,10 +120,11 @@ class CsvReader(RecordReader):
         self._advance(0)
         repeated = {name for name in fields if fields.count(name) > 1}
         if repeated:
-            raise SourceError(
+            raise lasting_error(
+                SourceError,
+                Fault.USER,
                 f"{self._path}:1: the header names {', '.join(sorted(repeated))} more than once",
-                retryable=False,
-                hint="give the names with fields= for a file without a header, or mend the file",
+                "give the names with fields= for a file without a header, or mend the file",
             )
         if at.offset:
             self.close()
@@ -121,4 +133,6 @@ class CsvReader(RecordReader):
 
     def _fail(self, reason: str, error: Exception | None = None) -> NoReturn:
         line = self._first_line + self._rows.line_num
-        raise SourceError(f"{self._path}:{line}: {reason}", retryable=False) from error
+        reason = reason.partition(" - do you need to open")[0]  # whoever reads it cannot
+        hint = next((hint for words, hint in _HINTS.items() if words in reason), _HINT)
+        raise lasting_error(SourceError, Fault.USER, f"{self._path}:{line}: {reason}", hint) from error

@@ -7,8 +7,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
+from connectors.files.errors import lasting_error
 from connectors.files.formats import FileFormat
-from pipeline.core.errors import SinkError
+from pipeline.core.errors import Fault, SinkError
 
 
 class RecordEncoder(ABC):
@@ -44,4 +45,6 @@ _short.maxother = _short.maxstring = _short.maxlong = 60
 
 def unwritable(reason: str, value: Any, hint: str | None = None) -> SinkError:
     """Build the error for a record that cannot be written."""
-    return SinkError(f"cannot write the record {_short.repr(value)}: {reason}", retryable=False, hint=hint)
+    return lasting_error(
+        SinkError, Fault.USER, f"cannot write the record {_short.repr(value)}: {reason}", hint
+    )

@@ -6,7 +6,7 @@ import errno
 import os
 from typing import Final, TypeVar
 
-from pipeline.core.errors import ConnectorError
+from pipeline.core.errors import ConnectorError, Fault
 
 E = TypeVar("E", bound=ConnectorError)
 
@@ -43,6 +43,10 @@ LASTING: Final = frozenset(
 """Errors that stay until somebody changes the path or its rights; all others may pass."""
 
 
+_MISNAMED: Final = frozenset({errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EEXIST})
+"""Errors of the path that the user gave, rather than of the place it names."""
+
+
 def file_error(kind: type[E], action: str, path: str | os.PathLike[str], error: OSError) -> E:
     """Translate `error`; the caller raises the result from it.
 
@@ -51,8 +55,15 @@ def file_error(kind: type[E], action: str, path: str | os.PathLike[str], error: 
     """
     code = error.errno or 0
     reason = error.strerror or str(error)
-    return kind(
-        f"cannot {action} {os.fspath(path)}: {reason}",
-        retryable=code not in LASTING,
-        hint=_HINTS.get(code),
-    )
+    message = f"cannot {action} {os.fspath(path)}: {reason}"
+    found = kind(message, retryable=code not in LASTING, hint=_HINTS.get(code))
+    if code in _MISNAMED:
+        found.fault = Fault.CONFIG
+    return found
+
+
+def lasting_error(kind: type[E], fault: Fault, message: str, hint: str | None) -> E:
+    """Build the error for what stays wrong until the user mends it: a record, an argument."""
+    found = kind(message, retryable=False, hint=hint)
+    found.fault = fault
+    return found

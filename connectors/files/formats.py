@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import PurePath
 from typing import Final
@@ -60,6 +61,19 @@ def csv_delimiter(path: str, given: str | None) -> str:
             f"{path}: delimiter must be one character, neither quote nor line end, not {given!r}"
         )
     return given
+
+
+def field_names(path: str, given: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Return the names of the csv fields as given, None where the records or the file name them.
+
+    Raises:
+        ConfigError: there are none, or two of one name, of which one would be lost.
+    """
+    if given is None:
+        return None
+    if isinstance(given, str) or not given or len(set(given)) < len(given):
+        raise ConfigError(f"{path}: fields must be different names, not {given!r}")
+    return tuple(given)
 
 
 def line_encoding(path: str, name: str) -> str:

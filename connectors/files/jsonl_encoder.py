@@ -12,9 +12,10 @@ from connectors.files.formats import FileFormat
 
 
 class JsonlEncoder(RecordEncoder):
-    """Encodes what msgspec knows: Decimal, UUID and date-times become strings, bytes base64, NaN null.
+    """Encodes what msgspec knows: Decimal, UUID and date-times become strings, bytes base64.
 
-    The members of a set are written in the set's own order, which may differ from run to run.
+    NaN and infinity, which JSON does not know, become null. The members of a set are written in the
+    set's own order, which may differ from run to run.
     """
 
     format = FileFormat.JSONL

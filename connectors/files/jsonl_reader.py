@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 
+from connectors.files.errors import lasting_error
 from connectors.files.lines import LineBlocks
 from connectors.files.reader import FilePosition, RecordReader
-from pipeline.core.errors import SourceError
+from pipeline.core.errors import Fault, SourceError
 
 
 class JsonlReader(RecordReader):
@@ -60,5 +61,15 @@ class JsonlReader(RecordReader):
                 if line.strip():
                     values.append(self._decoder.decode(line))
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                raise SourceError(f"{self._path}:{number}: {error}", retryable=False) from error
+                raise lasting_error(
+                    SourceError, Fault.USER, f"{self._path}:{number}: {error}", _hint(error)
+                ) from error
         return values
+
+
+def _hint(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "jsonl is UTF-8: convert the file first"
+    if "out of range" in str(error):
+        return "no float of Python's is so large: write such numbers as strings"
+    return "mend the line: each holds one JSON value"

@@ -62,6 +62,22 @@ class Output(ABC):
     def close(self) -> None:
         """Close what is open; remove it if no checkpoint can name it."""
 
+    def _encoded(self, values: Sequence[Any]) -> bytes:
+        """Return the lines of the records; an error says which of those for this output it means."""
+        try:
+            return self._encoder.encode(values)
+        except SinkError as error:
+            number = self._rows + self._first_unwritable(values) + 1
+            raise error.located(position=f"{number} for {self._final.name}") from error.__cause__
+
+    def _first_unwritable(self, values: Sequence[Any]) -> int:
+        for index, value in enumerate(values):
+            try:
+                self._encoder.encode([value])
+            except SinkError:
+                return index
+        return 0
+
     def _described(self, bytes_written: int) -> dict[str, Any]:
         """Begin a snapshot with what all outputs have in common."""
         fields = self._encoder.fields

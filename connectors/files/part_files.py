@@ -70,7 +70,7 @@ class PartFiles(Output):
         self._part = None
 
     def _append(self, values: Sequence[Any]) -> None:
-        data = self._encoder.encode(values)
+        data = self._encoded(values)
         if self._part is None:
             self._part = StagedFile(self._owner, self._next_path())
             self._part_rows = 0

@@ -12,8 +12,8 @@ from typing import Any, cast
 from connectors.files.commit import commit_files
 from connectors.files.csv_encoder import CsvEncoder
 from connectors.files.encoder import RecordEncoder
-from connectors.files.errors import file_error
-from connectors.files.formats import FileFormat, csv_delimiter, file_format
+from connectors.files.errors import file_error, lasting_error
+from connectors.files.formats import FileFormat, csv_delimiter, field_names, file_format
 from connectors.files.jsonl_encoder import JsonlEncoder
 from connectors.files.lock import OutputLock
 from connectors.files.output import EpochFiles, Output
@@ -21,7 +21,7 @@ from connectors.files.part_files import PartFiles
 from connectors.files.rolling import RollingPolicy
 from connectors.files.staging import Owner, remove_staged, sync_folder
 from connectors.files.whole_file import WholeFile
-from pipeline.core.errors import ConfigError, SinkError
+from pipeline.core.errors import ConfigError, Fault, SinkError
 from pipeline.spi.sink import CommitOutcome, SinkContext, SinkInfo, TwoPhaseCommitSink
 from pipeline.spi.source import JsonLike
 
@@ -37,7 +37,8 @@ class FileSink(TwoPhaseCommitSink[Any, EpochFiles]):
 
     A csv record is a dict, a tuple or list, a dataclass, a NamedTuple or a msgspec struct. All have
     the same fields: `fields`, or those of the first record. A value is written as `str` of it, None
-    as nothing. A jsonl record is anything msgspec can encode.
+    as nothing. A jsonl record is anything msgspec can encode; NaN and infinity, which JSON does not
+    know, become `null`.
 
     Args:
         path: the file; parts are named after it. Missing folders are created.
@@ -70,13 +71,11 @@ class FileSink(TwoPhaseCommitSink[Any, EpochFiles]):
         self._path = os.fspath(path)
         self._format = file_format(self._path, format)
         self._rolling = rolling
-        self._fields = fields
+        self._fields = field_names(self._path, fields)
         self._header = header
         self._delimiter = csv_delimiter(self._path, delimiter)
-        if self._format is FileFormat.JSONL and (fields or delimiter or not header):
+        if self._format is FileFormat.JSONL and (fields is not None or delimiter or not header):
             raise ConfigError(f"{self._path}: fields, header and delimiter are options of csv, not of jsonl")
-        if fields is not None and (isinstance(fields, str) or not fields or len(set(fields)) < len(fields)):
-            raise ConfigError(f"{self._path}: fields must be different names, not {fields!r}")
 
     @property
     def info(self) -> SinkInfo:
@@ -173,7 +172,7 @@ def _prepare_folder(final: Path) -> None:
     try:
         if final.exists() and not final.is_file():
             kind = "a folder" if final.is_dir() else "not a regular file"
-            raise SinkError(f"cannot write {final}: it is {kind}", retryable=False, hint="name a file")
+            raise lasting_error(SinkError, Fault.CONFIG, f"cannot write {final}: it is {kind}", "name a file")
         missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
         folder.mkdir(parents=True, exist_ok=True)
         for created in missing:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from connectors.files.csv_reader import CsvReader
-from connectors.files.errors import file_error
-from connectors.files.formats import FileFormat, csv_delimiter, file_format, line_encoding
+from connectors.files.errors import file_error, lasting_error
+from connectors.files.formats import FileFormat, csv_delimiter, field_names, file_format, line_encoding
 from connectors.files.jsonl_reader import JsonlReader
 from connectors.files.lines import BLOCK_BYTES
 from connectors.files.reader import FilePosition, RecordReader
-from pipeline.core.errors import ConfigError, SourceError
+from pipeline.core.errors import ConfigError, Fault, SourceError
 from pipeline.core.job import JobMode
 from pipeline.core.records import OriginRange
 from pipeline.spi.source import JsonLike, Polled, PollingSource, SourceContext, SourceInfo
@@ -67,8 +67,10 @@ class FileSource(PollingSource[Any]):
         self._format = file_format(self._path, format)
         self._encoding = line_encoding(self._path, encoding)
         self._delimiter = csv_delimiter(self._path, delimiter)
-        self._fields = fields
-        if self._format is FileFormat.JSONL and (delimiter or fields or self._encoding != "utf-8"):
+        self._fields = field_names(self._path, fields)
+        if self._format is FileFormat.JSONL and (
+            delimiter or fields is not None or self._encoding != "utf-8"
+        ):
             raise ConfigError(
                 f"{self._path}: delimiter, fields and encoding are options of csv, not of jsonl"
             )
@@ -155,11 +157,10 @@ class FileSource(PollingSource[Any]):
         except OSError as error:
             raise file_error(SourceError, "read", path, error) from error
         if path.is_dir():
-            raise SourceError(
-                f"{path} is a folder", retryable=False, hint=f"name its files: {path / f'*.{self._format}'}"
-            )
+            hint = f"name its files: {path / f'*.{self._format}'}"
+            raise lasting_error(SourceError, Fault.CONFIG, f"{path} is a folder", hint)
         if not path.is_file():
-            raise SourceError(f"{path} is not a regular file", retryable=False)
+            raise lasting_error(SourceError, Fault.CONFIG, f"{path} is not a regular file", "name a file")
 
     def _continue_from(self, position: Mapping[str, Any]) -> FilePosition:
         """Put the finished files first, then the current one, then all that are not begun."""

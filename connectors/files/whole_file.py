@@ -37,7 +37,7 @@ class WholeFile(Output):
         if self._finished:
             raise SinkError(f"{self._final} is complete, but more records came", retryable=False)
         if values:
-            data = self._encoder.encode(values)
+            data = self._encoded(values)
             self._begin_file()
             self._file.write(data)
             self._rows += len(values)

@@ -57,9 +57,9 @@ _BY_CLASS: Final[Sequence[tuple[type[psycopg.Error], _Verdict]]] = (
     (psycopg.OperationalError, _LOST),
     (
         psycopg.DataError,
-        _Verdict(False, "Python has no such value: cast it in the query, for example to text"),
+        _Verdict(False, "Python has no such value: cast it in the query, for example to text", Fault.USER),
     ),
-    (psycopg.ProgrammingError, _Verdict(False, "correct the query or its parameters")),
+    (psycopg.ProgrammingError, _query("correct the query or its parameters")),
 )
 """Errors without a SQLSTATE are psycopg's own: the server did not speak."""
 

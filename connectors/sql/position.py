@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import Any, Final, Self
 
 from connectors.sql.rows import Row
-from pipeline.core.errors import SourceError
+from pipeline.core.errors import Fault, SourceError
 
 SOURCE_TYPE: Final = "jdbc_query"
 
@@ -67,10 +67,9 @@ class Position:
         if start == 0 and self.last_key == last:
             tied = self.tied_rows + tied
         if len(tied) > MAX_TIED_ROWS:
-            raise SourceError(
+            raise _unusable(
                 f"more than {MAX_TIED_ROWS:,} rows share the key {_shown(last)}: not a usable key",
-                retryable=False,
-                hint="add a column to key= that tells rows apart, such as the primary key",
+                "add a column to key= that tells rows apart, such as the primary key",
             )
         return replace(moved, last_key=last, tied_rows=tied)
 
@@ -179,11 +178,17 @@ def check_keys(rows: Sequence[Row], indexes: Sequence[int], names: Sequence[str]
 
 def null_key(found: str) -> SourceError:
     """Build the error for a key with a NULL or NaN in it."""
-    return SourceError(
+    return _unusable(
         f"{found}, which cannot be a key",
-        retryable=False,
-        hint="leave such rows out in the query (WHERE … IS NOT NULL), or choose another key=",
+        "leave such rows out in the query (WHERE … IS NOT NULL), or choose another key=",
     )
+
+
+def _unusable(message: str, hint: str) -> SourceError:
+    """Build the error for rows that do not have the key that the job was told they have."""
+    error = SourceError(message, retryable=False, hint=hint)
+    error.fault = Fault.USER
+    return error
 
 
 def _unwrapped(key: Key | None) -> Any:

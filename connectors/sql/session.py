@@ -206,5 +206,7 @@ def _conninfo(dsn: str, application_name: str) -> tuple[str, str]:
         ) from None
     settings: dict[str, Any] = {**_CONNECTION_DEFAULTS, "application_name": application_name, **given}
     host, user = given.get("host", "the default host"), given.get("user", "the default user")
-    server = f"database {given.get('dbname', user)!r} on {host} as {user}"
+    name = given.get("dbname", given.get("user"))  # libpq's own rule
+    database = "the default database" if name is None else f"database {name!r}"
+    server = f"{database} on {host} as {user}"
     return make_conninfo("", **settings), server

@@ -35,9 +35,10 @@ _STARTS_OVER: Final = (
 class SqlQuerySource(PollingSource[T]):
     """The rows of one query, in constant memory, as one consistent snapshot of the database.
 
-    With a key the rows come in its order and a restarted job continues behind the last one, in a
-    new snapshot: rows that share the last key are told apart by content, so that none is lost or
-    repeated, provided that what was read has not been changed meanwhile.
+    With a key the rows come in its order, whatever ORDER BY the query has, and a restarted job
+    continues behind the last one, in a new snapshot: rows that share the last key are told apart by
+    content, so that none is lost or repeated, provided that what was read has not been changed
+    meanwhile.
 
     Args:
         sql: one SELECT, VALUES, TABLE or WITH.

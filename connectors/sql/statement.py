@@ -28,6 +28,9 @@ _TOKEN: Final = re.compile(
     """,
     re.DOTALL | re.VERBOSE,
 )
+_QUERY: Final = re.compile(r"\(|(?:SELECT|VALUES|TABLE|WITH)\b", re.IGNORECASE)
+"""How what can stand in a FROM clause begins."""
+
 _COMMENT_EDGE: Final = re.compile(r"/\*|\*/")
 
 
@@ -49,13 +52,13 @@ def bare(sql: str) -> str:
     """Return `sql` without a closing `;` and the comments at its end, so that it can stand in parentheses.
 
     Raises:
-        ConfigError: it is empty, or holds more than one statement.
+        ConfigError: it is empty, holds more than one statement, or one that is no query.
 
     Example:
         >>> bare("SELECT ';' AS x; -- all of them")
         "SELECT ';' AS x"
     """
-    start, end, ended = 0, 0, False
+    start, begin, end, ended = 0, 0, 0, False
     while token := _TOKEN.match(sql, start):
         start = token.end()
         if token["comment"]:
@@ -65,9 +68,13 @@ def bare(sql: str) -> str:
         elif not token["blank"]:
             if ended:
                 raise ConfigError(f"the query holds more than one statement: {sql[token.start() :][:40]!r}…")
+            begin = begin if end else token.start()
             end = start
     if end == 0:
         raise ConfigError("the query is empty")
+    if not _QUERY.match(sql, begin):
+        word = sql[begin:end].split(maxsplit=1)[0]
+        raise ConfigError(f"the query begins with {word[:40]}, expected SELECT, VALUES, TABLE or WITH")
     return sql[:end]
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import reprlib
+from collections import Counter, UserDict, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -22,7 +23,7 @@ from hypothesis import strategies as st
 from connectors import FileSink
 from connectors.files.csv_encoder import CsvEncoder
 from connectors.files.jsonl_encoder import JsonlEncoder
-from pipeline.core.errors import ConfigError, SinkError
+from pipeline.core.errors import ConfigError, Fault, SinkError
 
 
 class Named(NamedTuple):
@@ -90,7 +91,7 @@ def test_tuples_need_names_for_a_header() -> None:
     with pytest.raises(SinkError, match="no names for the header") as caught:
         encoder().encode([(1, 2)])
     assert "header=False" in str(caught.value.hint)
-    assert encoder(header=False).encode([(1, 2), [3]]) == b"1,2\n3\n"
+    assert encoder(header=False).encode([(1, 2), [3, 4]]) == b"1,2\n3,4\n"
 
 
 def test_one_field() -> None:
@@ -128,6 +129,32 @@ def test_a_record_that_does_not_fit_is_named(record, message) -> None:
     assert reprlib.repr(record) in str(caught.value)
     assert not caught.value.retryable
     assert one.encode([{"a": 1, "b": 2}]) == b"1,2\n"
+
+
+@pytest.mark.parametrize("kind", [Counter, lambda fields: defaultdict(int, fields), UserDict])
+def test_a_record_that_makes_up_what_it_lacks_is_refused_too(kind) -> None:
+    """`Counter(a=1)["b"]` is 0: as many fields, but others, would lose one of them without a word."""
+    one = encoder()
+    with pytest.raises(SinkError, match="it lacks b and also has c"):
+        one.encode([kind({"a": 1, "b": 2}), kind({"a": 1, "c": 3})])
+    assert one.encode([kind({"b": 2, "a": 1})]) == b"1,2\n"
+
+
+def test_records_without_names_are_all_of_one_length() -> None:
+    """And have at least one value: an empty line is no record to whoever reads it."""
+    one = encoder(header=False)
+    assert one.encode([(1, 2)]) == b"1,2\n"
+    with pytest.raises(SinkError, match="found 3"):
+        one.encode([(1, 2, 3)])
+    with pytest.raises(SinkError, match="it has no fields"):
+        encoder(header=False).encode([()])
+
+
+def test_a_record_that_cannot_be_written_is_the_users_fault() -> None:
+    for writer, record in ((encoder(), 1.5), (JsonlEncoder(), object())):
+        with pytest.raises(SinkError) as caught:
+            writer.encode([record])
+        assert caught.value.fault is Fault.USER
 
 
 def test_a_named_record_with_other_names_is_refused() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from connectors import FileSource
 from connectors.files import lines
-from pipeline.core.errors import ConfigError, SourceError
+from pipeline.core.errors import ConfigError, Fault, SourceError
 from pipeline.core.job import JobMode
 from pipeline.testing.connectors import SourceDriver, SourceSnapshot
 
@@ -242,7 +242,9 @@ def test_what_is_appended_to_the_current_file_is_read(numbers) -> None:
         ("t.csv", b"a,b\n1,2\n\n1,2,3\n", ":4: expected 2 fields, found 3"),
         ("t.csv", b"a,b\n1\n", ":2: expected 2 fields, found 1"),
         ("t.csv", b'a\n"x"y\n', ":2: "),
-        ("t.csv", b'a\n1\n"open\n\n', ":4: unexpected end of data"),
+        ("t.csv", b'a\n1\n"open\n\n', ":4: unexpected end of data — a quote is opened and never closed"),
+        ("t.csv", b"a,b\n1,2\r3,4\n", ":2: new-line character seen in unquoted field — a line ends"),
+        ("t.jsonl", b"1\n1e400\n", ":2: Number out of range — no float"),
         ("t.csv", b"a\nx\n\xff\n", ":3: not utf-8: invalid start byte (byte 0xff)"),
         ("t.csv", b"a,b,a\n", ":1: the header names a more than once"),
         ("t.jsonl", b'{"a":1}\n\n{"a":\n', ":3: "),
@@ -258,6 +260,23 @@ def test_a_line_that_cannot_be_read_is_named(name, content, message, tmp_path) -
     error = error_of(FileSource(path))
     assert f"{path}{message}" in str(error)
     assert not error.retryable
+    assert error.fault is Fault.USER
+    assert error.hint
+
+
+def test_a_field_may_be_as_long_as_a_sink_writes_it(tmp_path) -> None:
+    """The csv module's own limit of 131,072 characters is raised, and never lowered for others."""
+    path = tmp_path / "long.csv"
+    path.write_bytes(b"a\n" + b"x" * 200_000 + b"\n")
+    before = csv.field_size_limit()
+    csv.field_size_limit(131_072)
+    try:
+        assert len(read_all(FileSource(path))[0]["a"]) == 200_000
+        csv.field_size_limit(2**40)
+        read_all(FileSource(path))
+        assert csv.field_size_limit() == 2**40
+    finally:
+        csv.field_size_limit(before)
 
 
 def test_the_line_is_right_behind_a_restore(tmp_path) -> None:
@@ -317,6 +336,9 @@ def test_compressed_files_are_refused_by_name_and_by_content(tmp_path) -> None:
         ({"path": "data.csv", "encoding": "utf-16"}, "the encoding utf-16 is not supported"),
         ({"path": "data.csv", "encoding": "utf-99"}, "unknown encoding 'utf-99'"),
         ({"path": "data.jsonl", "fields": ["a"]}, "options of csv, not of jsonl"),
+        ({"path": "data.csv", "fields": ["a", "a"]}, "must be different names"),
+        ({"path": "data.csv", "fields": "ab"}, "must be different names"),
+        ({"path": "data.csv", "fields": []}, "must be different names"),
     ],
 )
 def test_wrong_arguments_are_refused_before_anything_starts(arguments, message) -> None:

@@ -389,6 +389,14 @@ class TestOpen:
         assert names() == [name]
 
 
+def test_a_record_that_cannot_be_written_says_its_number(report, start) -> None:
+    """Counted from one over the whole output, since where it came from is not known any more."""
+    attempt = start(report)
+    attempt.write(row(1), row(2))
+    with pytest.raises(SinkError, match=r"'other': 5.*\[record 4 for report\.csv\]"):
+        attempt.write(row(3), {"other": 5}, row(6))
+
+
 class TestTwoRuns:
     """Of one job at once, with no checkpoints in common that would keep them apart."""
 

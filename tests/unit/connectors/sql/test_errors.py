@@ -7,6 +7,7 @@ import pytest
 from psycopg import errors
 
 from connectors.sql.errors import connect_error, translated
+from connectors.sql.session import Session
 from pipeline.core.errors import Fault, SourceError
 
 
@@ -68,6 +69,8 @@ def test_what_stays_wrong_is_not_retried(error: psycopg.Error) -> None:
         (errors.DivisionByZero("division by zero"), Fault.USER),
         (errors.InsufficientPrivilege("permission denied"), Fault.ENVIRONMENT),
         (errors.AdminShutdown("terminating connection"), Fault.ENVIRONMENT),
+        (psycopg.DataError("timestamp too large (after year 10K): 'infinity'"), Fault.USER),
+        (psycopg.ProgrammingError("the query has 1 placeholders but 0 parameters were passed"), Fault.CONFIG),
     ],
 )
 def test_whose_fault_it_is(error: psycopg.Error, fault: Fault) -> None:
@@ -103,3 +106,12 @@ def test_a_refused_connection_is_told_by_its_words(message: str, retryable: bool
     assert error.retryable is retryable
     assert str(error).startswith("cannot connect to database 'x' on db as me: connection failed:")
     assert error.hint
+
+
+def test_a_database_that_the_dsn_does_not_name_is_not_given_a_name() -> None:
+    """`the default user` is no database; with a user libpq takes the one of that name."""
+    nobody_listens = "postgresql://{}127.0.0.1:1"
+    with pytest.raises(SourceError, match=r"to the default database on .* as the default user"):
+        Session(nobody_listens.format(""), "test").connect()
+    with pytest.raises(SourceError, match=r"to database 'me' on .* as me"):
+        Session(nobody_listens.format("me@"), "test").connect()

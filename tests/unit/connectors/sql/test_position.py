@@ -15,7 +15,7 @@ from hypothesis.strategies import integers, lists, sampled_from, tuples
 from connectors.sql import position as position_module
 from connectors.sql.position import Position, check_keys, digest, key_getter
 from connectors.sql.rows import Row
-from pipeline.core.errors import SourceError
+from pipeline.core.errors import Fault, SourceError
 from state.encoding import from_json, to_json
 
 by_first = key_getter([0])
@@ -167,6 +167,7 @@ def test_null_and_nan_in_a_key_are_refused_with_their_row(rows: list[Row], messa
     with pytest.raises(SourceError, match=message) as caught:
         check_keys(rows, [0, 1], ["a", "b"], 11)
     assert not caught.value.retryable
+    assert caught.value.fault is Fault.USER
     assert "IS NOT NULL" in str(caught.value)
 
 

@@ -40,6 +40,22 @@ def test_a_query_with_nothing_in_it_is_refused(sql: str) -> None:
         bare(sql)
 
 
+@pytest.mark.parametrize(
+    "sql", ["SHOW timezone", "-- first\nexplain SELECT 1", "SELECTED", "INSERT INTO t VALUES (1)"]
+)
+def test_what_is_no_query_is_refused_by_its_first_word(sql: str) -> None:
+    """The server would point at a text that the user never wrote."""
+    with pytest.raises(ConfigError, match=r"begins with \w+, expected SELECT, VALUES, TABLE or WITH"):
+        bare(sql)
+
+
+@pytest.mark.parametrize(
+    "sql", ["(SELECT 1)", "with a AS (SELECT 1) TABLE a", "/* x */ values (1)", "SELECT(1)"]
+)
+def test_every_kind_of_query_is_taken(sql: str) -> None:
+    assert bare(sql) == sql
+
+
 def test_a_second_statement_is_refused_by_name() -> None:
     with pytest.raises(ConfigError, match="more than one statement: 'DROP TABLE users'"):
         bare("SELECT 1; DROP TABLE users")
