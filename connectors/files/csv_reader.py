@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
 from io import BytesIO, StringIO
 from itertools import chain, islice
 from typing import Final, NoReturn
@@ -69,7 +70,7 @@ class CsvReader(RecordReader):
                 elif row:
                     self._fail(f"expected {width} fields, found {len(row)}")
         except csv.Error as error:
-            self._fail(str(error), error)
+            self._fail(str(error), error, self._unreadable_line())
         if row is None:
             return None
         self._advance(len(records))
@@ -131,8 +132,17 @@ class CsvReader(RecordReader):
             self._open(at)
         return fields
 
-    def _fail(self, reason: str, error: Exception | None = None) -> NoReturn:
-        line = self._first_line + self._rows.line_num
+    def _unreadable_line(self) -> int:
+        """Return the line in which the record begins that the parser has failed at; it may end far behind."""
+        again = CsvReader(self._path, self.position, self._fields, self._delimiter, self._encoding)
+        read = 0
+        with closing(again), suppress(csv.Error):
+            for _ in again._rows:
+                read = again._rows.line_num
+        return self.position.line + read + 1
+
+    def _fail(self, reason: str, error: Exception | None = None, line: int | None = None) -> NoReturn:
+        line = line or self._first_line + self._rows.line_num
         reason = reason.partition(" - do you need to open")[0]  # whoever reads it cannot
         hint = next((hint for words, hint in _HINTS.items() if words in reason), _HINT)
         raise lasting_error(SourceError, Fault.USER, f"{self._path}:{line}: {reason}", hint) from error

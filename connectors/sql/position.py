@@ -106,32 +106,25 @@ class Position:
             SourceError: it is of another source, another query, or the columns are others now.
         """
         if state.get("source_type") != SOURCE_TYPE:
-            raise SourceError(
-                f"the checkpoint is of a source {state.get('source_type')!r}, expected {SOURCE_TYPE!r}",
-                retryable=False,
-                hint=_START_OVER,
+            raise _changed(
+                f"the checkpoint is of a source {state.get('source_type')!r}, expected {SOURCE_TYPE!r}"
             )
         for name, now in identity.items():
             if state.get(name) != now:
                 was = state.get(name)
-                raise SourceError(
-                    f"{_IDENTITY[name]} changed since the checkpoint: it was {was!r}, now it is {now!r}",
-                    retryable=False,
-                    hint=_START_OVER,
+                raise _changed(
+                    f"{_IDENTITY[name]} changed since the checkpoint: it was {was!r}, now it is {now!r}"
                 )
         if not identity["key"]:
-            raise SourceError(
+            raise _changed(
                 "a query without a key cannot continue behind a row, expected no position",
-                retryable=False,
-                hint="start over with --fresh, or give the source a key=",
+                "start over with --fresh, or give the source a key=",
             )
         last = state["last_processed_id"]
         several = len(identity["key"]) > 1
         key = None if last is None else tuple(last) if several else (last,)
         return cls(state["processed_rows"], key, tuple(state["tied_rows"]))
 
-
-_START_OVER: Final = "start over with --fresh, or restore what it was"
 
 _IDENTITY: Final = {
     "sql": "the text of the query",
@@ -188,6 +181,13 @@ def _unusable(message: str, hint: str) -> SourceError:
     """Build the error for rows that do not have the key that the job was told they have."""
     error = SourceError(message, retryable=False, hint=hint)
     error.fault = Fault.USER
+    return error
+
+
+def _changed(message: str, hint: str = "start over with --fresh, or restore what it was") -> SourceError:
+    """Build the error for a source that is not the one a checkpoint was taken of."""
+    error = SourceError(message, retryable=False, hint=hint)
+    error.fault = Fault.CONFIG
     return error
 
 

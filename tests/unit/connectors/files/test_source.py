@@ -242,7 +242,7 @@ def test_what_is_appended_to_the_current_file_is_read(numbers) -> None:
         ("t.csv", b"a,b\n1,2\n\n1,2,3\n", ":4: expected 2 fields, found 3"),
         ("t.csv", b"a,b\n1\n", ":2: expected 2 fields, found 1"),
         ("t.csv", b'a\n"x"y\n', ":2: "),
-        ("t.csv", b'a\n1\n"open\n\n', ":4: unexpected end of data — a quote is opened and never closed"),
+        ("t.csv", b'a\n1\n"open\n\n', ":3: unexpected end of data — a quote is opened and never closed"),
         ("t.csv", b"a,b\n1,2\r3,4\n", ":2: new-line character seen in unquoted field — a line ends"),
         ("t.jsonl", b"1\n1e400\n", ":2: Number out of range — no float"),
         ("t.csv", b"a\nx\n\xff\n", ":3: not utf-8: invalid start byte (byte 0xff)"),

@@ -137,6 +137,7 @@ def test_a_query_that_changed_is_not_continued(name: str, now: Any, message: str
     with pytest.raises(SourceError, match=message) as caught:
         Position.from_state(state, {**IDENTITY, name: now})
     assert not caught.value.retryable
+    assert caught.value.fault is Fault.CONFIG
     assert "--fresh" in str(caught.value)
 
 
