@@ -63,12 +63,17 @@ class OutputLock:
             self._path.unlink(missing_ok=True)
             _log.warning("nothing keeps two runs from %s: files cannot be locked there", self._final)
 
+    @property
+    def taken_over(self) -> bool:
+        """Whether another run has taken the lock from this one."""
+        return self._descriptor is not None and not _is_at(self._path, self._descriptor)
+
     def release(self) -> None:
         """Free the lock and remove its file; without effect if it is not held."""
         if self._descriptor is None:
             return
         with suppress(OSError):  # without its removal the next run takes the file as it lies there
-            if _is_at(self._path, self._descriptor):
+            if not self.taken_over:
                 self._path.unlink(missing_ok=True)
         os.close(self._descriptor)
         self._descriptor = None

@@ -21,7 +21,7 @@ from connectors.files.part_files import PartFiles
 from connectors.files.rolling import RollingPolicy
 from connectors.files.staging import Owner, remove_staged, sync_folder
 from connectors.files.whole_file import WholeFile
-from pipeline.core.errors import ConfigError, Fault, SinkError
+from pipeline.core.errors import ConfigError, Fault, Fenced, SinkError
 from pipeline.spi.sink import CommitOutcome, SinkContext, SinkInfo, TwoPhaseCommitSink
 from pipeline.spi.source import JsonLike
 
@@ -152,7 +152,12 @@ class FileSink(TwoPhaseCommitSink[Any, EpochFiles]):
         return CsvEncoder(self._fields, self._delimiter, header=self._header)
 
     def _commit(self, txn: EpochFiles, *, verify: bool) -> CommitOutcome:
-        outcome = commit_files(txn["files"], verify=verify)
+        try:
+            outcome = commit_files(txn["files"], verify=verify)
+        except SinkError as error:
+            if self._lock.taken_over:
+                raise Fenced(f"another run has taken over: {error.message}") from error
+            raise
         if self._rolling is None and outcome in (CommitOutcome.COMMITTED, CommitOutcome.ALREADY_COMMITTED):
             self._remove_earlier(txn)
         return outcome

@@ -13,7 +13,7 @@ import pytest
 
 from connectors import FileSink, RollingPolicy
 from connectors.files import staging
-from pipeline.core.errors import JobAlreadyRunning, SinkError
+from pipeline.core.errors import Fenced, JobAlreadyRunning, SinkError
 from pipeline.spi.sink import CommitOutcome, RecoveryChoices
 from pipeline.testing.drivers import VerificationSinkContext
 
@@ -426,7 +426,7 @@ class TestTwoRuns:
         ctx = VerificationSinkContext(lineage="other", choices=RecoveryChoices(take_over=True))
         heir.open(ctx)
         heir.recover_and_abort([])
-        with pytest.raises(SinkError, match="is gone"):
+        with pytest.raises(Fenced, match="another run has taken over"):
             zombie.sink.commit(handle)
         zombie.sink.close()
         with pytest.raises(JobAlreadyRunning):  # the zombie has not taken the lock of its heir away
