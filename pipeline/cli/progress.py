@@ -23,6 +23,7 @@ from pipeline.runtime.events import (
     JobStarted,
     Restarting,
     StatusChanged,
+    StopForced,
     ThreadAbandoned,
 )
 from pipeline.runtime.result import EdgeProgress, JobResult, Progress
@@ -99,6 +100,10 @@ class ProgressReport:
             self._say(f"old checkpoints could not be deleted: {event.error}")
         elif isinstance(event, Restarting):
             self._say(f"failed: {event.error}; restarting in {event.delay_ms / 1000:g} s")
+        elif isinstance(event, StopForced):
+            self._say(
+                f"no last checkpoint within {event.waited_ms / 1000:g} s (cancel_timeout); leaving without it"
+            )
         elif isinstance(event, ThreadAbandoned):
             self._say(f"thread {event.thread} did not stop in time and was left behind")
 

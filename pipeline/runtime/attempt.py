@@ -43,6 +43,7 @@ from pipeline.runtime.events import (
     JobEvent,
     RowsDue,
     SinkFull,
+    StopForced,
     StopRequested,
     SubtaskFailed,
     SubtaskLeft,
@@ -301,6 +302,7 @@ class Attempt:
         timeout = None if deadline is None else max(0, deadline - self._now()) / 1000
         event = self._mailbox.get(timeout)
         if event is None and self._stopping_until is not None and self._now() >= self._stopping_until:
+            self._listener(StopForced(_ms(self._config.cancel_timeout)))
             raise Aborted
         return event
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from pipeline.core.clock import Clock
 from pipeline.core.errors import InternalError
 from pipeline.core.policy import SideTag
+from pipeline.reactive.producer import Interrupted
 from pipeline.runtime.epoch_logs import SinkLog, SinkLogs
 from pipeline.runtime.fanout import SideOutput
 from pipeline.spi.sink import RecoveryChoices
@@ -51,6 +52,8 @@ class VertexContext:
         self.send_side: Callable[[SideOutput, Sequence[Any]], None] | None = None
         self.pause_until: Callable[[timedelta], None] | None = None
         self._runner: asyncio.Runner | None = None
+        self._awaits = False
+        self._cancelled = False
 
     @property
     def job_name(self) -> str:
@@ -79,10 +82,43 @@ class VertexContext:
         self.pause_until(delay)
 
     def run_async(self, coroutine: Coroutine[Any, Any, R]) -> R:
-        """Run a coroutine on this vertex's own event loop, on its own thread."""
-        if self._runner is None:
-            self._runner = asyncio.Runner()
-        return self._runner.run(coroutine)
+        """Run a coroutine on this vertex's own event loop, on its own thread.
+
+        Raises:
+            Interrupted: `cancel` has ended it.
+        """
+        runner = self._runner
+        if runner is None:
+            runner = asyncio.Runner()
+            runner.get_loop()  # made here, not by the thread that cancels
+            self._runner = runner
+        if (
+            self._cancelled
+        ):  # looked at behind the line above, as `cancel` looks for the runner behind its own
+            coroutine.close()
+            raise Interrupted
+        self._awaits = True
+        try:
+            return runner.run(coroutine)
+        except asyncio.CancelledError:
+            if self._cancelled:
+                raise Interrupted from None
+            raise  # the user's own
+        finally:
+            self._awaits = False
+
+    def cancel(self) -> None:
+        """End what the vertex's thread awaits, now or later; any thread."""
+        self._cancelled = True
+        runner = self._runner
+        if runner is not None:
+            with contextlib.suppress(RuntimeError):  # its loop is closed: the thread has ended
+                runner.get_loop().call_soon_threadsafe(self._end_awaits)
+
+    def _end_awaits(self) -> None:
+        if self._awaits:  # else it is the loop that closes, and ends by itself what is left
+            for task in asyncio.all_tasks():
+                task.cancel()
 
     def close(self) -> None:
         """Close the event loop; called on the vertex's thread, at its end."""

@@ -158,6 +158,17 @@ class ThreadAbandoned:
     thread: str
 
 
+@dataclass(frozen=True, slots=True)
+class StopForced:
+    """The last checkpoint of a stop did not get through in time; the job leaves without it.
+
+    Args:
+        waited_ms: how long it was given, `cancel_timeout`.
+    """
+
+    waited_ms: int
+
+
 JobEvent = (
     JobStarted
     | StatusChanged
@@ -165,5 +176,6 @@ JobEvent = (
     | CheckpointFailed
     | CleanUpFailed
     | Restarting
+    | StopForced
     | ThreadAbandoned
 )

@@ -14,6 +14,7 @@ from pipeline.core.elements import EndOfInput, Idle, Watermark
 from pipeline.core.errors import InternalError
 from pipeline.core.records import Batch
 from pipeline.reactive.demand import MAX_BATCH, MAX_BOUND, UNBOUNDED, add_cap, produced
+from pipeline.reactive.producer import Interrupted
 from pipeline.reactive.subscriber import BatchSubscriber
 from pipeline.runtime.fanout import Fanout
 
@@ -65,6 +66,7 @@ class FusedChain:
         self._run: _Running | None = None
         self._waiting: deque[Batch[Any] | StreamElement] = deque()
         self._behind: StreamElement | None = None
+        self._cancelled = False
 
     # --- subscription: any thread --------------------------------------------------------------
 
@@ -82,6 +84,7 @@ class FusedChain:
             self._ask()
 
     def cancel(self) -> None:
+        self._cancelled = True
         self._upstream.cancel()
 
     # --- the head's thread -----------------------------------------------------------------------
@@ -210,6 +213,8 @@ class FusedChain:
     def _advance(self, run: _Running) -> bool:
         """Give out the run's records; False if demand ended first."""
         while True:
+            if self._cancelled:  # a sink's demand never ends by itself, and neither may the run
+                raise Interrupted
             room = 0 if self._side_is_full else min(self._requested, MAX_BATCH)
             if room == 0:
                 is_over = run.is_over()

@@ -134,7 +134,8 @@ class Subtask(ABC):
 
     def cancel(self) -> None:
         """End the thread wherever it waits."""
-        self.producer.cancel()
+        self.fused.cancel()
+        self.ctx.cancel()
         if self.sink is not None:
             self.sink.cancel()
 

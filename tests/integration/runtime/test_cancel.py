@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import random
 import threading
 import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ import pytest
 from connectors import CollectSink, FileSink
 from pipeline import JobConfig, JobStatus, StreamJob
 from pipeline.runtime.control import JobControl
+from pipeline.runtime.events import StopForced, ThreadAbandoned
 
 CANCELS = 100
 
@@ -84,6 +88,71 @@ def test_cancelled_while_the_source_waits_for_input(numbers: Any, calling: Any) 
     stopper.start()
     assert job.execute(control=control).status is JobStatus.CANCELLED
     stopper.join()
+
+
+ENDLESS: dict[str, Callable[[threading.Event], Callable[[int], Any]]] = {}
+"""Functions for a flat_map that end by no record of their own; they set the event once they are at it."""
+
+
+def endless(function: Callable[[threading.Event], Callable[[int], Any]]) -> Any:
+    ENDLESS[function.__name__] = function
+    return function
+
+
+@endless
+def awaiting(entered: threading.Event) -> Callable[[int], Any]:
+    async def never(_: int) -> list[int]:
+        entered.set()
+        await asyncio.Event().wait()
+        return []
+
+    return never
+
+
+@endless
+def awaiting_within(entered: threading.Event) -> Callable[[int], Any]:
+    async def never(n: int) -> AsyncIterator[dict[str, int]]:
+        yield {"n": n}
+        entered.set()
+        await asyncio.Event().wait()
+
+    return never
+
+
+@endless
+def counting(entered: threading.Event) -> Callable[[int], Any]:
+    def count(_: int) -> Iterator[dict[str, int]]:
+        for n in itertools.count():
+            if n == 5_000:
+                entered.set()
+            yield {"n": n}
+
+    return count
+
+
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize("keyed", [False, True])
+@pytest.mark.parametrize("gracefully", [False, True])
+@pytest.mark.parametrize("what", ENDLESS)
+def test_cancelled_in_a_record_without_end(
+    what: str, gracefully: bool, keyed: bool, numbers: Any, tmp_path: Path, checkpoints: Path
+) -> None:
+    """An await is ended, an endless result left; a last checkpoint cannot pass, which is said in time."""
+    entered, control, events = threading.Event(), JobControl(), list[Any]()
+    config = JobConfig(checkpoint_dir=checkpoints, cancel_timeout=timedelta(milliseconds=50))
+    job = StreamJob("endless", config)
+    stream = job.source(numbers(10)).flat_map(ENDLESS[what](entered))
+    (stream.key_by(lambda row: 0).reduce(lambda _, row: row, uid="last") if keyed else stream).sink(
+        FileSink(tmp_path / "out.csv")
+    )
+    stop = control.stop if gracefully else control.abort
+    stopper = threading.Thread(target=lambda: (entered.wait(), stop()), name="stopper")
+    stopper.start()
+    result = job.execute(control=control, listener=events.append)
+    stopper.join()
+    assert result.status is JobStatus.CANCELLED
+    told = [event for event in events if isinstance(event, (StopForced, ThreadAbandoned))]
+    assert told == ([StopForced(50)] if gracefully else [])
 
 
 def test_a_thread_that_does_not_stop_is_left_behind(numbers: Any, calling: Any) -> None:

@@ -22,6 +22,7 @@ from pipeline.runtime.events import (
     JobStarted,
     Restarting,
     StatusChanged,
+    StopForced,
     ThreadAbandoned,
 )
 from pipeline.runtime.result import EdgeProgress, JobResult, Progress
@@ -256,6 +257,7 @@ class TestSummary:
             ThreadAbandoned("totals/in"),
             ["thread totals/in did not stop in time and was left behind"],
         ),
+        (StopForced(30_000), ["no last checkpoint within 30 s (cancel_timeout); leaving without it"]),
         (CheckpointCompleted(7, "PERIODIC", 12, 100), []),
         (StatusChanged(JobStatus.RUNNING), []),
     ],

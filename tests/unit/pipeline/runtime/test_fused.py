@@ -17,6 +17,7 @@ from pipeline.operators.filter import Filter
 from pipeline.operators.flat_map import FlatMap
 from pipeline.operators.map import Map
 from pipeline.reactive.demand import MAX_BOUND, UNBOUNDED
+from pipeline.reactive.producer import Interrupted
 from pipeline.runtime.fanout import Fanout, Forward, Output, SideOutput
 from tests.unit.pipeline.runtime.stage import Consumer, EagerRun, FakeChain, Head, LazyRun, SideConsumer
 
@@ -243,6 +244,24 @@ class TestExpanding:
         consumer.request(1)
         head.run()
         assert len(consumer.heard) == 10_001
+
+    def test_a_cancel_ends_a_record_without_end(self, run: Any) -> None:
+        """Demand does not run out where the consumer always asks for more: the chain itself must look."""
+
+        class Leaving(Consumer):
+            def on_next_batch(self, values: Any) -> None:
+                super().on_next_batch(values)
+                if len(self.heard) > 10_000:
+                    self.subscription.cancel()
+
+        chain, consumer = FakeChain(lambda x: (x,) * 50_000, expands=True, run=run), Leaving(2_000)
+        head = Head(chain, consumer)
+        head.feed([1])
+        consumer.request(2_000)
+        with pytest.raises(Interrupted):
+            head.run()
+        assert len(consumer.heard) <= 12_048
+        assert head.cancels == 1
 
     def test_close_gives_up_what_is_held(self, run: Any) -> None:
         """The user's code suspended in it is closed, so that its `finally` runs."""
