@@ -24,7 +24,8 @@ class Reduce(OperatorFactory):
             them: the result so far has already been sent downstream.
         selector: the key of a record, that of the `KeyBy` before it.
         on_error: what happens to a record on which `function` or `selector` raises; the key's
-            result stays as it was.
+            result stays as it was. Errors of `selector` name this operator, which calls it. A key that
+            is None or of another kind than keys may be fails the job, whatever the policy.
         value_type: declares classes of the user's that occur in results (see `StateDescriptor`).
     """
 
