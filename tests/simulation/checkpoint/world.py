@@ -92,7 +92,8 @@ class World:
                     self.step(run)
                 run.close()
             except Crash:
-                if run.started and self.rng.random() < 0.5:
+                # A stopped process goes on in the midst of its call; one that has left a call torn cannot.
+                if run.started and not run.torn and self.rng.random() < 0.5:
                     self.zombies.append(run)
             except JobFailed:
                 run.close()
@@ -150,6 +151,7 @@ class Run:
         self.world = world
         self.rng = world.rng
         self.started = False
+        self.torn = False  # died in the midst of a sink's pre-commit
         self.finished: CheckpointKind | None = None
         self.mail: list[Callable[[], None]] = []  # delivered in any order
         self.io: deque[Callable[[], None]] = deque()  # one thread, in order
@@ -294,7 +296,10 @@ class Run:
         elif self.world.fault("decline"):
             self.send(partial(self.declined_by, element.checkpoint_id, name))
         else:
-            self.answer(element, name, self.drivers[name].pre_commit(element.checkpoint_id))
+            self.torn = True
+            handles = self.drivers[name].pre_commit(element.checkpoint_id)
+            self.torn = False
+            self.answer(element, name, handles)
 
     def trigger(self, source: int, barrier: Barrier) -> None:
         if barrier.checkpoint_id <= self.last_barrier[source]:
