@@ -51,6 +51,7 @@ class Writer:
         cancelled: set when every wait is to end.
         ensure_newest: raises `Fenced` if a newer attempt has taken the job over.
         reachable: says whether the brokers answer another client.
+        check_topics: raises if another client finds a topic gone that is written to.
         own: settings of this producer alone.
 
     Raises:
@@ -63,12 +64,14 @@ class Writer:
         cancelled: threading.Event,
         ensure_newest: Callable[[], None],
         reachable: Callable[[], bool],
+        check_topics: Callable[[], None],
         own: Mapping[str, Any],
     ) -> None:
         self._settings = settings
         self._cancelled = cancelled
         self._ensure_newest = ensure_newest
         self._reachable = reachable
+        self._check_topics = check_topics
         self._reports = reports = _Reports()
         callbacks = {"error_cb": reports.heard, "on_delivery": reports.delivered}
         try:
@@ -109,12 +112,19 @@ class Writer:
     def flush(self) -> None:
         """Wait until the brokers have everything.
 
+        A client may miss that a topic was deleted, and repeat its requests for minutes: it is asked about
+        by another one now and then.
+
         Raises:
             SinkError: something could not be delivered.
         """
+        slices = 0
         try:
             while self._producer.flush(_SLICE):
                 self._look("flush")
+                slices += 1
+                if slices % round(_OVERDUE / _SLICE) == 0:
+                    self._check_topics()
         except KafkaException as error:
             raise self.error("flush", error) from error
         self._look("flush")

@@ -126,4 +126,19 @@ class Writing:
         )
 
     def _writer(self, own: dict[str, Any]) -> Writer:
-        return Writer(self._settings, self._cancelled, self._ctx.ensure_newest, self._targets.reachable, own)
+        return Writer(
+            self._settings,
+            self._cancelled,
+            self._ctx.ensure_newest,
+            self._targets.reachable,
+            self._check_topics,
+            own,
+        )
+
+    def _check_topics(self) -> None:
+        """Refuse to wait for topics that are gone; brokers that do not answer are waited for."""
+        try:
+            self._targets.check_same(self._written)
+        except SinkError as error:
+            if not error.retryable:
+                raise
