@@ -53,7 +53,11 @@ class Registry:
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
-        self._process.wait(20)
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:  # on a busy machine; it has nothing to keep
+            self._process.kill()
+            self._process.wait(20)
         self._drain.join()
         self._said.close()
 
