@@ -92,9 +92,8 @@ class VertexContext:
             runner = asyncio.Runner()
             runner.get_loop()  # made here, not by the thread that cancels
             self._runner = runner
-        if (
-            self._cancelled
-        ):  # looked at behind the line above, as `cancel` looks for the runner behind its own
+        # Looked at once the runner is set, as `cancel` looks for the runner once this is.
+        if self._cancelled:
             coroutine.close()
             raise Interrupted
         self._awaits = True
