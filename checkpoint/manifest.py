@@ -62,6 +62,7 @@ class Manifest:
         processed: records emitted by the sources since the beginning of the lineage.
         failed: records skipped or dead-lettered since then.
         late: records that came too late for their windows since then.
+        written: records taken by each sink since then, by uid.
     """
 
     job: str
@@ -83,6 +84,7 @@ class Manifest:
     processed: int
     failed: int
     late: int = 0
+    written: Mapping[str, int] = dataclasses.field(default_factory=dict[str, int])
 
     @property
     def size_bytes(self) -> int:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     )
     from pipeline.core.job import JobMode, JobStatus
     from pipeline.core.policy import DEAD_LETTERS, ErrorPolicy, SideTag
-    from pipeline.core.records import DeadLetter
+    from pipeline.core.records import DeadLetter, FailedRecord
     from pipeline.core.restart import RestartStrategy
     from pipeline.runtime.control import JobControl
     from pipeline.runtime.result import JobResult
@@ -55,6 +55,7 @@ __all__ = [
     "DeadLetter",
     "EncodingError",
     "ErrorPolicy",
+    "FailedRecord",
     "Fenced",
     "GraphError",
     "InternalError",
@@ -108,7 +109,7 @@ _NAMES_BY_HOME: Final = {
     ),
     "pipeline.core.job": ("JobMode", "JobStatus"),
     "pipeline.core.policy": ("DEAD_LETTERS", "ErrorPolicy", "SideTag"),
-    "pipeline.core.records": ("DeadLetter",),
+    "pipeline.core.records": ("DeadLetter", "FailedRecord"),
     "pipeline.core.restart": ("RestartStrategy",),
     "pipeline.runtime.control": ("JobControl",),
     "pipeline.runtime.result": ("JobResult",),

@@ -8,14 +8,14 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from checkpoint.barrier import CheckpointKind
 from checkpoint.epoch_log import read_frames
-from checkpoint.manifest import Manifest, Part
+from checkpoint.manifest import Json, Manifest, Part
 from checkpoint.retention import Deletions, Stored, plan_deletions
 from checkpoint.sealed import seal
 from checkpoint.storage.base import DISCARDED, History
@@ -72,9 +72,9 @@ class LocalAttempt:
         }
         self._publish_once(claim, self._folder.claim(self._number))
 
-    def finish(self, status: str) -> None:
+    def finish(self, status: str, details: Mapping[str, Json] | None = None) -> None:
         outcome = {"attempt": self._number, "status": status, "ended_ms": self._clock.now_ms()}
-        self._publish_once(outcome, self._folder.outcome(self._number))
+        self._publish_once({**outcome, **(details or {})}, self._folder.outcome(self._number))
 
     def write_part(self, checkpoint_id: int, uid: str, subtask: int, data: bytes) -> Part:
         with self._fenced_if_gone():

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from checkpoint.manifest import Manifest, Part
+from checkpoint.manifest import Json, Manifest, Part
 from checkpoint.retention import Deletions
 
 DISCARDED: Final = "DISCARDED"
@@ -158,8 +158,8 @@ class StorageAttempt(Protocol):
         """Delete what `plan_deletions` allows, and what crashed attempts left half written."""
         ...
 
-    def finish(self, status: str) -> None:
-        """Leave word of how this attempt ended."""
+    def finish(self, status: str, details: Mapping[str, Json] | None = None) -> None:
+        """Record how this attempt ended; `details` are for people to read."""
         ...
 
     def discard(self) -> None:

@@ -7,7 +7,7 @@ import select
 import signal
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import FrameType
 from typing import Any, Final, TextIO
 
@@ -140,12 +140,7 @@ def _is_unread(stream: TextIO) -> bool:
 
 
 def _failure_as_json(error: PipelineError) -> dict[str, Any]:
-    return {
-        **({} if error.result is None else _as_json(error.result)),
-        "error": str(error),
-        "fault": error.fault.value,
-        "retryable": error.retryable,
-    }
+    return {**({} if error.result is None else _as_json(error.result)), **error.as_json()}
 
 
 def _as_json(result: JobResult) -> dict[str, Any]:
@@ -156,6 +151,9 @@ def _as_json(result: JobResult) -> dict[str, Any]:
         "failed_records": result.failed_records,
         "dropped_records": result.dropped_records,
         "late_records": result.late_records,
+        "written_records": result.written_records,
+        "written_by_sink": dict(result.written_by_sink),
+        "failed_samples": [asdict(record) for record in result.failed_samples],
         "duration_ms": round(result.duration.total_seconds() * 1000),
         "checkpoints": result.checkpoints,
         "restarts": result.restarts,

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
 from pipeline.core.policy import SideTag
+from pipeline.core.records import FailedRecord
 from pipeline.operators.base import Step
 from pipeline.operators.failure import Failures
 from pipeline.spi.operator import StreamOperator
@@ -58,8 +59,8 @@ class ChainContext(Protocol):
         """Send records to a side output, in the epoch of the batch being processed."""
         ...
 
-    def count_failed(self, records: int) -> None:
-        """Add to the job's count of failed records."""
+    def count_failed(self, records: int, samples: Sequence[FailedRecord] = ()) -> None:
+        """Add to the job's count of failed records, with some of them as a sample."""
         ...
 
     def pause(self, delay: timedelta) -> None:

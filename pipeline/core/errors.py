@@ -91,6 +91,10 @@ class PipelineError(Exception):
         text = f"{self.message} [{where}]" if where else self.message
         return f"{text} — {self.hint}" if self.hint else text
 
+    def as_json(self) -> dict[str, Any]:
+        """Return what it says as plain values: `error`, `fault`, `retryable`."""
+        return {"error": str(self), "fault": self.fault.value, "retryable": self.retryable}
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.message, dict(self.__dict__))
 

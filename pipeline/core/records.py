@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, TypeVar, overload
+from typing import Any, Final, Generic, NamedTuple, TypeVar, overload
 
 T = TypeVar("T")
 
@@ -86,6 +87,56 @@ class Batch(Generic[T]):
 
     def __repr__(self) -> str:
         return f"Batch({len(self.values)} records)"
+
+
+FAILED_RECORDS_KEPT: Final = 5
+"""How many of an operator's failed records a run keeps as a sample."""
+
+_VALUE_CHARACTERS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRecord:
+    """A record that was skipped or dead-lettered, as a sample of what went wrong.
+
+    Args:
+        value: the `repr` of the record, cut at 200 characters.
+        error: the exception as `Type: message`.
+        operator: uid of the operator whose function raised, or of the source that could not decode.
+        function: the user's function as `name (file:line)`, or the class of the source.
+        position: where the record was read, as `split@position`; None where that is not known.
+    """
+
+    value: str
+    error: str
+    operator: str
+    function: str
+    position: str | None = None
+
+    @classmethod
+    def of(cls, letter: DeadLetter) -> FailedRecord:
+        """Describe what a dead letter holds."""
+        position = None if letter.origin is None else str(letter.origin)
+        return cls(_described(letter.value), letter.error, letter.operator, letter.function, position)
+
+
+def sampled(records: Iterable[FailedRecord]) -> tuple[FailedRecord, ...]:
+    """Return the first few different records of each operator, in their order."""
+    kept: dict[FailedRecord, None] = {}
+    of_operator = Counter[str]()
+    for record in records:
+        if record not in kept and of_operator[record.operator] < FAILED_RECORDS_KEPT:
+            of_operator[record.operator] += 1
+            kept[record] = None
+    return tuple(kept)
+
+
+def _described(value: Any) -> str:
+    try:
+        text = repr(value)
+    except Exception as error:  # noqa: BLE001 - whatever the `__repr__` of a user's class raises
+        return f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
+    return text if len(text) <= _VALUE_CHARACTERS else f"{text[: _VALUE_CHARACTERS - 1]}…"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from pipeline.core.errors import UserFunctionError
 from pipeline.core.functions import function_ref
 from pipeline.core.policy import DEAD_LETTERS, ErrorPolicy, SideTag
 from pipeline.core.raised import describe
-from pipeline.core.records import Batch, DeadLetter, Origin
+from pipeline.core.records import FAILED_RECORDS_KEPT, Batch, DeadLetter, FailedRecord, Origin
 
 DROPPED: Final[Any] = object()
 """Stands for the result of a call that was given up."""
@@ -23,7 +23,7 @@ class FailureContext(Protocol):
     def job_name(self) -> str: ...
 
     def side_output(self, tag: SideTag, values: Sequence[Any]) -> None: ...
-    def count_failed(self, records: int) -> None: ...
+    def count_failed(self, records: int, samples: Sequence[FailedRecord] = ()) -> None: ...
     def pause(self, delay: timedelta) -> None: ...
 
 
@@ -44,6 +44,7 @@ class Failures:
         self._policy = policy
         self._uid = uid
         self._ctx = ctx
+        self._samples_left = FAILED_RECORDS_KEPT
 
     @property
     def repetitions(self) -> int:
@@ -83,9 +84,12 @@ class Failures:
         """
         match self._policy.kind:
             case "skip":
-                self._ctx.count_failed(len(values))
+                sampled = values[: self._samples_left]
+                self._count(len(values), self._letters(error, sampled, origins))
             case "dead_letter":
-                self._dead_letter(error, values, origins)
+                letters = self._letters(error, values, origins)
+                self._ctx.side_output(self._policy.tag or DEAD_LETTERS, letters)
+                self._count(len(values), letters)
             case _:
                 raise self.error(error, origins) from error
 
@@ -101,14 +105,21 @@ class Failures:
             position=_describe_origins(origins),
         )
 
-    def _dead_letter(self, error: Exception, values: Sequence[Any], origins: Sequence[Origin] | None) -> None:
+    def _letters(
+        self, error: Exception, values: Sequence[Any], origins: Sequence[Origin] | None
+    ) -> list[DeadLetter]:
+        if not values:
+            return []
         text, function = describe(error), str(self._function)
-        letters = [
+        return [
             DeadLetter(value, text, self._uid, function, None if origins is None else origins[index])
             for index, value in enumerate(values)
         ]
-        self._ctx.side_output(self._policy.tag or DEAD_LETTERS, letters)
-        self._ctx.count_failed(len(values))
+
+    def _count(self, records: int, letters: Sequence[DeadLetter]) -> None:
+        samples = [FailedRecord.of(letter) for letter in letters[: self._samples_left]]
+        self._samples_left -= len(samples)
+        self._ctx.count_failed(records, samples)
 
 
 class Survivors:

@@ -30,8 +30,10 @@ from pipeline.core.config import JobConfig
 from pipeline.core.errors import Fenced, InternalError, PipelineError, SinkError
 from pipeline.core.faults import faultpoint
 from pipeline.core.job import JobStatus
+from pipeline.core.records import FailedRecord
 from pipeline.runtime.commits import SinkCommits
 from pipeline.runtime.control import Mailbox
+from pipeline.runtime.counts import Counts
 from pipeline.runtime.edges import edges_into
 from pipeline.runtime.events import (
     Acknowledged,
@@ -125,9 +127,6 @@ class Attempt:
         self._stopping_until: int | None = None
         self._triggered_at = 0
         self._newest: Manifest | None = restored
-        self._base_processed = 0 if restored is None else restored.processed
-        self._base_failed = 0 if restored is None else restored.failed
-        self._base_late = 0 if restored is None else restored.late
         self.checkpoints = 0
 
     def _settings(self) -> CoordinatorSettings:
@@ -173,13 +172,15 @@ class Attempt:
         edges = [edge for inner in self._wired.inners for edge in edges_into(inner)]
         estimates = [source.estimate for source in self._wired.sources]
         known = [estimate for estimate in estimates if estimate is not None]
+        counts = self.counts
         return Progress(
             self._tracker.status,
-            processed=self.processed,
-            written=sum(sink.records for sink in self._wired.sinks),
-            failed=self.failed,
+            processed=counts.processed,
+            written=sum(counts.written.values()),
+            written_by_sink=counts.written,
+            failed=counts.failed,
             dropped=self.dropped,
-            late=self.late,
+            late=counts.late,
             estimated=sum(known) if known and len(known) == len(estimates) else None,
             checkpoints=self.checkpoints,
             last_checkpoint=None if self._newest is None else self._newest.checkpoint_id,
@@ -187,14 +188,10 @@ class Attempt:
         )
 
     @property
-    def processed(self) -> int:
-        """Records emitted by the sources, over all attempts of the execution."""
-        return self._base_processed + sum(source.processed for source in self._wired.sources)
-
-    @property
-    def failed(self) -> int:
-        """Records let pass by a policy, likewise."""
-        return self._base_failed + sum(subtask.failed for subtask in self._wired.subtasks)
+    def counts(self) -> Counts:
+        """What became of records, over all attempts of the execution."""
+        none = Counts(written=dict.fromkeys((sink.uid for sink in self._wired.sinks), 0))
+        return sum((subtask.counts for subtask in self._wired.subtasks), Counts.of(self._restored) + none)
 
     @property
     def dropped(self) -> int:
@@ -202,9 +199,9 @@ class Attempt:
         return sum(buffer.dropped for buffer in self._wired.buffers)
 
     @property
-    def late(self) -> int:
-        """Records that came too late for their windows and that nobody reads, likewise."""
-        return self._base_late + sum(subtask.late for subtask in self._wired.subtasks)
+    def failed_records(self) -> list[FailedRecord]:
+        """Samples of the records that failed in this attempt."""
+        return [record for subtask in self._wired.subtasks for record in subtask.ctx.failed_records]
 
     # --- INITIALIZING -----------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from pipeline.core.clock import Clock
 from pipeline.core.errors import InternalError
 from pipeline.core.policy import SideTag
+from pipeline.core.records import FailedRecord
 from pipeline.reactive.producer import Interrupted
 from pipeline.runtime.epoch_logs import SinkLog, SinkLogs
 from pipeline.runtime.fanout import SideOutput
@@ -48,6 +49,7 @@ class VertexContext:
         self.parallelism = parallelism
         self.clock = clock
         self.failed = 0
+        self.failed_records: list[FailedRecord] = []
         self.late = 0
         self.send_side: Callable[[SideOutput, Sequence[Any]], None] | None = None
         self.pause_until: Callable[[timedelta], None] | None = None
@@ -70,8 +72,9 @@ class VertexContext:
             raise InternalError(f"side output {side.tag.name!r} of {side.writer} has no reader")
         self.send_side(side, values)
 
-    def count_failed(self, records: int) -> None:
+    def count_failed(self, records: int, samples: Sequence[FailedRecord] = ()) -> None:
         self.failed += records
+        self.failed_records.extend(samples)
 
     def count_late(self, records: int) -> None:
         self.late += records
@@ -161,8 +164,8 @@ class RunningOperatorContext:
     def side_output(self, tag: SideTag, values: Sequence[Any]) -> None:
         self.vertex.send(SideOutput(self.uid, tag), values)
 
-    def count_failed(self, records: int) -> None:
-        self.vertex.count_failed(records)
+    def count_failed(self, records: int, samples: Sequence[FailedRecord] = ()) -> None:
+        self.vertex.count_failed(records, samples)
 
     def count_late(self, records: int) -> None:
         self.vertex.count_late(records)

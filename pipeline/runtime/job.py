@@ -7,10 +7,10 @@ import queue
 import secrets
 import time
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from checkpoint.barrier import CheckpointKind
 from checkpoint.manifest import Manifest
@@ -20,11 +20,13 @@ from pipeline.core.clock import Clock, SystemClock
 from pipeline.core.config import JobConfig, ResolvedConfig
 from pipeline.core.errors import CheckpointError, ConfigError, PipelineError
 from pipeline.core.job import JobStatus
+from pipeline.core.records import FailedRecord, sampled
 from pipeline.core.restart import RestartDecider, RestartStrategy
 from pipeline.graph.plan import JobPlan, physical
 from pipeline.runtime.attempt import Aborted, Attempt, Outcome
 from pipeline.runtime.contexts import Identity
 from pipeline.runtime.control import JobControl, Mailbox
+from pipeline.runtime.counts import Counts
 from pipeline.runtime.events import JobEvent, JobStarted, Restarting, StopRequested
 from pipeline.runtime.manifests import Execution, ManifestWriter, check_matches
 from pipeline.runtime.result import JobResult, Progress
@@ -125,6 +127,7 @@ class _Run:
         self._attempt: Attempt | None = None
         self._restarts = 0
         self._checkpoints = 0
+        self._failed_samples: tuple[FailedRecord, ...] = ()
         self._first_restored: int | None = None
         self._execution_id = self._lineage = ""
         self._went_back = False
@@ -245,7 +248,7 @@ class _Run:
         self, attempt: Attempt, storage: StorageAttempt | None, manifest: Manifest | None
     ) -> Outcome:
         """Run what has been built, and note how it ended."""
-        status = JobStatus.FAILED
+        status, error = JobStatus.FAILED, None
         try:
             if manifest is not None and manifest.kind is CheckpointKind.FINAL:
                 attempt.settle()
@@ -254,19 +257,27 @@ class _Run:
             else:
                 outcome = attempt.run()
             status = outcome.status
-        except Aborted:
+        except (Aborted, KeyboardInterrupt):
             status = JobStatus.CANCELLED
+            raise
+        except PipelineError as failure:
+            error = failure.located(job=self._plan.stream.job)
             raise
         finally:
             self._checkpoints += attempt.checkpoints
+            self._failed_samples = sampled([*self._failed_samples, *attempt.failed_records])
             if storage is not None:
-                self._leave_word(storage, status)
+                self._record(storage, status, error)
         return outcome
 
-    def _leave_word(self, storage: StorageAttempt, status: JobStatus) -> None:
+    def _record(self, storage: StorageAttempt, status: JobStatus, error: PipelineError | None) -> None:
+        """Record how an attempt ended, for the next start and for people."""
         discard = status is JobStatus.CANCELLED and not self._config.retain_on_cancel
-        with contextlib.suppress(PipelineError):  # only the next start's choice of a name hangs on it
-            storage.discard() if discard else storage.finish(status.value)
+        details: dict[str, Any] = {} if error is None else error.as_json()
+        if self._failed_samples:
+            details["failed_samples"] = [asdict(record) for record in self._failed_samples]
+        with contextlib.suppress(PipelineError):  # only the next start's choice of a name depends on it
+            storage.discard() if discard else storage.finish(status.value, details)
 
     def _build(
         self, execution: Execution, storage: StorageAttempt | None, manifest: Manifest | None
@@ -402,10 +413,11 @@ class _Run:
 
     def _result(self, outcome: Outcome) -> JobResult:
         attempt = self._attempt
+        counts = Counts() if attempt is None else attempt.counts
         return JobResult(
             status=outcome.status,
-            processed_records=0 if attempt is None else attempt.processed,
-            failed_records=0 if attempt is None else attempt.failed,
+            processed_records=counts.processed,
+            failed_records=counts.failed,
             dropped_records=0 if attempt is None else attempt.dropped,
             duration=timedelta(seconds=time.monotonic() - self._started),
             state=outcome.state,
@@ -414,7 +426,10 @@ class _Run:
             restarts=self._restarts,
             restored_from=self._first_restored,
             checkpoint_path=None if self._storage is None else str(self._storage.path),
-            late_records=0 if attempt is None else attempt.late,
+            late_records=counts.late,
+            written_records=sum(counts.written.values()),
+            written_by_sink=counts.written,
+            failed_samples=self._failed_samples,
         )
 
 

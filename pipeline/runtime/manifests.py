@@ -15,6 +15,7 @@ from pipeline.core.errors import CheckpointError
 from pipeline.core.faults import faultpoint
 from pipeline.graph.stream_graph import StreamGraph
 from pipeline.operators.backpressure import Backpressure
+from pipeline.runtime.counts import Counts
 from pipeline.runtime.snapshot import SubtaskSnapshot
 from pipeline.runtime.wiring import Wired
 from state.encoding import from_json, to_json
@@ -64,9 +65,7 @@ class ManifestWriter:
         self._storage = storage
         self._execution = execution
         self._parent = None if restored is None else restored.checkpoint_id
-        self._processed = 0 if restored is None else restored.processed
-        self._failed = 0 if restored is None else restored.failed
-        self._late = 0 if restored is None else restored.late
+        self._base = Counts.of(restored)
         self._clock = clock
 
     def write(
@@ -95,6 +94,7 @@ class ManifestWriter:
                 committables[sink.uid].append([to_json(handle) for handle in sink.handles])
                 logs.extend(sink.logs)
         execution = self._execution
+        counts = sum((snapshot.counts for snapshot in taken), self._base)
         manifest = Manifest(
             job=execution.graph.job,
             mode=execution.graph.mode.value,
@@ -112,9 +112,10 @@ class ManifestWriter:
             graph=execution.describe_graph(),
             parts=parts,
             logs=logs,
-            processed=self._processed + sum(snapshot.processed for snapshot in taken),
-            failed=self._failed + sum(snapshot.failed for snapshot in taken),
-            late=self._late + sum(snapshot.late for snapshot in taken),
+            processed=counts.processed,
+            failed=counts.failed,
+            late=counts.late,
+            written=counts.written,
         )
         self._storage.write_manifest(manifest)
         self._parent = checkpoint_id

@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.core.config import BackpressureStrategy
 from pipeline.core.job import JobStatus
+from pipeline.core.records import FailedRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,9 @@ class JobResult:
         status: COMPLETED or CANCELLED; a run that fails raises instead, with this as `error.result`.
         processed_records: records its sources emitted, over all attempts of the execution.
         failed_records: records that its functions could not handle and a policy let pass.
+        written_records: records its sinks have taken, over all attempts of the execution.
+        written_by_sink: the same for each sink, by uid.
+        failed_samples: the first few different records that failed in this run, for each operator.
         dropped_records: records that DROP and LATEST have dropped, over all attempts of the execution.
         duration: of this run, restarts included.
         state: the keyed state at the end, `{uid: {key: value}}`.
@@ -42,6 +46,9 @@ class JobResult:
     dropped_records: int = 0
     checkpoint_path: str | None = None
     late_records: int = 0
+    written_records: int = 0
+    written_by_sink: Mapping[str, int] = field(default_factory=dict[str, int])
+    failed_samples: tuple[FailedRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +79,8 @@ class Progress:
 
     Args:
         processed: records emitted by the sources, over all attempts of the execution.
-        written: records handed to the sinks in this attempt.
+        written: records taken by the sinks, over all attempts of the execution.
+        written_by_sink: the same for each sink, by uid.
         failed: records let pass by a policy.
         dropped: records dropped by buffers, over all attempts of the execution.
         late: records that came too late for their windows, where no side output takes them.
@@ -92,3 +100,4 @@ class Progress:
     checkpoints: int = 0
     last_checkpoint: int | None = None
     edges: tuple[EdgeProgress, ...] = field(default=())
+    written_by_sink: Mapping[str, int] = field(default_factory=dict[str, int])

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from checkpoint.manifest import Part
 from pipeline.core.errors import CheckpointError
+from pipeline.runtime.counts import Counts
 
 
 class Participant(NamedTuple):
@@ -57,17 +58,13 @@ class SubtaskSnapshot:
 
     Args:
         sources: positions by uid.
-        processed: records its source has emitted in this attempt.
-        failed: records its functions could not handle, likewise.
-        refusal: why it cannot take part in this checkpoint, though it goes on; None if it does.
-        late: records that came too late for their windows, likewise.
+        counts: of this attempt.
+        refusal: why it cannot take part in this checkpoint, though it continues; None if it does.
     """
 
     participant: Participant
     sources: dict[str, Any] = field(default_factory=dict[str, Any])
     operators: list[OperatorSnapshot] = field(default_factory=list[OperatorSnapshot])
     sinks: list[SinkSnapshot] = field(default_factory=list[SinkSnapshot])
-    processed: int = 0
-    failed: int = 0
+    counts: Counts = field(default_factory=Counts)
     refusal: CheckpointError | None = None
-    late: int = 0

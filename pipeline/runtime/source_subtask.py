@@ -14,7 +14,7 @@ from pipeline.core.errors import InternalError, PipelineError, SourceError
 from pipeline.core.faults import faultpoint
 from pipeline.core.policy import DEAD_LETTERS, ErrorPolicy
 from pipeline.core.raised import describe
-from pipeline.core.records import Batch, DeadLetter, Origin
+from pipeline.core.records import FAILED_RECORDS_KEPT, Batch, DeadLetter, FailedRecord, Origin
 from pipeline.reactive.demand import BatchBound
 from pipeline.reactive.producer import Interrupted
 from pipeline.runtime.checkpoint_lock import BarrierThread, LockScope
@@ -200,10 +200,11 @@ class SourceSubtask(Subtask):
             raise Interrupted
         if policy.kind == "fail":
             raise error
+        letter = DeadLetter(value, error.message, self._uid, type(self._source).__name__, origin)
         if policy.kind == "dead_letter":
-            letter = DeadLetter(value, error.message, self._uid, type(self._source).__name__, origin)
             self.ctx.side_output(policy.tag or DEAD_LETTERS, [letter])
-        self.ctx.count_failed(1)
+        sampled = sum(record.operator == self._uid for record in self.ctx.failed_records)
+        self.ctx.count_failed(1, [FailedRecord.of(letter)] if sampled < FAILED_RECORDS_KEPT else ())
         self._emitted += 1
 
     def declare_splits(self, splits: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ from pipeline.core.errors import CheckpointError, PipelineError
 from pipeline.core.raised import as_exception
 from pipeline.reactive.producer import Interrupted, ThreadProducer
 from pipeline.runtime.contexts import RunningOperatorContext, VertexContext
+from pipeline.runtime.counts import Counts
 from pipeline.runtime.edge_buffer import EdgeBuffer
 from pipeline.runtime.events import Acknowledged, Declined, SubtaskFailed, SubtaskLeft, TaskEvent
 from pipeline.runtime.fused import FusedChain
@@ -149,14 +150,10 @@ class Subtask(ABC):
         return 0
 
     @property
-    def failed(self) -> int:
-        """Records its functions could not handle in this attempt."""
-        return self.ctx.failed
-
-    @property
-    def late(self) -> int:
-        """Records that came too late for their windows and that nobody reads, in this attempt."""
-        return self.ctx.late
+    def counts(self) -> Counts:
+        """What it has counted in this attempt; any thread."""
+        written = {} if self.sink is None else {self.sink.uid: self.sink.records}
+        return Counts(self.processed, self.ctx.failed, self.ctx.late, written)
 
     # --- its own thread ---------------------------------------------------------------------------
 
@@ -202,9 +199,7 @@ class Subtask(ABC):
             self.participant,
             sources,
             list(beside),
-            processed=self.processed,
-            failed=self.failed,
-            late=self.late,
+            counts=self.counts,
         )
         self._collecting.operators.extend(buffer.snapshot(barrier) for buffer in self.buffers)
         self.producer.control(barrier)

@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from pipeline.core.clock import Clock
 from pipeline.core.policy import SideTag
-from pipeline.core.records import Batch
+from pipeline.core.records import Batch, FailedRecord
 from state.backend import KeyedStateBackend
 
 In = TypeVar("In")
@@ -48,8 +48,8 @@ class OperatorContext(Protocol):
         """Send records to a side output, in the epoch of the batch being processed."""
         ...
 
-    def count_failed(self, records: int) -> None:
-        """Add to the job's count of failed records."""
+    def count_failed(self, records: int, samples: Sequence[FailedRecord] = ()) -> None:
+        """Add to the job's count of failed records, with some of them as a sample for its result."""
         ...
 
     def count_late(self, records: int) -> None:

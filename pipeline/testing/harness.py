@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from pipeline.core.clock import Clock
 from pipeline.core.policy import DEAD_LETTERS, SideTag
-from pipeline.core.records import Batch, Origin
+from pipeline.core.records import Batch, FailedRecord, Origin
 from pipeline.operators.base import OperatorFactory
 from pipeline.spi.operator import StreamOperator
 from pipeline.testing.clock import ManualClock
@@ -54,14 +54,16 @@ class HarnessContext:
         self.sides: dict[SideTag, list[Any]] = {}
         self.event_time = event_time
         self.failed = 0
+        self.samples: list[FailedRecord] = []
         self.late = 0
         self.pauses: list[timedelta] = []
 
     def side_output(self, tag: SideTag, values: Sequence[Any]) -> None:
         self.sides.setdefault(tag, []).extend(values)
 
-    def count_failed(self, records: int) -> None:
+    def count_failed(self, records: int, samples: Sequence[FailedRecord] = ()) -> None:
         self.failed += records
+        self.samples.extend(samples)
 
     def count_late(self, records: int) -> None:
         self.late += records

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from pipeline.compiler import StepStage, compile_chain
+from pipeline.core.records import FailedRecord
 from pipeline.operators.filter import Filter
 from pipeline.operators.flat_map import FlatMap
 from pipeline.operators.map import Map
@@ -31,7 +33,7 @@ class Vertex:
     job_name = "conformance"
 
     def side_output(self, tag: Any, values: Any) -> None: ...
-    def count_failed(self, records: int) -> None: ...
+    def count_failed(self, records: int, samples: Sequence[FailedRecord] = ()) -> None: ...
     def pause(self, delay: timedelta) -> None: ...
     def run_async(self, coroutine: Any) -> Any: ...
 

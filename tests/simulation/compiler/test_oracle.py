@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pipeline.compiler import OperatorStage, Stage, StepStage, compile_chain
 from pipeline.core.errors import PipelineError, UserFunctionError
 from pipeline.core.policy import ErrorPolicy, SideTag
-from pipeline.core.records import Batch, OriginRange
+from pipeline.core.records import Batch, FailedRecord, OriginRange
 from pipeline.operators.filter import Filter
 from pipeline.operators.flat_map import FlatMap
 from pipeline.operators.map import Map
@@ -64,7 +64,7 @@ class World:
     def side_output(self, tag: SideTag, values: Sequence[Any]) -> None:
         self.events.append(("side output", tag, list(values)))
 
-    def count_failed(self, records: int) -> None:
+    def count_failed(self, records: int, samples: Sequence[FailedRecord] = ()) -> None:
         self.events.append(("failed", records))
 
     def pause(self, delay: timedelta) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.compiler import StepStage, compile_chain
 from pipeline.core.elements import END_OF_INPUT, EndOfInput
+from pipeline.core.records import FailedRecord
 from pipeline.operators.filter import Filter
 from pipeline.operators.flat_map import FlatMap
 from pipeline.operators.map_batches import MapBatches
@@ -32,7 +33,7 @@ class Vertex:
     job_name = "simulated"
 
     def side_output(self, tag: Any, values: Any) -> None: ...
-    def count_failed(self, records: int) -> None: ...
+    def count_failed(self, records: int, samples: Sequence[FailedRecord] = ()) -> None: ...
     def pause(self, delay: timedelta) -> None: ...
     def run_async(self, coroutine: Any) -> Any: ...
 

@@ -23,6 +23,7 @@ from pipeline.core.errors import (
     UserFunctionError,
 )
 from pipeline.core.job import JobStatus
+from pipeline.core.records import FailedRecord
 from pipeline.runtime.control import JobControl
 from pipeline.runtime.result import JobResult
 
@@ -113,7 +114,18 @@ def files_shown(shown: Result) -> list[str]:
     return [line.split('"')[1] for line in shown.stderr.splitlines() if line.startswith("  File ")]
 
 
-RESULT = JobResult(JobStatus.COMPLETED, 2_000, 1, timedelta(seconds=2), {"sum": {}}, "e1", checkpoints=3)
+RESULT = JobResult(
+    JobStatus.COMPLETED,
+    2_000,
+    1,
+    timedelta(seconds=2),
+    {"sum": {}},
+    "e1",
+    checkpoints=3,
+    written_records=1_999,
+    written_by_sink={"file:out": 1_999},
+    failed_samples=(FailedRecord("'x'", "ValueError: bad", "map:f", "f (job.py:1)"),),
+)
 
 
 @pytest.fixture
@@ -193,6 +205,17 @@ class TestRun:
             "restarts": 0,
             "restored_from": None,
             "checkpoint_path": None,
+            "written_records": 1_999,
+            "written_by_sink": {"file:out": 1_999},
+            "failed_samples": [
+                {
+                    "value": "'x'",
+                    "error": "ValueError: bad",
+                    "operator": "map:f",
+                    "function": "f (job.py:1)",
+                    "position": None,
+                }
+            ],
         }
 
     def test_a_stopped_job_exits_as_shells_expect(self, write_job: WriteJob, options: dict[str, Any]) -> None:

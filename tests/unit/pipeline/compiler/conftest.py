@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.compiler import Chain, OperatorStage, Stage, StepStage, compile_chain
 from pipeline.core.policy import SideTag
+from pipeline.core.records import FailedRecord
 from pipeline.operators.base import Step
 from pipeline.spi.operator import StreamOperator
 
@@ -33,7 +34,7 @@ class RecordingContext:
     def side_output(self, tag: SideTag, values: Sequence[Any]) -> None:
         self.side_outputs.setdefault(tag, []).extend(values)
 
-    def count_failed(self, records: int) -> None:
+    def count_failed(self, records: int, samples: Sequence[FailedRecord] = ()) -> None:
         self.failed += records
 
     def pause(self, delay: timedelta) -> None:

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.records import Batch, Origin, OriginRange
+from pipeline.core.records import (
+    FAILED_RECORDS_KEPT,
+    Batch,
+    DeadLetter,
+    FailedRecord,
+    Origin,
+    OriginRange,
+    sampled,
+)
 
 bounds = st.none() | st.integers(-12, 12)
 slices = st.builds(slice, bounds, bounds, st.sampled_from([None, 1, 2, 3, -1, -2]))
@@ -57,3 +65,32 @@ def test_a_batch_without_timestamps_and_origins_has_none_after_a_cut() -> None:
     batch = Batch("abc")[1:]
     assert (list(batch), batch.timestamps, batch.origins) == (["b", "c"], None, None)
     assert repr(batch) == "Batch(2 records)"
+
+
+class Unprintable:
+    def __repr__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ({"id": 7}, "{'id': 7}"),
+        ("x" * 1000, "'" + "x" * 198 + "…"),
+        ("x" * 198, "'" + "x" * 198 + "'"),
+        (Unprintable(), "<Unprintable, whose repr raises RuntimeError>"),
+    ],
+)
+def test_a_failed_record_is_described_in_a_line(value: object, text: str) -> None:
+    letter = DeadLetter(value, "ValueError: bad", "map:f", "f (job.py:3)", Origin("in.csv", 12))
+    assert FailedRecord.of(letter) == FailedRecord(
+        text, "ValueError: bad", "map:f", "f (job.py:3)", "in.csv@12"
+    )
+
+
+def test_a_sample_has_the_first_different_records_of_each_operator() -> None:
+    """A restart repeats records: they are the same failures, not more of them."""
+    first = [FailedRecord(str(n), "e", "a", "f") for n in range(7)]
+    other = [FailedRecord(str(n), "e", "b", "f") for n in range(2)]
+    assert sampled([*first, *other, *first]) == (*first[:FAILED_RECORDS_KEPT], *other)
+    assert sampled([first[0], first[0], first[1]]) == tuple(first[:2])

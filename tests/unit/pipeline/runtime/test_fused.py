@@ -12,7 +12,7 @@ from pipeline.compiler import StepStage, compile_chain
 from pipeline.core.elements import END_OF_INPUT, IDLE, Watermark
 from pipeline.core.errors import InternalError
 from pipeline.core.policy import SideTag
-from pipeline.core.records import Batch
+from pipeline.core.records import Batch, FailedRecord
 from pipeline.operators.filter import Filter
 from pipeline.operators.flat_map import FlatMap
 from pipeline.operators.map import Map
@@ -419,7 +419,7 @@ class Vertex:
     job_name = "test-job"
 
     def side_output(self, tag: Any, values: Any) -> None: ...
-    def count_failed(self, records: int) -> None: ...
+    def count_failed(self, records: int, samples: Sequence[FailedRecord] = ()) -> None: ...
     def pause(self, delay: timedelta) -> None: ...
     def run_async(self, coroutine: Any) -> Any: ...
 

@@ -19,6 +19,7 @@ from pipeline.api.job import StreamJob
 from pipeline.core.errors import CheckpointError
 from pipeline.core.job import JobMode
 from pipeline.graph.stream_graph import StreamGraph
+from pipeline.runtime.counts import Counts
 from pipeline.runtime.manifests import Execution, ManifestWriter, Restorer, check_matches, handles_of
 from pipeline.runtime.snapshot import OperatorSnapshot, Participant, SinkSnapshot, SubtaskSnapshot
 from pipeline.runtime.wiring import Wired
@@ -62,7 +63,7 @@ def execution(parallelism: int = 2) -> Execution:
     return Execution(graph(), "e1", "l1", 128, {"in": 1, "sum": parallelism, "out": parallelism})
 
 
-SOURCE = SubtaskSnapshot(Participant("Source", 0), sources={"in": POSITION}, processed=100)
+SOURCE = SubtaskSnapshot(Participant("Source", 0), sources={"in": POSITION}, counts=Counts(processed=100))
 
 
 def inner(subtask: int) -> SubtaskSnapshot:
@@ -70,7 +71,7 @@ def inner(subtask: int) -> SubtaskSnapshot:
         Participant("Reduce+Sink", subtask),
         operators=[OperatorSnapshot("sum", subtask, b"keyed %d" % subtask, {subtask})],
         sinks=[SinkSnapshot("out", subtask, (subtask,), [("txn", subtask), ("txn", subtask, "new")])],
-        failed=subtask + 1,
+        counts=Counts(failed=subtask + 1, written={"out": 10}),
     )
 
 
@@ -133,9 +134,9 @@ class TestWriting:
     def test_records_are_counted_on_from_what_was_restored(self) -> None:
         """Subtasks count what they did in this attempt; a later checkpoint of it does not count twice."""
         first, second = write(FakeStorage(), 7, 9)
-        assert (first.processed, first.failed) == (second.processed, second.failed) == (100, 3)
+        assert Counts.of(first) == Counts.of(second) == Counts(100, 3, 0, {"out": 20})
         (third,) = write(FakeStorage(), 12, restored=second)
-        assert (third.processed, third.failed) == (200, 6)
+        assert Counts.of(third) == Counts(200, 6, 0, {"out": 40})
 
     def test_an_operator_without_keyed_state_has_no_part(self) -> None:
         snapshot = SubtaskSnapshot(Participant("Process", 0), operators=[OperatorSnapshot("p", 0, None, [1])])
