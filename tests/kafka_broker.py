@@ -19,7 +19,7 @@ from confluent_kafka.cimpl import NewTopic
 from connectors.kafka.embedded import EmbeddedKafka, Listener
 from pipeline.core.errors import ConfigError
 
-from .tcp_proxy import TcpProxy
+from .kafka_proxy import KafkaProxy
 
 T = TypeVar("T")
 
@@ -100,12 +100,12 @@ def topic(kafka: str) -> Iterator[Topics]:
 
 
 @pytest.fixture(scope="session")
-def disturbed_kafka() -> Iterator[tuple[EmbeddedKafka, TcpProxy]]:
+def disturbed_kafka() -> Iterator[tuple[EmbeddedKafka, KafkaProxy]]:
     """One broker, and a network in front of its listener `PROXIED`, for the tests that disturb either."""
     folder = Path(tempfile.mkdtemp(prefix="pipeline-kafka-"))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    with TcpProxy(("127.0.0.1", port)) as proxy:
+    with KafkaProxy(("127.0.0.1", port)) as proxy:
         proxied = Listener("PROXIED", port=port, advertised_port=proxy.port)
         broker = _entered(EmbeddedKafka(folder, listeners=[proxied]))
         yield broker, proxy
@@ -114,7 +114,7 @@ def disturbed_kafka() -> Iterator[tuple[EmbeddedKafka, TcpProxy]]:
 
 
 @pytest.fixture
-def crashable_kafka(disturbed_kafka: tuple[EmbeddedKafka, TcpProxy]) -> Iterator[EmbeddedKafka]:
+def crashable_kafka(disturbed_kafka: tuple[EmbeddedKafka, KafkaProxy]) -> Iterator[EmbeddedKafka]:
     """A broker that a test may kill; the next one finds it running again."""
     broker, _ = disturbed_kafka
     yield broker
@@ -123,7 +123,7 @@ def crashable_kafka(disturbed_kafka: tuple[EmbeddedKafka, TcpProxy]) -> Iterator
 
 
 @pytest.fixture
-def kafka_proxy(disturbed_kafka: tuple[EmbeddedKafka, TcpProxy]) -> Iterator[TcpProxy]:
+def kafka_proxy(disturbed_kafka: tuple[EmbeddedKafka, KafkaProxy]) -> Iterator[KafkaProxy]:
     """The network before `crashable_kafka.address("PROXIED")`; sound again after the test."""
     _, proxy = disturbed_kafka
     yield proxy

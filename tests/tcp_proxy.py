@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from threading import Event, Thread
 from types import TracebackType
 from typing import Any, Self
 
 CHUNK = 1 << 16  # bytes
+
+Filter = Callable[[bytes], bytes]
+"""Takes what arrived in one direction and returns what is passed on now; it may hold bytes back."""
 
 
 class TcpProxy:
@@ -128,22 +131,35 @@ class TcpProxy:
         else:
             server = await asyncio.open_connection(*self._upstream)
         server_reader, server_writer = server
+        there, back = self._filters()
         try:
-            there = asyncio.ensure_future(self._pump(reader, server_writer))
-            back = asyncio.ensure_future(self._pump(server_reader, writer, counted=True))
+            pumps = (
+                asyncio.ensure_future(self._pump(reader, server_writer, there)),
+                asyncio.ensure_future(self._pump(server_reader, writer, back, counted=True)),
+            )
             try:
-                await asyncio.wait((there, back), return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                there.cancel()
-                back.cancel()
-                await asyncio.gather(there, back, return_exceptions=True)
+                for pump in pumps:
+                    pump.cancel()
+                await asyncio.gather(*pumps, return_exceptions=True)
         finally:
             server_writer.transport.abort()
 
+    def _filters(self) -> tuple[Filter, Filter]:
+        """Return what the bytes of a new connection pass through: to the server, and back."""
+        return bytes, bytes
+
     async def _pump(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, counted: bool = False
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        through: Filter,
+        *,
+        counted: bool = False,
     ) -> None:
         while chunk := await reader.read(CHUNK):
+            chunk = through(chunk)
             if self._latency:
                 await asyncio.sleep(self._latency)
             await self._flowing.wait()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import closing
 from typing import Any, Final
 
 from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -24,27 +24,27 @@ from confluent_kafka.admin import (
 from confluent_kafka.cimpl import NewTopic
 
 from connectors.kafka.config import ClientSettings
-from connectors.kafka.errors import COORDINATOR_MOVES, config_error, is_refusal, kafka_error
+from connectors.kafka.errors import (
+    ANSWER_TIMEOUT,
+    config_error,
+    is_refusal,
+    kafka_error,
+    refusal,
+    unanswered,
+)
+from connectors.kafka.group import Group
 from connectors.kafka.partitions import Partition, Topic
 from pipeline.core.errors import ConnectorError
-
-ANSWER_TIMEOUT: Final = 10.0
-"""Seconds the brokers have for an answer; what waits for one can be cancelled."""
-
-_PAUSE: Final = 0.2
-"""Seconds between two questions to a coordinator that is not ready; a cancel ends them."""
 
 _HEAR_EVERY: Final = 0.1  # seconds until a refusal is noticed; an answer is at once
 
 _NO_ID: Final = "AAAAAAAAAAAAAAAAAAAAAA"  # sixteen zero bytes: the broker is older than topic ids
 
 
-_PASSING: Final = COORDINATOR_MOVES | {KafkaError.UNSTABLE_OFFSET_COMMIT}
-"""What is heard for a while of a group that is loading, or whose offsets a transaction is about to change."""
-
-
 class Cluster:
-    """Asks on whichever thread calls; a client that is refused for good ends every wait.
+    """Asks on whichever thread calls; a client that is refused permanently ends every wait.
+
+    It asks through an admin client. Nothing that a group's coordinator answers may be asked so: see `Group`.
 
     Args:
         settings: of the client.
@@ -123,35 +123,15 @@ class Cluster:
         """Return the first offset of each whose record is of `timestamp` (ms UTC) or later, -1 for none."""
         return self._offsets(partitions, OffsetSpec.for_timestamp(timestamp))
 
+    def group(self, name: str) -> Group:
+        """Open the offsets of a group; waits for them end with those of this."""
+        return Group(self._settings, name, self._kind, self._cancelled)
+
     def group_offsets(self, group: str, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        """Return what a group has committed; a partition it has not is missing."""
-        wanted = [TopicPartition(*partition) for partition in partitions]
-        request = [ConsumerGroupTopicPartitions(group, wanted)]
-        asked = self._client.list_consumer_group_offsets(request, request_timeout=ANSWER_TIMEOUT)
-        found = self._result(f"read the offsets of the group {group}", asked[group])
-        return {
-            Partition(one.topic, one.partition): one.offset
-            for one in found.topic_partitions
-            if one.offset >= 0
-        }
-
-    def committed(
-        self, doing: str, group: str, partition: Partition, timeout: float = ANSWER_TIMEOUT
-    ) -> TopicPartition:
-        """Return what a group has committed for a partition, when no open transaction can change it.
-
-        Args:
-            doing: what that is good for, as in `cannot {doing}`.
-        """
-        deadline = time.monotonic() + timeout
-        while True:
-            left = max(0.0, deadline - time.monotonic())
-            try:
-                return self._committed_now(doing, group, partition, left)
-            except ConnectorError as error:
-                if _code(error) not in _PASSING or time.monotonic() >= deadline:
-                    raise
-            wait([self._cancelled], _PAUSE)
+        """Return what a group has committed; a partition for which it has nothing is missing."""
+        with closing(self.group(group)) as offsets:
+            found = offsets.committed(f"read the offsets of the group {group}", partitions)
+        return {Partition(one.topic, one.partition): one.offset for one in found if one.offset >= 0}
 
     def may_write(self, topic: str) -> bool:
         """Say whether the user may write to a topic that exists; a broker without rights says yes."""
@@ -185,17 +165,6 @@ class Cluster:
             if _code(error) != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
 
-    def _committed_now(self, doing: str, group: str, partition: Partition, timeout: float) -> TopicPartition:
-        request = [ConsumerGroupTopicPartitions(group, [TopicPartition(*partition)])]
-        asked = self._client.list_consumer_group_offsets(
-            request, require_stable=True, request_timeout=ANSWER_TIMEOUT
-        )
-        (found,) = self._result(doing, asked[group], timeout).topic_partitions
-        if found.error is not None:
-            error = KafkaException(found.error)
-            raise kafka_error(self._kind, doing, error, self._settings) from error
-        return found
-
     def _offsets(
         self, partitions: Iterable[Partition], spec: Any, *, committed: bool = False
     ) -> dict[Partition, int]:
@@ -211,27 +180,22 @@ class Cluster:
             for one, future in asked.items()
         }
 
-    def _result(self, doing: str, asked: Future[Any], timeout: float = ANSWER_TIMEOUT) -> Any:
-        self._await(asked, timeout)
+    def _result(self, doing: str, asked: Future[Any]) -> Any:
+        self._await(asked)
         if asked.done():
             try:
                 return asked.result()
             except KafkaException as error:
                 raise kafka_error(self._kind, doing, error, self._settings) from error
         if self._refused.done():
-            connecting = f"connect to {self._settings.servers}"
-            raise kafka_error(self._kind, connecting, self._refused.result(), self._settings)
-        why = "cancelled" if self._cancelled.done() else f"no answer in {timeout:.0f} s"
-        raise self._kind(
-            f"cannot {doing}: {why} from {self._settings.servers}",
-            retryable=True,
-            hint="check that the brokers run, the address, and what they advertise",
-        )
+            raise refusal(self._kind, self._refused.result(), self._settings)
+        why = "cancelled" if self._cancelled.done() else f"no answer in {ANSWER_TIMEOUT:.0f} s"
+        raise unanswered(self._kind, doing, why, self._settings)
 
-    def _await(self, asked: Future[Any], timeout: float) -> None:
+    def _await(self, asked: Future[Any]) -> None:
         """Return once there is an answer, or no hope for one."""
         waited_for: list[Future[Any]] = [asked, self._refused, self._cancelled]
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + ANSWER_TIMEOUT
         while not any(one.done() for one in waited_for) and time.monotonic() < deadline:
             wait(waited_for, _HEAR_EVERY, FIRST_COMPLETED)
             self._client.poll(0)  # else what it reports beside the answers is not heard

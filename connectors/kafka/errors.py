@@ -11,13 +11,17 @@ from pipeline.core.errors import ConfigError, ConnectorError
 
 E = TypeVar("E", bound=ConnectorError)
 
+ANSWER_TIMEOUT: Final = 10.0
+"""Seconds the brokers have for an answer; a wait for one can be cancelled."""
+
 
 class _Verdict(NamedTuple):
     retryable: bool
     hint: str | None = None
 
 
-_UNREACHED: Final = _Verdict(True, "check that the brokers run, the address, and what they advertise")
+_REACH: Final = "check that the brokers run, the address, and what they advertise"
+_UNREACHED: Final = _Verdict(True, _REACH)
 _CREDENTIALS: Final = _Verdict(
     False, "check security.protocol, sasl.mechanisms, sasl.username and sasl.password"
 )
@@ -97,6 +101,16 @@ def kafka_error(kind: type[E], doing: str, error: KafkaError | KafkaException, s
     verdict = _BY_CODE.get(cause.code(), _Verdict(retryable))
     reason = " ".join(settings.redacted(cause.str() or cause.name()).split())
     return kind(f"cannot {doing}: {reason} ({cause.name()})", retryable=verdict.retryable, hint=verdict.hint)
+
+
+def refusal(kind: type[E], error: KafkaError, settings: ClientSettings) -> E:
+    """Translate what `is_refusal` is true of."""
+    return kafka_error(kind, f"connect to {settings.servers}", error, settings)
+
+
+def unanswered(kind: type[E], doing: str, why: str, settings: ClientSettings) -> E:
+    """Build the error for a wait that ended without an answer."""
+    return kind(f"cannot {doing}: {why} from {settings.servers}", retryable=True, hint=_REACH)
 
 
 def config_error(error: KafkaException, settings: ClientSettings) -> ConfigError:

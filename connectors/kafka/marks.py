@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import TopicPartition
 
-from connectors.kafka.cluster import ANSWER_TIMEOUT, Cluster
-from connectors.kafka.config import ClientSettings
-from connectors.kafka.errors import config_error
+from connectors.kafka.errors import ANSWER_TIMEOUT
+from connectors.kafka.group import Group
 from connectors.kafka.partitions import Partition
 from pipeline.core.errors import SinkError
 from pipeline.spi.sink import RecoveryChoices
@@ -94,28 +93,21 @@ class MarkBook:
     """Reads the marks of one group, and names it to the transactions that write them.
 
     Args:
-        cluster: is asked; its waits end when it is cancelled, which a consumer's do not.
-        settings: of the client that names the group.
         group: of one subtask of a sink.
         topic: on which the offsets are.
     """
 
-    def __init__(self, cluster: Cluster, settings: ClientSettings, group: str, topic: str) -> None:
-        self._cluster = cluster
-        self._place = Partition(topic, 0)
+    def __init__(self, group: Group, topic: str) -> None:
         self._group = group
-        try:
-            self._consumer = Consumer(settings.client({"group.id": group, "enable.auto.commit": False}))
-        except KafkaException as error:
-            raise config_error(error, settings) from error
+        self._place = Partition(topic, 0)
 
     @property
     def member(self) -> Any:
-        """What `send_offsets_to_transaction` wants to know of the group."""
-        return self._consumer.consumer_group_metadata()
+        """What `send_offsets_to_transaction` takes to name the group."""
+        return self._group.member
 
     def offsets(self, mark: Mark) -> list[TopicPartition]:
-        """Return a mark as the offset that stands for it."""
+        """Return a mark as the offset that represents it."""
         about = json.dumps({"lineage": mark.lineage, "attempt": mark.attempt})
         return [TopicPartition(*self._place, mark.epoch, about)]
 
@@ -125,8 +117,8 @@ class MarkBook:
         Raises:
             SinkError: it cannot be read.
         """
-        doing = f"read the mark of the group {self._group}"
-        found = self._cluster.committed(doing, self._group, self._place, timeout)
+        doing = f"read the mark of the group {self._group.name}"
+        (found,) = self._group.committed(doing, [self._place], timeout)
         if found.offset < 0:
             return None
         try:
@@ -136,5 +128,5 @@ class MarkBook:
             return Mark(found.offset, "", 0)  # not written by us: of a lineage that nobody has
 
     def close(self) -> None:
-        """Leave the group."""
-        self._consumer.close()
+        """End the client of the group."""
+        self._group.close()

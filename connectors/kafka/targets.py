@@ -80,7 +80,7 @@ class Targets:
 
     def marks(self, group: str, topic: str) -> MarkBook:
         """Open the marks that a group has on a topic."""
-        return MarkBook(self._cluster, self._settings, group, topic)
+        return MarkBook(self._cluster.group(group), topic)
 
     def reachable(self) -> bool:
         """Say whether the brokers answer now."""

@@ -22,8 +22,8 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
 from connectors import KafkaSource
-from connectors.kafka.cluster import ANSWER_TIMEOUT
 from connectors.kafka.embedded import EmbeddedKafka, Listener
+from connectors.kafka.errors import ANSWER_TIMEOUT
 from pipeline.core.errors import ConfigError, SourceError
 from pipeline.testing.connectors import SourceDriver
 from tests.integration.kafka.conftest import Write, self_signed, write_to

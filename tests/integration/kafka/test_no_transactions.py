@@ -14,8 +14,8 @@ from confluent_kafka import Consumer, TopicPartition
 
 from connectors import FileSource, KafkaSink
 from connectors.kafka import exactly_once
-from connectors.kafka.cluster import ANSWER_TIMEOUT
 from connectors.kafka.embedded import EmbeddedKafka
+from connectors.kafka.errors import ANSWER_TIMEOUT
 from pipeline import JobConfig, JobStatus, RestartStrategy, StreamJob
 from pipeline.core.errors import Fault, SinkError
 from pipeline.runtime.control import JobControl

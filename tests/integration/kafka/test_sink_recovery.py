@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
+from kafka import KafkaAdminClient
 
 from checkpoint.two_phase import TwoPhaseDriver
 from connectors import KafkaSink
@@ -78,9 +79,10 @@ def decide(target: Target, *, commit: bool) -> Any:
 
 def lose_mark(target: Target) -> None:
     """Delete the group, as its expiry does."""
-    admin = AdminClient({"bootstrap.servers": target.address})
+    admin: Any = KafkaAdminClient(bootstrap_servers=target.address)
     group = f"{target.name}-0"
-    admin.delete_consumer_groups([group])[group].result(TIMEOUT)
+    assert admin.delete_groups([group])[group] == "OK"
+    admin.close()
 
 
 def move_mark(target: Target, epoch: int, lineage: str) -> None:
