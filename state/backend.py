@@ -98,6 +98,10 @@ class WindowTable(Protocol[V]):
     A window is known by the instant at which it starts, milliseconds UTC.
     """
 
+    def __len__(self) -> int:
+        """Return how many windows hold anything; any thread."""
+        ...
+
     def windows(self) -> Sequence[int]:
         """Return the windows that hold anything, the earliest first."""
         ...

@@ -18,6 +18,9 @@ class MemoryWindowTable:
     def __init__(self, table: WindowEntries) -> None:
         self._table = table
 
+    def __len__(self) -> int:
+        return len(self._table.entries)
+
     def windows(self) -> Sequence[int]:
         return sorted(self._table.entries)
 

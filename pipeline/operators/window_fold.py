@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence, Sized
 from dataclasses import dataclass
 from functools import partial
 from itertools import repeat
@@ -63,6 +63,9 @@ class WindowOperator(StreamOperator[Any, Any]):
     expands = True
     same_in_all_subtasks = True
 
+    _windows: Sized = ()
+    """The table of windows, once the operator is open; it may be looked at before."""
+
     def __init__(
         self,
         windowing: Windowing,
@@ -80,9 +83,13 @@ class WindowOperator(StreamOperator[Any, Any]):
         self._watermark = BEGINNING
         self._next_due = NEVER
 
+    @property
+    def open_windows(self) -> int:
+        return len(self._windows)
+
     def open(self, ctx: OperatorContext) -> None:
         self._ctx = ctx
-        self._table = ctx.keyed_state.window_table(
+        self._table = self._windows = ctx.keyed_state.window_table(
             WindowStateDescriptor(name="windows", value_type=self._value_type)
         )
         self._keys = KeySelection(self._windowing.selector, self._policy, ctx.uid, ctx)

@@ -27,6 +27,7 @@ from checkpoint.manifest import Manifest
 from checkpoint.storage.base import StorageAttempt
 from pipeline.core.clock import Clock
 from pipeline.core.config import JobConfig
+from pipeline.core.elements import BEGINNING
 from pipeline.core.errors import Fenced, InternalError, PipelineError, SinkError
 from pipeline.core.faults import faultpoint
 from pipeline.core.job import JobStatus
@@ -53,7 +54,7 @@ from pipeline.runtime.events import (
 )
 from pipeline.runtime.lifecycle import THREAD_GRACE, Lifecycle
 from pipeline.runtime.manifests import ManifestWriter, Restorer, handles_of, logs_of
-from pipeline.runtime.result import Progress
+from pipeline.runtime.result import EventTimeProgress, Progress
 from pipeline.runtime.snapshot import Participant, SubtaskSnapshot
 from pipeline.runtime.status import StatusTracker
 from pipeline.runtime.stop_watch import StopWatch
@@ -185,6 +186,8 @@ class Attempt:
             checkpoints=self.checkpoints,
             last_checkpoint=None if self._newest is None else self._newest.checkpoint_id,
             edges=tuple(edges),
+            event_time=self.event_time,
+            open_windows=sum(hosted.operator.open_windows for hosted in self._wired.operators),
         )
 
     @property
@@ -202,6 +205,15 @@ class Attempt:
     def failed_records(self) -> list[FailedRecord]:
         """Samples of the records that failed in this attempt."""
         return [record for subtask in self._wired.subtasks for record in subtask.ctx.failed_records]
+
+    @property
+    def event_time(self) -> EventTimeProgress | None:
+        """The event time of the source that is furthest back; any thread."""
+        times = [(source, time) for source in self._wired.sources if (time := source.event_time) is not None]
+        waited_for = [time for source, time in times if not (time.idle or source.input_ended)]
+        if waited_for:
+            return min(waited_for, key=_reached)
+        return max((time for _, time in times), key=_reached, default=None)
 
     # --- INITIALIZING -----------------------------------------------------------------------------
 
@@ -458,6 +470,10 @@ class Attempt:
 
     def _now(self) -> int:
         return self._clock.monotonic_ms()
+
+
+def _reached(time: EventTimeProgress) -> int:
+    return BEGINNING if time.timestamp is None else time.timestamp
 
 
 def _ms(duration: timedelta) -> int:

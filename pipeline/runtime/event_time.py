@@ -36,12 +36,14 @@ class MergedTime(Generic[K]):
 
     def add(self, key: K) -> list[TimeElement]:
         """Wait for another input too."""
-        self._inputs.setdefault(key, _Input())
+        if key not in self._inputs:  # replaced, never changed: `held_by` may be going through it
+            self._inputs = {**self._inputs, key: _Input()}
         return self._changes()
 
-    def remove(self, key: K) -> None:
-        """Forget an input that turned out not to exist; others are there, so nothing has to be said."""
-        del self._inputs[key]
+    def remove(self, key: K) -> list[TimeElement]:
+        """Forget an input that does not exist, or no longer."""
+        self._inputs = {other: each for other, each in self._inputs.items() if other != key}
+        return self._changes()
 
     def advance(self, key: K, timestamp: int) -> list[TimeElement]:
         """Hear that an input has come to `timestamp`; it is not idle."""
@@ -68,6 +70,27 @@ class MergedTime(Generic[K]):
 
     def is_idle(self, key: K) -> bool:
         return self._inputs[key].idle
+
+    @property
+    def idle(self) -> bool:
+        """Whether no record is expected on any input for now."""
+        return self._idle
+
+    @property
+    def held_by(self) -> tuple[K, int | None] | None:
+        """The input that the others wait for, and how far it is behind the furthest; any thread.
+
+        None where none is further than the slowest; None for how far where that one has said nothing yet.
+        """
+        left = [(key, each) for key, each in self._inputs.items() if not each.ended]
+        awake = [(each.timestamp, key) for key, each in left if not each.idle]
+        if not awake:
+            return None
+        slowest, holder = min(awake, key=lambda one: one[0])
+        furthest = max(each.timestamp for _, each in left)
+        if furthest == slowest:
+            return None
+        return holder, None if slowest == BEGINNING else furthest - slowest
 
     def restore(self, timestamp: int) -> None:
         """Stand where a snapshot stood; the inputs are restored one by one."""

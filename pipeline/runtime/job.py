@@ -414,6 +414,7 @@ class _Run:
     def _result(self, outcome: Outcome) -> JobResult:
         attempt = self._attempt
         counts = Counts() if attempt is None else attempt.counts
+        reached = None if attempt is None else attempt.event_time
         return JobResult(
             status=outcome.status,
             processed_records=counts.processed,
@@ -430,6 +431,7 @@ class _Run:
             written_records=sum(counts.written.values()),
             written_by_sink=counts.written,
             failed_samples=self._failed_samples,
+            event_time=None if reached is None else reached.timestamp,
         )
 
 

@@ -32,6 +32,7 @@ class JobResult:
         restored_from: the checkpoint this run began with, None for a fresh start.
         checkpoint_path: the job's folder of checkpoints, None without checkpoints.
         late_records: records that came too late for their windows, where no side output takes them.
+        event_time: how far event time had come at the end, milliseconds UTC; None where there is none.
     """
 
     status: JobStatus
@@ -49,6 +50,7 @@ class JobResult:
     written_records: int = 0
     written_by_sink: Mapping[str, int] = field(default_factory=dict[str, int])
     failed_samples: tuple[FailedRecord, ...] = ()
+    event_time: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,27 @@ class EdgeProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class EventTimeProgress:
+    """How far event time has come, and what it waits for.
+
+    Args:
+        source: uid of the source that is furthest back; windows fire by it.
+        timestamp: its watermark, milliseconds UTC; None before it has one.
+        lag_ms: how far that is behind the clock; None before there is a watermark.
+        held_by: the split that keeps the others of the source waiting; None if none does.
+        behind_ms: how far that split is behind the furthest; None if it has emitted nothing yet.
+        idle: whether every source is idle, so that nothing is waited for.
+    """
+
+    source: str
+    timestamp: int | None = None
+    lag_ms: int | None = None
+    held_by: str | None = None
+    behind_ms: int | None = None
+    idle: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """A look at a running job.
 
@@ -88,6 +111,8 @@ class Progress:
         checkpoints: completed in this run.
         last_checkpoint: id of the newest, None if there is none.
         edges: the hand-overs between vertices.
+        event_time: of the source that is furthest back; None where no window goes by event time.
+        open_windows: windows that hold records and have not been dropped yet, in all subtasks.
     """
 
     status: JobStatus
@@ -101,3 +126,5 @@ class Progress:
     last_checkpoint: int | None = None
     edges: tuple[EdgeProgress, ...] = field(default=())
     written_by_sink: Mapping[str, int] = field(default_factory=dict[str, int])
+    event_time: EventTimeProgress | None = None
+    open_windows: int = 0

@@ -20,6 +20,7 @@ from pipeline.reactive.producer import Interrupted
 from pipeline.runtime.checkpoint_lock import BarrierThread, LockScope
 from pipeline.runtime.contexts import VertexContext
 from pipeline.runtime.events import InputEnded, RowsDue
+from pipeline.runtime.result import EventTimeProgress
 from pipeline.runtime.snapshot import OperatorSnapshot, Participant
 from pipeline.runtime.source_time import SourceTime
 from pipeline.runtime.subtask import HostedOperator, Post, Subtask
@@ -41,6 +42,10 @@ class SourceSubtask(Subtask):
         rows: emitted records after which a checkpoint is due; None for never.
         batch_limit: the most records to read at once; None adapts to how long they take.
         watermarks: how it tells event time; None where nothing wants to know.
+
+    Attributes:
+        estimate: about how many records there are in all; None where unknown.
+        input_ended: whether it has read its last record.
     """
 
     def __init__(
@@ -69,7 +74,7 @@ class SourceSubtask(Subtask):
         self._emitted_at_barrier = 0
         self._rows_posted = False
         self._stopping = False
-        self._input_ended = False
+        self.input_ended = False
         self._finished = False
         self._broken = False  # a batch is out in part: no barrier may pass behind it
         self._is_open = False
@@ -138,6 +143,11 @@ class SourceSubtask(Subtask):
     @property
     def processed(self) -> int:
         return self._emitted
+
+    @property
+    def event_time(self) -> EventTimeProgress | None:
+        """How far its event time has come; None where nothing wants to know."""
+        return None if self._time is None else self._time.progress()
 
     # --- SourceContext -----------------------------------------------------------------------------
 
@@ -252,7 +262,7 @@ class SourceSubtask(Subtask):
                 return
         if not self.cancelled:
             with self.checkpoint_lock:
-                self._input_ended = True
+                self.input_ended = True
                 self.producer.control(END_OF_INPUT)
             self.post(InputEnded(self.participant))
         self.producer.wait_until(lambda: self._finished)
@@ -298,7 +308,7 @@ class SourceSubtask(Subtask):
         with self._lock:
             if self.fused.suspended or self.producer.cancelled or self._broken:
                 return None
-            if self._time is not None and not (self._input_ended or self._stopping):
+            if self._time is not None and not (self.input_ended or self._stopping):
                 self._tell(self._time.fall_idle())
             barrier = self._barriers.take()
             if barrier is not None:

@@ -15,6 +15,7 @@ from pipeline.core.raised import describe
 from pipeline.core.records import Batch
 from pipeline.runtime.event_time import MergedTime
 from pipeline.runtime.idleness import Idleness
+from pipeline.runtime.result import EventTimeProgress
 from pipeline.windows.watermarks import WatermarkStrategy
 
 LAST_INSTANT: Final = 253_402_300_799_999
@@ -93,6 +94,19 @@ class SourceTime:
         """Say where event time stands, to begin with."""
         return self._merged.now()
 
+    def progress(self) -> EventTimeProgress:
+        """Look at it; any thread."""
+        reached = self._merged.timestamp
+        held_by, behind_ms = self._merged.held_by or (None, None)
+        return EventTimeProgress(
+            source=self._uid,
+            timestamp=None if reached == BEGINNING else reached,
+            lag_ms=None if reached == BEGINNING else self._clock.now_ms() - reached,
+            held_by=held_by,
+            behind_ms=behind_ms,
+            idle=self._merged.idle,
+        )
+
     # --- snapshots -------------------------------------------------------------------------------
 
     def snapshot(self) -> dict[str, Any]:
@@ -132,7 +146,7 @@ class SourceTime:
         if self._only_assumed:
             self._only_assumed = False
             del self._splits[UNNAMED]
-            self._merged.remove(UNNAMED)
+            changes += self._merged.remove(UNNAMED)
             if self.idleness is not None:
                 self.idleness.forget(UNNAMED)
         return changes

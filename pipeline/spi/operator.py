@@ -77,6 +77,11 @@ class StreamOperator(ABC, Generic[In, Out]):
     same_in_all_subtasks: bool = False
     """Whether `snapshot_state` says the same in each subtask, so that one that is new may take any."""
 
+    @property
+    def open_windows(self) -> int:
+        """How many windows hold records, for those who watch the job; any thread."""
+        return 0
+
     def open(self, ctx: OperatorContext) -> None:
         """Get ready: register state, resolve what is needed per record."""
 

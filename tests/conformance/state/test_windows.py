@@ -21,7 +21,7 @@ def test_windows_share_keys_and_nothing_else(backend: KeyedStateBackend) -> None
     open_window(10)["a"] = 1
     open_window(0)["a"] = 2
     open_window(0)["b"] = 3
-    assert table.windows() == [0, 10]
+    assert (len(table), table.windows()) == (2, [0, 10])
     assert [list(column) for column in table.columns(0)] == [["a", "b"], [2, 3]]
     assert dict(backend.entries("windows")) == {"a": {10: 1, 0: 2}, "b": {0: 3}}
 
@@ -32,7 +32,7 @@ def test_a_window_goes_as_a_whole(backend: KeyedStateBackend) -> None:
     table.batch(["a"])(10)["a"] = 2
     table.drop(0)
     table.drop(0)
-    assert (table.windows(), dict(backend.entries("windows"))) == ([10], {"a": {10: 2}})
+    assert (len(table), table.windows(), dict(backend.entries("windows"))) == (1, [10], {"a": {10: 2}})
 
 
 def test_keys_are_compared_as_encoded(backend: KeyedStateBackend) -> None:

@@ -27,6 +27,7 @@ from pipeline import (
     WatermarkStrategy,
 )
 from pipeline.core.job import JobMode
+from pipeline.runtime.result import EventTimeProgress, Progress
 from pipeline.spi.source import Polled, PollingSource, Source, SourceContext, SourceInfo
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -293,6 +294,58 @@ def test_a_silent_partition_holds_windows_back_until_it_is_idle() -> None:
     job.execute()
     assert source.in_time == [True]
     assert sink.values == [(1, 0, 500), (1, 2000, 2500)]
+
+
+class Watched(Source[tuple[int, int]]):
+    """Two splits, of which one gives nothing; looks at its own job's progress after the other's records."""
+
+    def __init__(self, control: JobControl) -> None:
+        self._control = control
+        self.seen: list[Progress] = []  # shared by the copies that attempts run
+
+    @property
+    def info(self) -> SourceInfo:
+        return SourceInfo("watched", "test", JobMode.STREAMING)
+
+    def run(self, ctx: SourceContext[tuple[int, int]]) -> None:
+        with ctx.checkpoint_lock:
+            ctx.declare_splits(["busy", "silent"])
+        for split, event_time in (("busy", 2500), ("silent", 700)):
+            assert ctx.wait_demand()
+            with ctx.checkpoint_lock:
+                ctx.emit([(1, event_time)], split=split)
+                self.seen.append(self._control.progress())
+
+    def snapshot_state(self) -> None:
+        return None
+
+    def restore_state(self, state: Any) -> None:
+        raise AssertionError("nothing is restored")
+
+
+def test_progress_says_what_holds_event_time_and_how_many_windows_wait() -> None:
+    control = JobControl()
+    source, job = Watched(control), StreamJob("watched")
+    windows = job.source(source, watermarks=STRATEGY, uid="in").key_by(key_of).window(SECOND)
+    windows.reduce(add, uid="sum").sink(CollectSink())
+    done = job.execute(control=control)
+    held, moved = source.seen
+    assert held.event_time == EventTimeProgress("in", None, None, "silent", None)
+    assert held.open_windows == 1
+    assert moved.event_time is not None
+    assert (moved.event_time.timestamp, moved.event_time.held_by) == (599, "silent")
+    assert moved.event_time.behind_ms == 1800
+    assert moved.event_time.lag_ms is not None
+    assert moved.event_time.lag_ms > 0
+    assert done.event_time == 599
+
+
+def test_without_watermarks_there_is_no_event_time_to_see() -> None:
+    control = JobControl()
+    source, job = Watched(control), StreamJob("watched")
+    job.source(source).sink(CollectSink())
+    done = job.execute(control=control)
+    assert [progress.event_time for progress in (*source.seen, done)] == [None, None, None]
 
 
 def test_without_watermarks_the_clock_closes_windows() -> None:

@@ -72,3 +72,26 @@ def test_it_says_again_where_it_stands() -> None:
     assert time.now() == [Watermark(7)]
     time.fall_idle("a")
     assert time.now() == [Watermark(7), IDLE]
+
+
+def test_the_input_that_the_others_wait_for_is_named() -> None:
+    """For those who see that no window fires: which split it is, and how far behind."""
+    time = MergedTime("abc")
+    assert time.held_by is None
+    time.advance("a", 10)
+    time.advance("b", 7)
+    assert time.held_by == ("c", None), "it has said nothing yet"
+    time.advance("c", 4)
+    assert time.held_by == ("c", 6)
+    time.fall_idle("c")
+    assert time.held_by == ("b", 3)
+    time.end("b")
+    assert time.held_by is None
+    time.fall_idle("a")
+    assert (time.held_by, time.idle) == (None, True)
+
+
+def test_one_that_no_longer_exists_holds_nothing_back() -> None:
+    time = MergedTime("ab")
+    time.advance("a", 10)
+    assert time.remove("b") == [Watermark(10)]
