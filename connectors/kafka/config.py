@@ -120,7 +120,7 @@ class ClientConfig:
         if not servers:
             raise ConfigError(
                 f"no Kafka is named: expected bootstrap_servers= or the variable {BOOTSTRAP_VARIABLE}",
-                hint=f"set {BOOTSTRAP_VARIABLE}=host:9092; `make kafka` starts one",
+                hint=f"pass bootstrap_servers='host:9092', or set {BOOTSTRAP_VARIABLE}=host:9092",
             )
         return ClientSettings({**self._defaults, **machine, **self._job, "bootstrap.servers": servers})
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 import traceback
-from types import FrameType, TracebackType
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType, ModuleType, TracebackType
 from typing import Final
 
-from pipeline.cli.load import JobFileError
+from pipeline.cli.imports import JobFileError
 from pipeline.core.errors import ConfigError, Fault, PipelineError, UserFunctionError
+from pipeline.core.siblings import PACKAGES, hidden
 
 _CARRIERS: Final = frozenset(
     {"pipeline", "connectors", "state", "checkpoint", "asyncio", "concurrent", "importlib", ""}
@@ -24,6 +27,11 @@ def report(error: PipelineError) -> None:
     """
     print(f"error: {error}", file=sys.stderr)
     print("".join(_lines(error)), end="", file=sys.stderr)
+    for package, theirs in _clashes(error):
+        print(
+            f"hint: {package!r} is a package of pipeline-framework here, not {theirs}: rename yours",
+            file=sys.stderr,
+        )
 
 
 def advise(error: PipelineError) -> None:
@@ -45,6 +53,25 @@ def _lines(error: PipelineError) -> list[str]:
     if f"raised {type(cause).__name__}" in error.message:  # by a connector, which did not translate it
         return _from_the_users_code_on(cause) or traceback.format_exception(cause)
     return []
+
+
+def _clashes(error: BaseException | None) -> Iterator[tuple[str, Path]]:
+    """Yield each of our packages in which a name was missing, and the module of the user that it hides."""
+    while error is not None:
+        package = _looked_in(error).partition(".")[0]
+        theirs = hidden(package) if package in PACKAGES else None
+        if theirs is not None:
+            yield package, theirs
+        error = error.__cause__
+
+
+def _looked_in(error: BaseException) -> str:
+    """Return the module in which an import or an attribute was not found."""
+    if isinstance(error, ImportError):
+        return error.name or ""
+    if isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
+        return error.obj.__name__
+    return ""
 
 
 def _from_the_users_code_on(cause: BaseException) -> list[str]:

@@ -10,14 +10,20 @@ import typer
 
 app = typer.Typer(
     name="pipeline",
-    help="Run reactive dataflow jobs with state, checkpoints and exactly-once output.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # its tables cut the names of options on a terminal of 80 columns
 )
 
-Target = Annotated[str, typer.Argument(metavar="FILE.py[:JOB]", help="The file that builds the job.")]
+Target = Annotated[
+    str,
+    typer.Argument(metavar="FILE.py[:JOB]", help="The file, or the module pkg.name, that builds the job."),
+]
+Parameters = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="PARAMETER", help="After --: what the job finds in sys.argv[1:]."),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="Override a setting, such as checkpoint_interval=10s."),
@@ -30,9 +36,27 @@ EXIT_UNREAD = 141
 """128 + SIGPIPE, as of any command whose output nobody reads any more."""
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        from pipeline.core.distribution import version
+
+        typer.echo(f"pipeline-framework {version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def pipeline(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Run reactive dataflow jobs with state, checkpoints and exactly-once output."""
+
+
 @app.command()
 def run(
     target: Target,
+    parameters: Parameters = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start over instead of continuing from the last checkpoint.")
     ] = False,
@@ -85,12 +109,13 @@ def run(
         quiet=quiet,
         as_json=as_json,
     )
-    raise typer.Exit(run_command(target, given, options))
+    raise typer.Exit(run_command(target, parameters or (), given, options))
 
 
 @app.command()
 def explain(
     target: Target,
+    parameters: Parameters = None,
     form: Annotated[str, typer.Option("--format", "-f", help="text, json or mermaid.")] = "text",
     settings: Settings = None,
 ) -> None:
@@ -101,7 +126,8 @@ def explain(
     from pipeline.core.errors import PipelineError
 
     try:
-        typer.echo(load_job(target).explain(form, command_line=parse_settings(settings or ())))
+        job = load_job(target, parameters or (), lambda text: typer.echo(f"note: {text}", err=True))
+        typer.echo(job.explain(form, command_line=parse_settings(settings or ())))
     except PipelineError as error:
         report(error)
         raise typer.Exit(EXIT_REFUSED) from error

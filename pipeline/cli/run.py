@@ -6,11 +6,12 @@ import json
 import select
 import signal
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import FrameType
 from typing import Any, Final, TextIO
 
+from pipeline.api.job import StreamJob
 from pipeline.cli.failures import advise, report
 from pipeline.cli.load import load_job
 from pipeline.cli.main import EXIT_FAILED, EXIT_REFUSED, EXIT_STOPPED, EXIT_UNREAD
@@ -38,16 +39,18 @@ class RunOptions:
     as_json: bool
 
 
-def run_command(target: str, settings: Iterable[str], options: RunOptions) -> int:
+def run_command(target: str, parameters: Sequence[str], settings: Iterable[str], options: RunOptions) -> int:
     """Run the job and return the exit code: 0 completed, 130 stopped, 1 failed, 2 refused, 141 unread.
 
     Args:
-        target: `FILE.py[:JOB]`.
+        target: `FILE.py[:JOB]` or `MODULE[:JOB]`.
+        parameters: what the job finds in `sys.argv[1:]`.
         settings: what the command line sets, each as NAME=VALUE.
         options: the switches.
     """
     try:
-        result = _run(target, parse_settings(settings), options)
+        job = load_job(target, parameters, lambda text: _note(text, options))
+        result = _run(job, parse_settings(settings), options)
     except PipelineError as error:
         return _fail(error, options)
     except Exception as error:  # noqa: BLE001 - whoever reads the JSON must hear of it
@@ -59,8 +62,12 @@ def run_command(target: str, settings: Iterable[str], options: RunOptions) -> in
     return 0 if result.status is JobStatus.COMPLETED else EXIT_STOPPED
 
 
-def _run(target: str, command_line: Mapping[str, str], options: RunOptions) -> JobResult:
-    job = load_job(target)
+def _note(text: str, options: RunOptions) -> None:
+    if not options.quiet:
+        print(f"note: {text}", file=sys.stderr)
+
+
+def _run(job: StreamJob, command_line: Mapping[str, str], options: RunOptions) -> JobResult:
     control = JobControl()
     checkpoints = job.resolve(command_line).checkpoints
     progress = ProgressReport(job.name, control, checkpoints=checkpoints, quiet=options.quiet)

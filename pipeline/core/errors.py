@@ -26,6 +26,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, Self
 
+from pipeline.core.distribution import requirements
+
 
 class Fault(StrEnum):
     """Who can mend an error."""
@@ -117,13 +119,15 @@ class GraphError(ConfigError):
 
 
 class MissingExtra(ConfigError):
-    """An optional dependency is not installed."""
+    """An optional dependency is not installed.
+
+    The hint names what the extra requires instead of the extra: pip finds that wherever this project
+    was installed from.
+    """
 
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__(
-            f"{package} is not installed",
-            hint=f"install it with: pip install 'pipeline-framework[{extra}]'",
-        )
+        wanted = " ".join(repr(requirement) for requirement in requirements(extra) or [package])
+        super().__init__(f"{package} is not installed", hint=f"install it with: pip install {wanted}")
 
 
 class UserFunctionError(PipelineError):

@@ -37,10 +37,10 @@ def dsn() -> Iterator[str]:
         shutil.rmtree(folder)
 
 
-def run(name: str, folder: Path, command: list[str], **environment: str) -> str:
+def run(name: str, folder: Path, command: list[str], *parameters: str, **environment: str) -> str:
     (folder / name).write_text(JOBS[name], encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, *command, name],
+        [sys.executable, *command, name, *parameters],
         cwd=folder,
         env={**os.environ, **environment},
         capture_output=True,
@@ -51,7 +51,7 @@ def run(name: str, folder: Path, command: list[str], **environment: str) -> str:
     return done.stdout
 
 
-PIPELINE_RUN = ["-m", "pipeline.cli.main", "run"]
+PIPELINE_RUN = ["-m", "pipeline", "run"]
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -61,7 +61,14 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def test_every_python_block_is_a_job_that_is_run_here() -> None:
     """A block without a file name, or with one that no test below runs, would be a promise nobody keeps."""
-    assert JOBS.keys() == {"large_orders.py", "daily_totals.py", "late_departures.py", "policies.py"}
+    assert JOBS.keys() == {
+        "large_orders.py",
+        "daily_totals.py",
+        "late_departures.py",
+        "show_alerts.py",
+        "daily.py",
+        "policies.py",
+    }
 
 
 @pytest.mark.parametrize("command", [[], PIPELINE_RUN], ids=["python", "pipeline run"])
@@ -102,6 +109,13 @@ def test_the_stream_job_gives_alerts_until_it_is_stopped(tmp_path: Path, topic: 
     assert alert["origin"] in {"EWR", "JFK", "LGA"}
     assert alert["delay"] >= 15
     assert "run it again to continue" in said
+    shown = run("show_alerts.py", tmp_path, PIPELINE_RUN, PIPELINE_KAFKA=topic.address)
+    assert str(alert) in shown.splitlines()
+
+
+def test_a_job_is_given_its_parameters(tmp_path: Path) -> None:
+    """As the README writes them, after two dashes."""
+    assert run("daily.py", tmp_path, PIPELINE_RUN, "--", "--day", "2026-11-30") == "2026-11-30\n"
 
 
 def test_a_record_that_cannot_be_parsed_goes_where_the_readme_says(tmp_path: Path) -> None:

@@ -59,19 +59,62 @@ def test_the_version_is_the_distributions() -> None:
     assert pipeline.__version__ == version("pipeline-framework")
 
 
-@pytest.mark.parametrize("package", ["connectors", "state", "checkpoint"])
-def test_a_folder_of_the_users_that_hides_a_package_is_told(package: str, tmp_path: Path) -> None:
-    """A clash is one clear error with both paths, not a strange one later."""
-    (tmp_path / package).mkdir()
-    (tmp_path / package / "__init__.py").touch()
-    (tmp_path / "job.py").write_text("import pipeline", encoding="utf-8")
+FIRST = {
+    "pipeline": "from pipeline import StreamJob",
+    "connectors": "from connectors import CollectionSource",
+    "state": "from state.descriptors import AggregateFunction",
+    "checkpoint": "from checkpoint.barrier import Barrier",
+}
+
+
+@pytest.mark.parametrize(
+    ("first", "theirs"), [(first, theirs) for first in FIRST for theirs in FIRST if first != theirs]
+)
+def test_a_module_of_the_users_that_hides_a_package_is_told(first: str, theirs: str, tmp_path: Path) -> None:
+    """A clash is one clear error with both paths, whichever package comes first; theirs does not run."""
+    form = "{}.py" if theirs == "pipeline" else "{}/__init__.py"
+    module = tmp_path / form.format(theirs)
+    module.parent.mkdir(exist_ok=True)
+    module.write_text("print('imported')", encoding="utf-8")
+    (tmp_path / "job.py").write_text(FIRST[first], encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "job.py"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     message = done.stderr.splitlines()[-1]
-    assert message.startswith(f"ImportError: the package {package!r} of pipeline-framework is ")
-    assert str(tmp_path / package) in message
-    assert str(Path(pipeline.__file__).parent.parent / package) in message
+    assert message.startswith(f"ImportError: the package {theirs!r} of pipeline-framework is ")
+    assert str(tmp_path / theirs) in message
+    assert str(Path(pipeline.__file__).parent.parent / theirs) in message
+    assert done.stdout == ""
+
+
+def test_a_job_called_pipeline_is_told_that_it_cannot_be(tmp_path: Path) -> None:
+    """It would import itself, and Python would speak of a circular import."""
+    (tmp_path / "pipeline.py").write_text(RUNS, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "pipeline.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stderr.splitlines()[-1].startswith(
+        "ImportError: the package 'pipeline' of pipeline-framework"
+    )
+
+
+def test_pipeline_run_finds_ours_first(tmp_path: Path) -> None:
+    """A job beside modules that have the names of ours runs, as long as it does not need them."""
+    for theirs in FIRST:
+        (tmp_path / theirs).mkdir()
+        (tmp_path / theirs / "__init__.py").write_text("print('imported')", encoding="utf-8")
+    (tmp_path / "job.py").write_text(RUNS, encoding="utf-8")
+    command = [str(Path(sys.executable).parent / "pipeline"), "run", "--quiet", "job.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
+
+
+RUNS = """
+from connectors import CollectionSource, ConsoleSink
+from pipeline import StreamJob
+
+job = StreamJob.builder().name("clash").source(CollectionSource([1])).map(str).sink(ConsoleSink()).build()
+"""
 
 
 def test_importing_is_quick() -> None:

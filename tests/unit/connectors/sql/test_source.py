@@ -37,7 +37,7 @@ def test_a_missing_psycopg_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.delitem(sys.modules, "connectors.sql.session", raising=False)
     monkeypatch.delitem(sys.modules, "connectors.sql.errors", raising=False)
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(MissingExtra, match=r"psycopg is not installed.*pipeline-framework\[postgres\]"):
+    with pytest.raises(MissingExtra, match=r"psycopg is not installed.*pip install 'psycopg\[binary\]"):
         SqlQuerySource("SELECT 1", dsn="postgresql://localhost/x").open(CONTEXT)
 
 

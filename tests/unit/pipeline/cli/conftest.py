@@ -40,10 +40,11 @@ def write_job(tmp_path: Path) -> WriteJob:
 
 @pytest.fixture(autouse=True)
 def clean_imports(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Take job files, and their folders, out of this process again."""
+    """Take job files, the packages `…_of_a_test`, and their folders out of this process again."""
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "argv", list(sys.argv))
     before = set(sys.modules)
     yield
     for name in set(sys.modules) - before:
-        if name.startswith("pipeline_job_"):
+        if name.startswith("pipeline_job_") or name.partition(".")[0].endswith("_of_a_test"):
             del sys.modules[name]

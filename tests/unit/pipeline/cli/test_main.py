@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,6 +111,23 @@ class TestExplain:
         assert shown.stderr.startswith("error: 'a/b' cannot be a job's name")
         assert "    make('a/b')\n" in shown.stderr
         assert files_shown(shown) == [str(path)] * 2
+
+    @pytest.mark.parametrize("theirs", ["pipeline", "connectors", "state", "checkpoint"])
+    @pytest.mark.parametrize("code", ["from {} import mine", "import {}.mine", "import {0}; {0}.mine"])
+    def test_a_module_of_the_users_that_ours_hides_is_named(
+        self, write_job: WriteJob, tmp_path: Path, theirs: str, code: str
+    ) -> None:
+        """Ours are found first; a job that needs theirs is told why it is not found."""
+        (tmp_path / theirs).mkdir()
+        (tmp_path / theirs / "__init__.py").write_text("mine = 1", encoding="utf-8")
+        shown = command("explain", write_job(code.format(theirs)))
+        assert shown.exit_code == 2
+        assert shown.stderr.splitlines()[-1] == (
+            f"hint: {theirs!r} is a package of pipeline-framework here, not {tmp_path / theirs}: rename yours"
+        )
+
+    def test_a_name_that_nobody_has_is_not_blamed_on_a_clash(self, write_job: WriteJob) -> None:
+        assert "hint" not in command("explain", write_job("from connectors import mine")).stderr
 
 
 def files_shown(shown: Result) -> list[str]:
@@ -217,6 +238,25 @@ class TestRun:
                 }
             ],
         }
+
+    def test_what_follows_two_dashes_is_the_jobs(self, write_job: WriteJob, options: dict[str, Any]) -> None:
+        """Even where the command has an option of that name."""
+        path = write_job("import sys; job = make('-'.join(sys.argv[1:]).replace('-', 'x'))")
+        command("run", path, "--fresh", "--", "day", "--restore", 3)
+        assert (options["job"], options["fresh"], options["restore_from"]) == ("dayxxxrestorex3", True, None)
+
+    def test_the_jobs_help_is_a_success(self, write_job: WriteJob, options: dict[str, Any]) -> None:
+        path = write_job("import argparse; argparse.ArgumentParser().parse_args()")
+        shown = command("run", path, "--", "--help")
+        assert (shown.exit_code, shown.stderr) == (0, "")
+        assert shown.stdout.startswith("usage: totals.py")
+
+    def test_other_jobs_of_the_file_are_mentioned(self, write_job: WriteJob, options: dict[str, Any]) -> None:
+        path = write_job("job = make('totals'); other = make('other')")
+        note = f"note: this is job; {path} also has other (pipeline run {path}:NAME)\n"
+        assert command("run", path).stderr.startswith(note)
+        assert command("run", path, "--quiet").stderr == ""
+        assert command("explain", path).stderr == note
 
     def test_a_stopped_job_exits_as_shells_expect(self, write_job: WriteJob, options: dict[str, Any]) -> None:
         options["outcome"] = JobResult(JobStatus.CANCELLED, 1, 0, timedelta(), {}, "e1")
@@ -375,6 +415,19 @@ def test_help_cuts_no_option_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatc
     shown = command("run", "--help").stdout
     options = ["--accept-duplicates", "--allow-unmatched-state", "--assume-uncommitted", "--checkpoint-dir"]
     assert [option for option in options if option not in shown] == []
+
+
+def test_the_version_is_the_distributions() -> None:
+    shown = command("--version")
+    assert (shown.exit_code, shown.stdout) == (0, f"pipeline-framework {version('pipeline-framework')}\n")
+
+
+def test_the_command_is_a_module_too() -> None:
+    """`python -m pipeline`, where the environment is not on the PATH."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == command("--version").stdout
 
 
 def test_without_a_command_the_commands_are_listed() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable, Iterator
+from importlib.metadata import requires
 from typing import Any
 
 import pytest
@@ -134,10 +135,16 @@ def test_locating_keeps_the_cause() -> None:
 
 
 def test_a_missing_extra_names_the_command_that_installs_it() -> None:
-    error = make(MissingExtra)
-    assert str(error) == (
-        "psycopg is not installed — install it with: pip install 'pipeline-framework[postgres]'"
-    )
+    """What it names can be installed whether the project came as a wheel or as a checkout."""
+    (required,) = [
+        line.partition(";")[0] for line in requires("pipeline-framework") or () if '"postgres"' in line
+    ]
+    error = MissingExtra("psycopg", "postgres")
+    assert str(error) == f"psycopg is not installed — install it with: pip install '{required}'"
+
+
+def test_an_extra_nobody_knows_is_installed_by_the_package() -> None:
+    assert MissingExtra("pigeon", "post").hint == "install it with: pip install 'pigeon'"
 
 
 def test_the_tree_in_the_docstring_is_the_tree() -> None:
