@@ -177,7 +177,9 @@ class CheckpointCoordinator:
         self._undecided_from = checkpoint_id + 1
         return [Persist(checkpoint_id, self._barrier.kind, dict(self._snapshots))]
 
-    def decline(self, checkpoint_id: int, participant: Participant, reason: str, now: int) -> list[Command]:
+    def decline(
+        self, checkpoint_id: int, participant: Participant, reason: Exception, now: int
+    ) -> list[Command]:
         """A participant cannot take part in the checkpoint; the job runs on without it.
 
         Raises:
@@ -185,10 +187,10 @@ class CheckpointCoordinator:
         """
         if not self._concerns(checkpoint_id, participant) or self._phase not in _UNDECIDED:
             return []
-        return self._decline(f"{participant} declined: {reason}", now)
+        return self._decline(f"{participant} declined: {reason}", now, cause=reason)
 
     def persist_failed(self, checkpoint_id: int, error: Exception, now: int) -> list[Command]:
-        """A part or the manifest could not be stored.
+        """The manifest could not be stored.
 
         An error that a retry cannot help, such as being fenced or a failed fsync, fails the run at
         once; any other declines the checkpoint.

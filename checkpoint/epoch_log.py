@@ -13,8 +13,9 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO, Final
+from typing import Final
 
+from checkpoint.storage.base import PartReader
 from pipeline.core.errors import CheckpointCorrupted, CheckpointError
 
 HEADER: Final = b"pipeline epoch log 1\n"
@@ -23,31 +24,28 @@ _FRAME: Final = struct.Struct("<II")
 
 
 def frame(payload: bytes) -> bytes:
-    """Return what stands in front of `payload`."""
-    return _FRAME.pack(len(payload), zlib.crc32(payload))
+    """Return `payload` with its length and checksum in front."""
+    return _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
 
 
-def read_frames(file: BinaryIO, path: str) -> Iterator[bytes]:
+def read_frames(log: PartReader) -> Iterator[bytes]:
     """Yield the payloads of a log, one at a time: a log may be larger than memory.
-
-    Args:
-        path: where it is read, for messages.
 
     Raises:
         CheckpointCorrupted: it is not what was written.
         CheckpointError: another release wrote it, in a version this one does not read.
     """
-    header = file.read(len(HEADER))
+    header = log.read(len(HEADER))
     if header != HEADER:
-        raise _refusal(header, path)
-    while prefix := file.read(_FRAME.size):
+        raise _refusal(header, log.name)
+    while prefix := log.read(_FRAME.size):
         if len(prefix) < _FRAME.size:
-            raise CheckpointCorrupted(f"{path} is corrupt: it ends within a frame")
+            raise CheckpointCorrupted(f"{log.name} is corrupt: it ends within a frame")
         length, checksum = _FRAME.unpack(prefix)
-        payload = file.read(length)
+        payload = log.read(length)
         if len(payload) < length or zlib.crc32(payload) != checksum:
             raise CheckpointCorrupted(
-                f"{path} is corrupt: expected a frame of {length} bytes with CRC-32 {checksum:08x}, "
+                f"{log.name} is corrupt: expected a frame of {length} bytes with CRC-32 {checksum:08x}, "
                 f"found {len(payload)} bytes with {zlib.crc32(payload):08x}"
             )
         yield payload

@@ -119,6 +119,34 @@ class WindowTable(Protocol[V]):
         ...
 
 
+class Writable(Protocol):
+    """What a snapshot is written to: a part of a checkpoint, a file, an `io.BytesIO`."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
+class Readable(Protocol):
+    """What a snapshot is read from: a part of a checkpoint, a file, an `io.BytesIO`."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
+class StateSnapshot(Protocol):
+    """What a backend held at a barrier: taken while the stream stands, written while records flow.
+
+    It never shows what was changed after it was taken. One thread uses it, at most one call of
+    `write` is made, and `release` ends it, whether it was written or not.
+    """
+
+    def write(self, part: Writable) -> None:
+        """Write it as one self-describing part (format, version, key groups); may take long."""
+        ...
+
+    def release(self) -> None:
+        """Let go of what it keeps from being reused: files, memory."""
+        ...
+
+
 class KeyedStateBackend(Protocol):
     """The keyed states of one subtask of one operator.
 
@@ -156,11 +184,15 @@ class KeyedStateBackend(Protocol):
         """Go through all keys of one state, as stored: for the final state and for people."""
         ...
 
-    def snapshot(self) -> bytes:
-        """Encode everything, here and now, as one self-describing part (format, version, key groups)."""
+    def snapshot(self) -> StateSnapshot:
+        """Take a snapshot of everything, here and now: the stream waits until this returns.
+
+        Raises:
+            EncodingError: a value cannot be stored.
+        """
         ...
 
-    def restore(self, parts: Sequence[bytes]) -> None:
+    def restore(self, parts: Sequence[Readable]) -> None:
         """Become what earlier snapshots, maybe of other subtasks, hold for this one's key groups.
 
         Raises:

@@ -7,7 +7,16 @@ from typing import Any, Final, TypeVar, cast
 
 from pipeline.core.clock import Clock, SystemClock
 from pipeline.core.errors import StateError
-from state.backend import FoldingState, Key, ListState, MapState, StateTable, ValueState, WindowTable
+from state.backend import (
+    FoldingState,
+    Key,
+    ListState,
+    MapState,
+    Readable,
+    StateTable,
+    ValueState,
+    WindowTable,
+)
 from state.descriptors import (
     AggregatingStateDescriptor,
     ListStateDescriptor,
@@ -28,7 +37,7 @@ from state.memory_states import (
 )
 from state.memory_tables import MapTable, Table
 from state.memory_windows import MemoryWindowTable, WindowEntries
-from state.snapshot import Section, narrowed, read_part, read_section, write_part, write_section
+from state.snapshot import EncodedSnapshot, Section, narrowed, read_part, read_section, write_section
 
 T = TypeVar("T")
 In = TypeVar("In")
@@ -105,15 +114,15 @@ class MemoryStateBackend:
     def names(self) -> Sequence[str]:
         return list(self._tables)
 
-    def snapshot(self) -> bytes:
+    def snapshot(self) -> EncodedSnapshot:
         sections = [section for stored in self._unnamed.values() for section in stored]
         for name, table in self._tables.items():
             columns = table.columns()
             sections.append(write_section(name, table.kind, self._key_groups, columns, table.codec))
-        return write_part(self._uid, self._max_parallelism, sections)
+        return EncodedSnapshot(self._uid, self._max_parallelism, sections)
 
-    def restore(self, parts: Sequence[bytes]) -> None:
-        read = [read_part(part, self._uid, self._max_parallelism) for part in parts]
+    def restore(self, parts: Sequence[Readable]) -> None:
+        read = [read_part(part.read(), self._uid, self._max_parallelism) for part in parts]
         self._unnamed = {}
         for table in self._tables.values():
             table.entries.clear()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
 from pipeline.core.errors import CheckpointCorrupted, StateError
-from state.backend import Key
+from state.backend import Key, Writable
 from state.encoding import Codec
 from state.encoding.binary import pack
 from state.encoding.lowering import naming
@@ -118,13 +117,31 @@ def narrowed(section: Section, groups: range) -> Section | None:
     return msgspec.structs.replace(section, first_group=first, end_group=end, mixed=True)
 
 
-def write_part(uid: str, max_parallelism: int, sections: Sequence[Section]) -> bytes:
-    """Put format and version in front of the sections."""
-    return FORMAT + bytes((VERSION,)) + pack(Part(uid, max_parallelism, list(sections)))
+@dataclass(frozen=True, slots=True)
+class EncodedSnapshot:
+    """A `StateSnapshot` whose values are encoded: what follows can no longer change them.
+
+    Args:
+        uid: the operator.
+        sections: its states.
+    """
+
+    uid: str
+    max_parallelism: int
+    sections: list[Section]
+
+    def write(self, part: Writable) -> None:
+        """Write format and version, then the sections."""
+        part.write(FORMAT + bytes((VERSION,)))
+        part.write(pack(Part(self.uid, self.max_parallelism, self.sections)))
+
+    def release(self) -> None:
+        """Drop the encoded values."""
+        self.sections.clear()
 
 
 def read_part(data: bytes, uid: str, max_parallelism: int) -> Part:
-    """Read what `write_part` wrote.
+    """Read what an `EncodedSnapshot` wrote.
 
     Args:
         uid: the operator that restores, for error messages.

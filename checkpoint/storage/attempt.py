@@ -8,20 +8,19 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from checkpoint.barrier import CheckpointKind
-from checkpoint.epoch_log import read_frames
 from checkpoint.manifest import Json, Manifest, Part
 from checkpoint.retention import Deletions, Stored, plan_deletions
 from checkpoint.sealed import seal
 from checkpoint.storage.base import DISCARDED, History
 from checkpoint.storage.files import naming, publish, sync_folder, write_new
 from checkpoint.storage.layout import JobFolder
-from checkpoint.storage.log import LocalLog
+from checkpoint.storage.part import LocalPartReader, LocalPartWriter, expect_checksum
 from pipeline.core.clock import Clock
 from pipeline.core.errors import CheckpointCorrupted, CheckpointError, Fenced, InternalError
 from pipeline.core.faults import faultpoint
@@ -76,29 +75,18 @@ class LocalAttempt:
         outcome = {"attempt": self._number, "status": status, "ended_ms": self._clock.now_ms()}
         self._publish_once({**outcome, **(details or {})}, self._folder.outcome(self._number))
 
-    def write_part(self, checkpoint_id: int, uid: str, subtask: int, data: bytes) -> Part:
-        with self._fenced_if_gone():
-            staged = self._stage(data)
-            name = self._place(staged, checkpoint_id, uid, subtask)
-        faultpoint("P5")
-        return Part(name, uid, subtask, hashlib.sha256(data).hexdigest(), len(data))
-
-    def open_log(self, uid: str, subtask: int) -> LocalLog:
+    def open_part(self, uid: str, subtask: int) -> LocalPartWriter:
         def place(path: Path, checkpoint_id: int) -> str:
             with self._fenced_if_gone():
-                name = self._place(path, checkpoint_id, uid, subtask)
-            sync_folder(self._folder.parts)
-            return name
+                return self._place(path, checkpoint_id, uid, subtask)
 
         with self._fenced_if_gone():
-            return LocalLog(self._next_staged(), uid, subtask, place)
+            return LocalPartWriter(self._next_staged(), uid, subtask, place)
 
-    def read_log(self, part: Part) -> Iterator[bytes]:
+    def read_part(self, part: Part) -> LocalPartReader:
         path = self._folder.part(part.name)
         with _missing_is_corrupt(path, part), naming("read", path):
-            file = path.open("rb")
-        with file:
-            yield from read_frames(file, str(path))
+            return LocalPartReader(path, part, path.open("rb"))
 
     def write_manifest(self, manifest: Manifest) -> None:
         data = manifest.to_bytes()
@@ -157,13 +145,6 @@ class LocalAttempt:
         except CheckpointCorrupted as error:
             error.hint = self._older_offered(checkpoint_id)
             raise
-
-    def read_part(self, part: Part) -> bytes:
-        path = self._folder.part(part.name)
-        with naming("read", path):
-            data = path.read_bytes()
-        _expect_checksum(path, hashlib.sha256(data).hexdigest(), part)
-        return data
 
     def _stage(self, data: bytes) -> Path:
         staged = self._next_staged()
@@ -287,7 +268,7 @@ def _verify(path: Path, part: Part) -> None:
     with _missing_is_corrupt(path, part), naming("read", path), path.open("rb") as file:
         while block := file.read(_BLOCK):
             digest.update(block)
-    _expect_checksum(path, digest.hexdigest(), part)
+    expect_checksum(path, digest.hexdigest(), part)
 
 
 @contextmanager
@@ -298,11 +279,3 @@ def _missing_is_corrupt(path: Path, part: Part) -> Generator[None]:
         if isinstance(error.__cause__, FileNotFoundError):
             raise CheckpointCorrupted(f"{path} is missing: a part of operator {part.uid}") from error
         raise
-
-
-def _expect_checksum(path: Path, found: str, part: Part) -> None:
-    if found != part.sha256:
-        raise CheckpointCorrupted(
-            f"{path} is corrupt: expected {part.size_bytes} bytes with SHA-256 {part.sha256}, found "
-            f"{path.stat().st_size} bytes with {found}"
-        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -77,36 +77,55 @@ class History:
         return checkpoint_id <= self.noted
 
 
-class LogWriter(Protocol):
-    """A growing epoch log, used by one thread at a time; see `checkpoint.epoch_log` for its form."""
+class PartWriter(Protocol):
+    """A growing part of a coming checkpoint, used by one thread at a time."""
 
     @property
     def size_bytes(self) -> int:
-        """What has been appended, with its frames."""
+        """What has been written to it."""
         ...
 
-    def append(self, payload: bytes) -> None:
-        """Add one frame. It is stored during the epoch; a passing fault is kept for `seal` to meet."""
+    def write(self, data: bytes, /) -> None:
+        """Add bytes. They are stored as they come; a passing fault is kept for `seal` to meet."""
         ...
 
     def seal(self, checkpoint_id: int) -> Part:
-        """Make the log a part of the coming checkpoint, durably; nothing can be appended after.
+        """Make it a part of the coming checkpoint; nothing can be added after.
+
+        Its bytes are durable when this returns, its name is once the manifest that lists it exists.
 
         Raises:
-            CheckpointError: retryable if the same log may still be sealed, for a later checkpoint.
+            CheckpointError: retryable if the same part may still be sealed, for a later checkpoint.
             Fenced: a newer attempt was claimed.
         """
         ...
 
     def discard(self) -> None:
-        """Drop the log; without effect once it is sealed."""
+        """Drop the part; without effect once it is sealed."""
         ...
+
+
+class PartReader(Protocol):
+    """A stored part that is being read, from its beginning; used by one thread at a time."""
+
+    name: str
+    """Where it is stored, for messages."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next `size` bytes, fewer at the end; all that are left without a size.
+
+        Raises:
+            CheckpointCorrupted: the end is reached, and it is not what was written.
+        """
+        ...
+
+    def close(self) -> None: ...
 
 
 class StorageAttempt(Protocol):
     """One start of the job, and all it may do to the job's checkpoints; calls come one at a time.
 
-    Logs are the exception: they are opened, written and read on the threads of the sinks.
+    Parts are the exception: they are opened, written, sealed and read on any thread.
 
     Whatever it writes after a newer attempt was claimed raises `Fenced` and has no effect. Where
     space or a server is wanting, methods raise a `CheckpointError` that says whether a retry helps.
@@ -124,19 +143,19 @@ class StorageAttempt(Protocol):
         """Leave word of what this attempt works on and where it starts from; once, before any part."""
         ...
 
-    def write_part(self, checkpoint_id: int, uid: str, subtask: int, data: bytes) -> Part:
-        """Store one part; it is durable once the manifest that names it is."""
-        ...
-
-    def open_log(self, uid: str, subtask: int) -> LogWriter:
-        """Begin an epoch log of a sink; any thread."""
-        ...
-
-    def read_log(self, part: Part) -> Iterator[bytes]:
-        """Yield the frames of a sealed log; any thread.
+    def open_part(self, uid: str, subtask: int) -> PartWriter:
+        """Begin a part of an operator: its keyed state, or the epoch log of a sink.
 
         Raises:
-            CheckpointCorrupted: it is gone, or not as it was written.
+            Fenced: a newer attempt was claimed.
+        """
+        ...
+
+    def read_part(self, part: Part) -> PartReader:
+        """Open a part that a loaded manifest lists, or that this attempt has sealed.
+
+        Raises:
+            CheckpointCorrupted: it is gone.
         """
         ...
 
@@ -182,10 +201,6 @@ class StorageAttempt(Protocol):
 
     def load(self, checkpoint_id: int) -> Manifest:
         """Return one checkpoint, verified with all its parts; raises as `latest` does."""
-        ...
-
-    def read_part(self, part: Part) -> bytes:
-        """Return a part of a loaded manifest, verified once more."""
         ...
 
 

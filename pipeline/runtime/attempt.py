@@ -343,8 +343,9 @@ class Attempt:
 
     def _hold_up(self, event: Declined | SinkFull) -> Sequence[Command]:
         if isinstance(event, Declined):
-            checkpoint_id, participant, reason = event.checkpoint_id, event.participant, str(event.reason)
-            return self._coordinator.decline(checkpoint_id, participant, reason, self._now())
+            return self._coordinator.decline(
+                event.checkpoint_id, event.participant, event.reason, self._now()
+            )
         if self._storage is None or not self._resumable:
             raise SinkError(
                 f"sink {event.uid} can take no more in one epoch, and only the end of the input can end it",
@@ -441,6 +442,7 @@ class Attempt:
             self._listener(CleanUpFailed(error))
 
     def _abandon(self, checkpoint_id: int, reason: str) -> None:
+        self._wired.parts.abandon(checkpoint_id)
         for subtask in self._wired.subtasks:
             subtask.abandon(checkpoint_id)
         self._listener(CheckpointFailed(checkpoint_id, reason))

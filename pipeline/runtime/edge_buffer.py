@@ -19,7 +19,8 @@ from pipeline.reactive.rate import Rate
 from pipeline.reactive.subscriber import Subscription
 from pipeline.runtime.buffer_codec import BufferCodec
 from pipeline.runtime.buffer_queue import BufferQueue, Element
-from pipeline.runtime.snapshot import OperatorSnapshot
+from pipeline.runtime.snapshot import EncodedState, OperatorSnapshot
+from state.backend import Readable
 
 ACTIVE_FOR_S: Final = 1.0
 """Seconds for which a drop counts as backpressure: shorter gaps are part of the same congestion."""
@@ -69,10 +70,10 @@ class EdgeBuffer:
     def uid(self) -> str:
         return self.buffer.uid
 
-    def restore(self, part: bytes | None, dropped: int) -> None:
+    def restore(self, part: Readable | None, dropped: int) -> None:
         """Go back to a snapshot; called before `open`."""
         self.dropped = dropped
-        for element in [] if part is None else self._codec.decode(part):
+        for element in [] if part is None else self._codec.decode(part.read()):
             if isinstance(element, Batch):
                 self._queue.append(cast("Batch[Any]", element))
             else:
@@ -244,7 +245,7 @@ class EdgeBuffer:
             dropped = self.dropped
             if overtaken is not None:
                 elements, dropped = overtaken
-        part = self._codec.encode(elements) if elements else None
+        part = EncodedState(self._codec.encode(elements)) if elements else None
         return OperatorSnapshot(self.uid, self.lane, part, {"dropped": dropped})
 
     def _request(self, n: int) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 
+from checkpoint.epoch_log import HEADER, frame, read_frames
 from checkpoint.manifest import Part
-from checkpoint.storage.base import LogWriter, StorageAttempt
+from checkpoint.storage.base import PartWriter, StorageAttempt
 from pipeline.core.errors import InternalError
 
 
@@ -28,14 +30,18 @@ class SinkLogs:
 
     def open(self) -> SinkLog:
         """Begin the log of an epoch."""
-        writer = None if self._storage is None else self._storage.open_log(self._uid, self._subtask)
-        return SinkLog(self, writer)
+        if self._storage is None:
+            return SinkLog(self, None)
+        part = self._storage.open_part(self._uid, self._subtask)
+        part.write(HEADER)
+        return SinkLog(self, part)
 
     def read(self, name: str) -> Iterator[bytes]:
         """Yield what was appended to a sealed log, of this attempt or of the restored checkpoint."""
         if self._storage is None or name not in self._sealed:
             raise InternalError(f"sink {self._uid} asks for the log {name!r}, which no checkpoint lists")
-        return self._storage.read_log(self._sealed[name][1])
+        with closing(self._storage.read_part(self._sealed[name][1])) as log:
+            yield from read_frames(log)
 
     def recover(self, checkpoint_id: int, logs: Sequence[Part]) -> None:
         """Take over what a manifest lists."""
@@ -57,9 +63,9 @@ class SinkLogs:
             if sealed_for > checkpoint_id
         }
 
-    def seal(self, writer: LogWriter) -> str:
+    def seal(self, log: PartWriter) -> str:
         """Make a log part of the coming checkpoint and return its name."""
-        part = writer.seal(self._coming)
+        part = log.seal(self._coming)
         self._sealed = {**self._sealed, part.name: (self._coming, part)}
         return part.name
 
@@ -72,7 +78,7 @@ class SinkLog:
         writer: stores it; None where nothing is stored.
     """
 
-    def __init__(self, logs: SinkLogs, writer: LogWriter | None) -> None:
+    def __init__(self, logs: SinkLogs, writer: PartWriter | None) -> None:
         self._logs = logs
         self._writer = writer
         self._unstored = 0
@@ -85,7 +91,7 @@ class SinkLog:
         if self._writer is None:
             self._unstored += len(payload)
         else:
-            self._writer.append(payload)
+            self._writer.write(frame(payload))
 
     def seal(self) -> str:
         return "" if self._writer is None else self._logs.seal(self._writer)

@@ -15,7 +15,7 @@ from pipeline.runtime.contexts import VertexContext
 from pipeline.runtime.edge_buffer import EdgeBuffer
 from pipeline.runtime.event_time import MergedTime
 from pipeline.runtime.snapshot import Participant
-from pipeline.runtime.subtask import HostedOperator, Post, Subtask
+from pipeline.runtime.subtask import HostedOperator, Post, Store, Subtask
 
 Input = Channel[Any] | EdgeBuffer
 """The queue of one input: a plain hand-over, or a buffer with a strategy."""
@@ -37,11 +37,12 @@ class InnerSubtask(Subtask):
         ctx: VertexContext,
         operators: Sequence[HostedOperator],
         post: Post,
+        store: Store,
         *,
         name: str,
         inputs: Sequence[Callable[[threading.Condition], Input]],
     ) -> None:
-        super().__init__(participant, ctx, operators, post, f"{ctx.job_name}/{name}/{ctx.subtask}")
+        super().__init__(participant, ctx, operators, post, store, f"{ctx.job_name}/{name}/{ctx.subtask}")
         self.channels = [make(self.producer.condition) for make in inputs]
         self.buffers = [channel for channel in self.channels if isinstance(channel, EdgeBuffer)]
         self._aligner = Aligner(len(inputs))

@@ -55,9 +55,15 @@ class Lifecycle:
         self.interrupt()
         deadline = self._clock.monotonic_ms() + round(THREAD_GRACE.total_seconds() * 1000)
         for subtask in self._wired.subtasks:
-            left = timedelta(milliseconds=max(0, deadline - self._clock.monotonic_ms()))
-            if not subtask.join(left):
+            if not subtask.join(self._left(deadline)):
                 self._listener(ThreadAbandoned(subtask.producer.thread_name))
+        parts = self._wired.parts
+        parts.stop()
+        if not parts.join(self._left(deadline)):
+            self._listener(ThreadAbandoned(parts.name))
+
+    def _left(self, deadline: int) -> timedelta:
+        return timedelta(milliseconds=max(0, deadline - self._clock.monotonic_ms()))
 
     def final_state(self) -> dict[str, dict[Any, Any]]:
         """Read the keyed state of all operators, by uid and key; once the threads have ended."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from typing import Any
 
 from checkpoint.barrier import CheckpointKind
 from checkpoint.manifest import Manifest, Part
-from checkpoint.storage.base import StorageAttempt
+from checkpoint.storage.base import PartReader, StorageAttempt
 from pipeline.core.clock import Clock
 from pipeline.core.errors import CheckpointError
 from pipeline.core.faults import faultpoint
@@ -51,7 +52,7 @@ class Execution:
 
 
 class ManifestWriter:
-    """Stores what the subtasks said at a barrier and creates the manifest that decides it.
+    """Creates the manifest that decides what the subtasks said at a barrier.
 
     Args:
         storage: this attempt's.
@@ -71,7 +72,7 @@ class ManifestWriter:
     def write(
         self, checkpoint_id: int, kind: CheckpointKind, snapshots: Iterable[SubtaskSnapshot]
     ) -> Manifest:
-        """Write parts and manifest; when this returns, the epoch is decided."""
+        """Write the manifest; when this returns, the epoch is decided."""
         taken = sorted(snapshots, key=lambda snapshot: snapshot.participant)
         parts: list[Part] = []
         operators: dict[str, list[Any]] = defaultdict(list)
@@ -80,14 +81,9 @@ class ManifestWriter:
         logs: list[Part] = []
         sources: dict[str, Any] = {}
         for snapshot in taken:
+            parts.extend(snapshot.parts)
             sources.update({uid: to_json(position) for uid, position in snapshot.sources.items()})
             for operator in snapshot.operators:
-                if operator.keyed is not None:
-                    parts.append(
-                        self._storage.write_part(
-                            checkpoint_id, operator.uid, operator.subtask, operator.keyed
-                        )
-                    )
                 operators[operator.uid].append(to_json(operator.state))
             for sink in snapshot.sinks:
                 sinks[sink.uid].append(to_json(sink.state))
@@ -146,9 +142,10 @@ class Restorer:
                     source.restore_time(from_json(time))
                 faultpoint("P16a")
         for operator in self._wired.operators:
-            keyed = [self._storage.read_part(part) for part in manifest.parts if part.uid == operator.uid]
             states: Sequence[Any] = manifest.operator_state.get(operator.uid, ())
-            operator.restore(keyed, [from_json(state) for state in states])
+            with ExitStack() as opened:
+                keyed = [self._open(part, opened) for part in manifest.parts if part.uid == operator.uid]
+                operator.restore(keyed, [from_json(state) for state in states])
             faultpoint("P16a")
         self.restore_buffers()
 
@@ -163,8 +160,9 @@ class Restorer:
                 for part in self._manifest.parts
                 if part.uid == buffer.uid and part.subtask == buffer.lane
             ]
-            held = self._storage.read_part(parts[0]) if parts else None
-            buffer.restore(held, from_json(states[buffer.lane])["dropped"])
+            with ExitStack() as opened:
+                held = self._open(parts[0], opened) if parts else None
+                buffer.restore(held, from_json(states[buffer.lane])["dropped"])
             faultpoint("P16a")
 
     def restore_sinks(self) -> None:
@@ -174,6 +172,9 @@ class Restorer:
             if sink.subtask < len(states) and states[sink.subtask] is not None:
                 sink.restore(from_json(states[sink.subtask]))
             faultpoint("P16a")
+
+    def _open(self, part: Part, opened: ExitStack) -> PartReader:
+        return opened.enter_context(closing(self._storage.read_part(part)))
 
 
 def handles_of(manifest: Manifest, uid: str, subtask: int) -> list[Any]:

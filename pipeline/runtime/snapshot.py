@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from checkpoint.manifest import Part
 from pipeline.core.errors import CheckpointError
 from pipeline.runtime.counts import Counts
+from state.backend import StateSnapshot, Writable
 
 
 class Participant(NamedTuple):
@@ -42,14 +43,27 @@ class OperatorSnapshot:
     """An operator at a barrier.
 
     Args:
-        keyed: its encoded keyed state, None where it has none.
+        keyed: its keyed state, to be written while the stream goes on; None where it has none.
         state: what its `snapshot_state` returned.
     """
 
     uid: str
     subtask: int
-    keyed: bytes | None
+    keyed: StateSnapshot | None
     state: Any
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedState:
+    """State that is encoded already; see `StateSnapshot`."""
+
+    data: bytes
+
+    def write(self, part: Writable) -> None:
+        part.write(self.data)
+
+    def release(self) -> None:
+        """It goes with its last reference."""
 
 
 @dataclass(slots=True)
@@ -59,6 +73,7 @@ class SubtaskSnapshot:
     Args:
         sources: positions by uid.
         counts: of this attempt.
+        parts: what its operators' keyed state is stored in, once it is.
         refusal: why it cannot take part in this checkpoint, though it continues; None if it does.
     """
 
@@ -67,4 +82,5 @@ class SubtaskSnapshot:
     operators: list[OperatorSnapshot] = field(default_factory=list[OperatorSnapshot])
     sinks: list[SinkSnapshot] = field(default_factory=list[SinkSnapshot])
     counts: Counts = field(default_factory=Counts)
+    parts: list[Part] = field(default_factory=list[Part])
     refusal: CheckpointError | None = None

@@ -23,7 +23,7 @@ from pipeline.runtime.events import InputEnded, RowsDue
 from pipeline.runtime.result import EventTimeProgress
 from pipeline.runtime.snapshot import OperatorSnapshot, Participant
 from pipeline.runtime.source_time import SourceTime
-from pipeline.runtime.subtask import HostedOperator, Post, Subtask
+from pipeline.runtime.subtask import HostedOperator, Post, Store, Subtask
 from pipeline.spi.source import Source
 from pipeline.windows.watermarks import WatermarkStrategy
 
@@ -54,6 +54,7 @@ class SourceSubtask(Subtask):
         ctx: VertexContext,
         operators: Sequence[HostedOperator],
         post: Post,
+        store: Store,
         *,
         uid: str,
         source: Source[Any],
@@ -61,7 +62,7 @@ class SourceSubtask(Subtask):
         batch_limit: int | None,
         watermarks: WatermarkStrategy | None = None,
     ) -> None:
-        super().__init__(participant, ctx, operators, post, f"{ctx.job_name}/{uid}")
+        super().__init__(participant, ctx, operators, post, store, f"{ctx.job_name}/{uid}")
         self._uid = uid
         self._source = source
         self._rows = rows

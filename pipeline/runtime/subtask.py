@@ -15,14 +15,15 @@ from pipeline.reactive.producer import Interrupted, ThreadProducer
 from pipeline.runtime.contexts import RunningOperatorContext, VertexContext
 from pipeline.runtime.counts import Counts
 from pipeline.runtime.edge_buffer import EdgeBuffer
-from pipeline.runtime.events import Acknowledged, Declined, SubtaskFailed, SubtaskLeft, TaskEvent
+from pipeline.runtime.events import Declined, SubtaskFailed, SubtaskLeft, TaskEvent
 from pipeline.runtime.fused import FusedChain
 from pipeline.runtime.sink_tail import SinkTail
 from pipeline.runtime.snapshot import OperatorSnapshot, Participant, SinkSnapshot, SubtaskSnapshot
 from pipeline.spi.operator import StreamOperator
-from state.backend import KeyedStateBackend
+from state.backend import KeyedStateBackend, Readable
 
 Post = Callable[[TaskEvent], None]
+Store = Callable[[int, SubtaskSnapshot], None]
 
 
 @dataclass(slots=True)
@@ -48,11 +49,11 @@ class HostedOperator:
         self.is_open = True
         self.operator.open(self.ctx)
 
-    def restore(self, keyed: Sequence[bytes], states: Sequence[Any]) -> None:
+    def restore(self, keyed: Sequence[Readable], states: Sequence[Any]) -> None:
         """Take over snapshots: keyed state of any subtasks, operator state of this one.
 
         Args:
-            keyed: encoded keyed state of all subtasks that there were.
+            keyed: where the keyed state of all subtasks that there were is read from.
             states: their operator state, in the order of the subtasks.
         """
         if keyed and self.backend is not None:
@@ -65,7 +66,7 @@ class HostedOperator:
                 self.operator.initialize_state(state)
 
     def snapshot(self) -> OperatorSnapshot:
-        """Encode what the operator must remember, here and now."""
+        """Take what the operator must remember, here and now."""
         if not self.stored:
             return OperatorSnapshot(self.uid, self.ctx.subtask, None, None)
         keyed = None if self.backend is None else self.backend.snapshot()
@@ -92,6 +93,7 @@ class Subtask(ABC):
         operators: its stateful operators, in the order of the chain.
         sink: its sink, None where it only feeds other vertices.
         post: sends an event to the job's thread.
+        store: stores the state in a snapshot of a checkpoint, then acknowledges.
         thread_name: names its thread.
 
     Attributes:
@@ -106,6 +108,7 @@ class Subtask(ABC):
         ctx: VertexContext,
         operators: Sequence[HostedOperator],
         post: Post,
+        store: Store,
         thread_name: str,
     ) -> None:
         self.participant = participant
@@ -113,6 +116,7 @@ class Subtask(ABC):
         self.operators = operators
         self.sink: SinkTail | None = None
         self.post = post
+        self.store = store
         self.buffers: Sequence[EdgeBuffer] = ()
         self.producer: ThreadProducer[Any] = ThreadProducer(self._thread, thread_name)
         self._collecting = SubtaskSnapshot(participant)
@@ -189,7 +193,7 @@ class Subtask(ABC):
     def take_snapshot(
         self, barrier: Barrier, sources: dict[str, Any], beside: Sequence[OperatorSnapshot] = ()
     ) -> None:
-        """Send the barrier through the chain, collect what each part says and acknowledge.
+        """Send the barrier through the chain, collect what each part says and have it stored.
 
         Args:
             sources: positions by uid.
@@ -205,7 +209,7 @@ class Subtask(ABC):
         self.producer.control(barrier)
         refusal = self._collecting.refusal
         if refusal is None:
-            self.post(Acknowledged(barrier.checkpoint_id, self._collecting))
+            self.store(barrier.checkpoint_id, self._collecting)
         else:
             self.post(Declined(barrier.checkpoint_id, self.participant, refusal))
 

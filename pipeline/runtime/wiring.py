@@ -36,6 +36,7 @@ from pipeline.runtime.fanout import (
 )
 from pipeline.runtime.fused import FusedChain
 from pipeline.runtime.inner_subtask import InnerSubtask, Input
+from pipeline.runtime.part_thread import PartThread
 from pipeline.runtime.sink_tail import SinkTail
 from pipeline.runtime.snapshot import Participant
 from pipeline.runtime.source_subtask import SourceSubtask
@@ -47,8 +48,13 @@ from state.keys import groups_of
 
 @dataclass(slots=True)
 class Wired:
-    """The running parts of one attempt, sources first."""
+    """The running parts of one attempt, sources first.
 
+    Args:
+        parts: stores their state.
+    """
+
+    parts: PartThread
     sources: list[SourceSubtask] = field(default_factory=list[SourceSubtask])
     inners: list[InnerSubtask] = field(default_factory=list[InnerSubtask])
 
@@ -78,7 +84,7 @@ class Wiring:
         identity: of the attempt.
         backends: makes keyed state.
         post: how subtasks speak to the job's thread.
-        storage: keeps the epoch logs of sinks; None for a job that stores nothing.
+        storage: keeps state and the epoch logs of sinks; None for a job that stores nothing.
         choices: what sinks may do at a recovery.
     """
 
@@ -102,12 +108,13 @@ class Wiring:
         self._post = post
         self._clock = clock
         self._storage = storage
+        self._parts = PartThread(storage, post, f"{identity.job_name}/parts")
         self._choices = choices or RecoveryChoices()
         self._inners: dict[tuple[int, int], InnerSubtask] = {}
 
     def build(self) -> Wired:
         """Build everything; nothing is opened or started yet."""
-        wired = Wired()
+        wired = Wired(self._parts)
         for vertex in self._plan.vertices:
             for subtask in range(vertex.parallelism):
                 built = self._subtask(vertex, subtask)
@@ -135,6 +142,7 @@ class Wiring:
                 ctx,
                 operators,
                 self._post,
+                self._parts.put,
                 uid=head.uid,
                 source=copy.copy(head.source),
                 rows=None
@@ -148,6 +156,7 @@ class Wiring:
             ctx,
             operators,
             self._post,
+            self._parts.put,
             name=self._names[vertex.id],
             inputs=[
                 self._input(edge, subtask, upstream)

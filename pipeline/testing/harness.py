@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -132,7 +133,9 @@ class OperatorHarness:
 
     def snapshot(self) -> OperatorSnapshot:
         """Take the state as a barrier would."""
-        return OperatorSnapshot(self._keyed.snapshot(), to_json(self._operator.snapshot_state()))
+        keyed = io.BytesIO()
+        self._keyed.snapshot().write(keyed)
+        return OperatorSnapshot(keyed.getvalue(), to_json(self._operator.snapshot_state()))
 
     def side_output(self, tag: SideTag = DEAD_LETTERS) -> list[Any]:
         """Return what was sent to a side output so far."""
@@ -174,7 +177,7 @@ class OperatorHarness:
     def _restore(self, snapshots: Sequence[OperatorSnapshot]) -> None:
         if not snapshots:
             return
-        self._keyed.restore([snapshot.keyed for snapshot in snapshots])
+        self._keyed.restore([io.BytesIO(snapshot.keyed) for snapshot in snapshots])
         own = snapshots[self._ctx.subtask : self._ctx.subtask + 1]
         if not own and self._operator.same_in_all_subtasks:
             own = snapshots[:1]

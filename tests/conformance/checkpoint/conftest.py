@@ -8,6 +8,7 @@ from checkpoint.barrier import CheckpointKind
 from checkpoint.manifest import Manifest, Part
 from checkpoint.storage.base import CheckpointStorage, StorageAttempt
 from checkpoint.storage.local import LocalCheckpointStorage
+from tests.unit.checkpoint.parts import store
 
 
 class LocalHarness:
@@ -90,7 +91,7 @@ def take():
         logs: tuple[Part, ...] = (),
     ) -> Manifest:
         stored = tuple(
-            attempt.write_part(checkpoint_id, "reduce:a/b", subtask, data)
+            store(attempt, checkpoint_id, data, uid="reduce:a/b", subtask=subtask)
             for subtask, data in enumerate(parts)
         )
         manifest = Manifest(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -12,6 +13,9 @@ from pipeline.core.clock import Clock
 from pipeline.testing.clock import ManualClock
 from state.backend import KeyedStateBackend, StateBackendFactory
 from state.memory import MemoryStateBackendFactory
+from tests.unit.state.snapshots import snapshot_of
+
+__all__ = ["snapshot_of"]
 
 FACTORIES: dict[str, Callable[[Clock], StateBackendFactory]] = {"memory": MemoryStateBackendFactory}
 ALL_GROUPS = range(128)
@@ -32,7 +36,7 @@ class Subtasks:
     def restored(self, *parts: bytes, groups: range = ALL_GROUPS) -> KeyedStateBackend:
         """A new backend, as another process has it, that continues from `parts`."""
         made = self.make(groups)
-        made.restore(parts)
+        made.restore([io.BytesIO(part) for part in parts])
         return made
 
     def close(self) -> None:

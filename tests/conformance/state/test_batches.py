@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from operator import add
 from typing import Any
 
@@ -17,7 +18,7 @@ from state.descriptors import (
     ValueStateDescriptor,
 )
 
-from .conftest import Averaging, Subtasks, of
+from .conftest import Averaging, Subtasks, of, snapshot_of
 
 VALUE = ValueStateDescriptor[Any](name="value", default=7)
 LIST = ListStateDescriptor(name="list")
@@ -85,12 +86,12 @@ def test_a_table_is_good_for_batch_after_batch(subtasks: Subtasks, backend: Keye
         state = table.batch(["a", number])
         state["a"] = state.get("a", 0) + 1
         state[number] = number
-        backend.snapshot()
-    backend.restore([backend.snapshot()])
+        snapshot_of(backend)
+    backend.restore([io.BytesIO(snapshot_of(backend))])
     state = table.batch(["a", 1])
     assert (state["a"], state[1]) == (3, 1)
     state["a"] = 4
-    again = subtasks.restored(backend.snapshot())
+    again = subtasks.restored(snapshot_of(backend))
     assert of(again, "a").reducing_state(SUM).get() == 4
 
 

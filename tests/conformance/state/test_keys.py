@@ -19,7 +19,7 @@ from state.descriptors import (
 from tests.unit.state.key_strategies import keys, typed
 from tests.unit.state.values import picture
 
-from .conftest import ALL_GROUPS, Subtasks, of
+from .conftest import ALL_GROUPS, Subtasks, of, snapshot_of
 
 VALUE = ValueStateDescriptor[Any](name="value")
 COUNT = ReducingStateDescriptor[int](name="count", reduce=lambda known, _: known + 1)
@@ -36,7 +36,7 @@ def test_nearly_equal_keys_are_kept_apart(subtasks: Subtasks, backend: KeyedStat
     for number, key in enumerate(NEARLY_EQUAL):
         of(backend, key)
         state.update(number)
-    for one in (backend, subtasks.restored(backend.snapshot())):
+    for one in (backend, subtasks.restored(snapshot_of(backend))):
         found = [of(one, key).value_state(VALUE).value() for key in NEARLY_EQUAL]
         assert found == list(range(len(NEARLY_EQUAL)))
         assert sorted(repr(picture(key)) for key, _ in one.entries("value")) == sorted(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from datetime import timedelta
 from operator import add
@@ -18,7 +19,7 @@ from state.descriptors import (
     ValueStateDescriptor,
 )
 
-from .conftest import Averaging, Subtasks, of
+from .conftest import Averaging, Subtasks, of, snapshot_of
 
 TTL = timedelta(milliseconds=100)
 VALUE = ValueStateDescriptor[Any](name="value", ttl=TTL)
@@ -143,7 +144,7 @@ def test_a_key_of_a_batch_that_got_no_value_is_no_entry(backend: KeyedStateBacke
     table = backend.table(SUM)
     table.batch(["a", "b"])["a"] = 1
     assert dict(backend.entries("sum")) == {"a": 1}
-    backend.restore([backend.snapshot()])
+    backend.restore([io.BytesIO(snapshot_of(backend))])
     assert dict(backend.entries("sum")) == {"a": 1}
 
 
@@ -163,7 +164,7 @@ def test_lifetimes_go_on_while_the_job_is_down(
     """Neither the checkpoint nor the restore renews them."""
     fill(backend)
     advance(60)
-    stored = backend.snapshot()
+    stored = snapshot_of(backend)
     advance(39)
     assert seen(of(subtasks.restored(stored), "a")) == ALIVE
     restored = of(subtasks.restored(stored), "a")
@@ -177,14 +178,14 @@ def test_what_has_expired_is_not_stored(backend: KeyedStateBackend, advance: Adv
     for name in ("value", "list", "map"):
         backend.set_current_key(name)
         fill(backend)
-    empty = backend.snapshot()
+    empty = snapshot_of(backend)
     assert b"list" in empty
     for key in range(100):
         of(backend, f"key-{key}")
         backend.value_state(VALUE).update(f"content-{key}")
         backend.map_state(MAP).put(f"item-{key}", 1)
     advance(100)
-    stored = backend.snapshot()
+    stored = snapshot_of(backend)
     assert len(stored) < len(empty)
     assert not any(text in stored for text in (b"key-", b"content-", b"item-"))
 
@@ -194,7 +195,7 @@ def test_the_size_falls_with_what_has_expired(backend: KeyedStateBackend, advanc
     for key in range(100):
         fill(of(backend, key))
     advance(100)
-    backend.snapshot()
+    snapshot_of(backend)
     assert backend.size_bytes() == 0
 
 
@@ -214,7 +215,7 @@ def test_a_lifetime_may_come_and_go_with_a_version_of_the_job(
     old = of(subtasks.make(), "a")
     old.value_state(before[0]).update(1)
     old.map_state(before[1]).put("k", 1)
-    stored = old.snapshot()
+    stored = snapshot_of(old)
     advance(60)
     new = of(subtasks.restored(stored), "a")
     value, entries = new.value_state(after[0]), new.map_state(after[1])

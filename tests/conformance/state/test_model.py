@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -22,7 +23,7 @@ from state.descriptors import (
 )
 from state.keys import groups_of, key_group, subtask_of
 
-from .conftest import Averaging, of
+from .conftest import Averaging, of, snapshot_of
 
 TTL_MS = 100
 KEYS = st.sampled_from([0, 1, True, False, "0", "1", b"1", (1,), (True,), ((1,),), "a", "b"])
@@ -128,12 +129,12 @@ class Job:
 
     def rescale(self, parallelism: int) -> None:
         """Stop at a checkpoint and go on from it, maybe with more or fewer subtasks."""
-        parts = [subtask.snapshot() for subtask in self._subtasks]
+        parts = [snapshot_of(subtask) for subtask in self._subtasks]
         self.close()
         ranges = [groups_of(subtask, parallelism, 128) for subtask in range(parallelism)]
         self._subtasks = [self._factory.create("sum", groups, 128) for groups in ranges]
         for subtask in self._subtasks:
-            subtask.restore(parts)
+            subtask.restore([io.BytesIO(part) for part in parts])
 
     def close(self) -> None:
         for subtask in self._subtasks:

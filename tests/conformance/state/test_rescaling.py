@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from operator import add
 from typing import Any
 
@@ -17,7 +18,7 @@ from state.descriptors import (
 )
 from state.keys import groups_of, key_group, subtask_of
 
-from .conftest import Subtasks, of
+from .conftest import Subtasks, of, snapshot_of
 
 VALUE = ValueStateDescriptor[Any](name="value")
 LIST = ListStateDescriptor(name="list")
@@ -53,7 +54,7 @@ def write(backends: list[KeyedStateBackend], content: Any) -> None:
 
 
 def parts_of(backends: list[KeyedStateBackend]) -> list[bytes]:
-    return [backend.snapshot() for backend in backends]
+    return [snapshot_of(backend) for backend in backends]
 
 
 @pytest.mark.parametrize("before", [1, 2, 3, 128])
@@ -130,13 +131,13 @@ def test_a_state_that_nobody_names_is_there_at_the_end(subtasks: Subtasks) -> No
 def test_parts_of_other_groups_alone_hold_nothing(subtasks: Subtasks) -> None:
     backends = start(subtasks, 2)
     write(backends, 1)
-    restored = subtasks.restored(backends[1].snapshot(), groups=groups_of(0, 2, 128))
+    restored = subtasks.restored(snapshot_of(backends[1]), groups=groups_of(0, 2, 128))
     restored.value_state(VALUE)
     assert list(restored.entries("value")) == []
 
 
 def test_the_number_of_groups_is_for_life(subtasks: Subtasks) -> None:
-    stored = subtasks.make().snapshot()
+    stored = snapshot_of(subtasks.make())
     with pytest.raises(StateError, match="stored with max_parallelism 128, the job has 64") as refused:
-        subtasks.make(range(64), max_parallelism=64).restore([stored])
+        subtasks.make(range(64), max_parallelism=64).restore([io.BytesIO(stored)])
     assert "set max_parallelism=128" in str(refused.value.hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import ipaddress
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -25,7 +26,7 @@ from state.descriptors import (
 from tests.unit.state.key_strategies import keys, typed
 from tests.unit.state.values import DECLARED, picture, values
 
-from .conftest import ALL_GROUPS, Averaging, Subtasks, of
+from .conftest import ALL_GROUPS, Averaging, Subtasks, of, snapshot_of
 
 VALUE = ValueStateDescriptor[Any](name="value", value_type=DECLARED)
 LIST = ListStateDescriptor(name="list", value_type=DECLARED)
@@ -82,7 +83,7 @@ def test_a_value_of_a_row_comes_back_the_same(subtasks: Subtasks, kind: str) -> 
     backend.value_state(VALUE).update(value)
     backend.list_state(LIST).update([value, {kind: value}, (value,)])
     backend.map_state(MAP).put("k", value)
-    restored = of(subtasks.restored(backend.snapshot()), "a")
+    restored = of(subtasks.restored(snapshot_of(backend)), "a")
     assert picture(restored.value_state(VALUE).value()) == picture(value)
     assert picture(list(restored.list_state(LIST).get())) == picture([value, {kind: value}, (value,)])
     assert picture(restored.map_state(MAP).get("k")) == picture(value)
@@ -93,7 +94,7 @@ def test_whole_rows_come_back_the_same(subtasks: Subtasks) -> None:
     backend = subtasks.make()
     batch = backend.table(VALUE).batch(["row", "tuple"])
     batch["row"], batch["tuple"] = ROW, tuple(ROW.values())
-    restored = subtasks.restored(backend.snapshot())
+    restored = subtasks.restored(snapshot_of(backend))
     found = restored.table(VALUE).batch(["row", "tuple"])
     assert picture([found["row"], found["tuple"]]) == picture([ROW, tuple(ROW.values())])
 
@@ -111,9 +112,9 @@ def test_whatever_is_nested_in_whatever_comes_back_the_same(
         backend.map_state(MAP).put(key, value)
         backend.reducing_state(LAST).add(value)
     again = backend_factory.create("sum", ALL_GROUPS, 128)
-    again.restore([backend.snapshot()])
+    again.restore([io.BytesIO(snapshot_of(backend))])
     once_more = backend_factory.create("sum", ALL_GROUPS, 128)
-    once_more.restore([again.snapshot()])
+    once_more.restore([io.BytesIO(snapshot_of(again))])
     for restored in (again, once_more):
         for key, value in entries:
             of(restored, key)
@@ -128,7 +129,7 @@ def test_whatever_is_nested_in_whatever_comes_back_the_same(
 
 
 def test_nothing_is_a_snapshot_too(subtasks: Subtasks) -> None:
-    restored = subtasks.restored(subtasks.make().snapshot())
+    restored = subtasks.restored(snapshot_of(subtasks.make()))
     assert of(restored, "a").value_state(VALUE).value() is None
     assert list(restored.entries("value")) == []
 
@@ -157,14 +158,14 @@ def seen(backend: KeyedStateBackend) -> list[Any]:
 def test_what_is_written_later_is_not_in_it(subtasks: Subtasks, backend: KeyedStateBackend) -> None:
     """Neither new values, nor removals, nor what is changed in place; and writing just goes on."""
     fill(backend, 1)
-    first, expected = backend.snapshot(), seen(backend)
+    first, expected = snapshot_of(backend), seen(backend)
     fill(backend, 2)
     backend.map_state(MAP).remove(1)
     value = backend.value_state(VALUE).value()
     assert value is not None
     value.append("changed in place")
     backend.value_state(VALUE).update(value)
-    second, then = backend.snapshot(), seen(backend)
+    second, then = snapshot_of(backend), seen(backend)
     for state in (backend.value_state(VALUE), backend.list_state(LIST), backend.map_state(MAP)):
         state.clear()
     fill(of(backend, "b"), 3)
@@ -182,7 +183,7 @@ def test_a_snapshot_between_two_steps_of_a_loop_disturbs_neither(
         backend.map_state(MAP).put(number, number)
     snapshots: list[bytes] = []
     for (key, _), number in zip(backend.map_state(MAP).items(), backend.list_state(LIST).get(), strict=True):
-        snapshots.append(backend.snapshot())
+        snapshots.append(snapshot_of(backend))
         backend.map_state(MAP).remove(key)
         backend.list_state(LIST).add(number + 10)
     for step, data in enumerate(snapshots):
@@ -194,11 +195,11 @@ def test_a_snapshot_between_two_steps_of_a_loop_disturbs_neither(
 def test_restoring_replaces_what_was_there(subtasks: Subtasks, backend: KeyedStateBackend) -> None:
     """All of it: keys and states that the snapshot does not have are gone."""
     fill(backend, 1)
-    stored = backend.snapshot()
+    stored = snapshot_of(backend)
     other = of(subtasks.make(), "b")
     fill(other, 2)
     objects = (other.value_state(VALUE), other.list_state(LIST), other.map_state(MAP))
-    other.restore([stored])
+    other.restore([io.BytesIO(stored)])
     assert seen(other) == [None, [], [], None, None]
     other.set_current_key("a")
     assert seen(other) == [[1], [1], [(1, [1])], 1, 1]
@@ -211,7 +212,7 @@ def test_a_restored_backend_shares_nothing_with_another(
     subtasks: Subtasks, backend: KeyedStateBackend
 ) -> None:
     fill(backend, 1)
-    stored = backend.snapshot()
+    stored = snapshot_of(backend)
     one, other = of(subtasks.restored(stored), "a"), of(subtasks.restored(stored), "a")
     fill(one, 2)
     assert seen(other) == seen(of(subtasks.restored(stored), "a"))
@@ -223,12 +224,12 @@ def test_a_restored_backend_shares_nothing_with_another(
 def test_a_state_that_is_not_named_is_stored_again(subtasks: Subtasks, backend: KeyedStateBackend) -> None:
     """It waits for the version, or the record, that names it; over any number of checkpoints."""
     fill(backend, 1)
-    stored = backend.snapshot()
+    stored = snapshot_of(backend)
     for _ in range(3):
         restored = of(subtasks.restored(stored), "a")
         restored.value_state(ValueStateDescriptor[Any](name="new")).update(1)
         assert list(restored.names()) == ["new"]
-        stored = restored.snapshot()
+        stored = snapshot_of(restored)
     assert seen(of(subtasks.restored(stored), "a")) == seen(backend)
 
 
@@ -236,9 +237,9 @@ def test_a_renamed_state_is_a_new_one_and_the_old_is_kept(
     subtasks: Subtasks, backend: KeyedStateBackend
 ) -> None:
     fill(backend, 1)
-    renamed = of(subtasks.restored(backend.snapshot()), "a")
+    renamed = of(subtasks.restored(snapshot_of(backend)), "a")
     state = renamed.value_state(ValueStateDescriptor[Any](name="other"))
     assert state.value() is None
     state.update(2)
-    back = of(subtasks.restored(renamed.snapshot()), "a")
+    back = of(subtasks.restored(snapshot_of(renamed)), "a")
     assert back.value_state(VALUE).value() == [1]

@@ -10,7 +10,7 @@ from pipeline.core.errors import ConfigError, StateError
 from state.backend import KeyedStateBackend
 from state.descriptors import ValueStateDescriptor, WindowStateDescriptor
 
-from .conftest import Subtasks
+from .conftest import Subtasks, snapshot_of
 
 WINDOWS = WindowStateDescriptor(name="windows")
 
@@ -53,7 +53,7 @@ def test_windows_are_divided_by_key_group(subtasks: Subtasks, groups: tuple[rang
     open_window = first.window_table(WINDOWS).batch(keys)
     for number, key in enumerate(keys):
         open_window(number % 3)[key] = number
-    parts = [first.snapshot()]
+    parts = [snapshot_of(first)]
     spread = [subtasks.restored(*parts, groups=each) for each in groups]
     found: dict[tuple[str, int], int] = {}
     for each in spread:
@@ -61,7 +61,7 @@ def test_windows_are_divided_by_key_group(subtasks: Subtasks, groups: tuple[rang
         for window in table.windows():
             found.update({(key, window): value for key, value in zip(*table.columns(window), strict=True)})
     assert found == {(key, number % 3): number for number, key in enumerate(keys)}
-    again = subtasks.restored(*[each.snapshot() for each in spread])
+    again = subtasks.restored(*[snapshot_of(each) for each in spread])
     again.window_table(WINDOWS)
     assert len(dict(again.entries("windows"))) == len(keys)
 

@@ -42,7 +42,7 @@ def test_an_empty_input_completes() -> None:
 
 def test_state_is_encoded_for_those_who_keep_it(checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A job without checkpoints ends without a snapshot of perhaps millions of keys."""
-    taken: list[bytes] = []
+    taken: list[object] = []
     encode = MemoryStateBackend.snapshot
     monkeypatch.setattr(MemoryStateBackend, "snapshot", lambda self: taken.append(encode(self)) or taken[-1])
     for config, snapshots in ((JobConfig(), 0), (JobConfig(checkpoint_dir=checkpoints), 1)):

@@ -328,7 +328,7 @@ class Run:
         self.do(self.machine.acknowledge(checkpoint_id, who, snapshot, self.world.now))
 
     def declined_by(self, checkpoint_id: int, who: Any) -> None:
-        self.do(self.machine.decline(checkpoint_id, who, "planted", self.world.now))
+        self.do(self.machine.decline(checkpoint_id, who, CheckpointError("planted"), self.world.now))
 
     # --- commands ---
 

@@ -10,6 +10,10 @@ from pipeline.core.errors import CheckpointError, Fenced, InternalError
 PERIODIC, SAVEPOINT, STOP, FINAL = CheckpointKind
 
 
+NO = CheckpointError("no")
+FULL = CheckpointError("disk full")
+
+
 def coordinator_of(*participants: str, **settings) -> CheckpointCoordinator:
     defaults = {"first_checkpoint_id": 1, "min_pause_ms": 0, "timeout_ms": 1000, "tolerable_failures": 2}
     return CheckpointCoordinator(participants or ("a",), CoordinatorSettings(**(defaults | settings)))
@@ -234,9 +238,9 @@ def test_no_timeout_takes_back_a_decision():
 
     assert coordinator.next_deadline() is None
     assert coordinator.tick(999_999) == []
-    assert coordinator.decline(1, "a", "too late", 999_999) == []
+    assert coordinator.decline(1, "a", CheckpointError("too late"), 999_999) == []
     assert coordinator.committed(1, 999_999) == [Note(1)]
-    assert coordinator.decline(1, "a", "too late", 999_999) == []
+    assert coordinator.decline(1, "a", CheckpointError("too late"), 999_999) == []
 
 
 def test_a_declined_checkpoint_is_retried_under_a_fresh_id_so_that_late_answers_are_not_mistaken():
@@ -246,10 +250,10 @@ def test_a_declined_checkpoint_is_retried_under_a_fresh_id_so_that_late_answers_
     coordinator.tick(100)
     coordinator.acknowledge(1, "a", "old", 110)
 
-    assert coordinator.decline(1, "b", "disk full", 120) == [Abandon(1, "b declined: disk full")]
+    assert coordinator.decline(1, "b", FULL, 120) == [Abandon(1, "b declined: disk full")]
     assert coordinator.tick(200) == [trigger(2)]
     assert coordinator.acknowledge(1, "b", "old", 210) == []
-    assert coordinator.decline(1, "b", "again", 211) == []
+    assert coordinator.decline(1, "b", CheckpointError("again"), 211) == []
     assert coordinator.acknowledge(2, "a", "new", 220) == []
     assert coordinator.acknowledge(2, "b", "new", 230) == [Persist(2, PERIODIC, {"a": "new", "b": "new"})]
 
@@ -283,7 +287,7 @@ def test_strangers_and_answers_from_the_future_are_engine_errors():
     with pytest.raises(InternalError, match="answered by stranger"):
         coordinator.acknowledge(1, "stranger", None, 110)
     with pytest.raises(InternalError, match="answered by stranger"):
-        coordinator.decline(1, "stranger", "no", 110)
+        coordinator.decline(1, "stranger", NO, 110)
     with pytest.raises(InternalError, match="checkpoint 2 was answered"):
         coordinator.acknowledge(2, "a", None, 110)
     with pytest.raises(InternalError, match="at least one participant"):
@@ -292,7 +296,7 @@ def test_strangers_and_answers_from_the_future_are_engine_errors():
 
 def fail_once(coordinator: CheckpointCoordinator, checkpoint_id: int, now: int) -> list[Command]:
     coordinator.acknowledge(checkpoint_id, "a", None, now)
-    return coordinator.persist_failed(checkpoint_id, CheckpointError("disk full"), now)
+    return coordinator.persist_failed(checkpoint_id, FULL, now)
 
 
 def test_more_failures_in_a_row_than_tolerated_fail_the_run():
@@ -339,9 +343,9 @@ def test_a_checkpoint_that_fails_twice_over_counts_once():
     coordinator.start(0)
     coordinator.tick(100)
 
-    assert coordinator.decline(1, "a", "no", 110) == [Abandon(1, "a declined: no")]
-    assert coordinator.decline(1, "b", "no", 110) == []
-    assert coordinator.persist_failed(1, CheckpointError("no"), 110) == []
+    assert coordinator.decline(1, "a", NO, 110) == [Abandon(1, "a declined: no")]
+    assert coordinator.decline(1, "b", NO, 110) == []
+    assert coordinator.persist_failed(1, NO, 110) == []
     assert coordinator.tick(200) == [trigger(2)]
 
 
@@ -364,9 +368,15 @@ def test_an_ending_checkpoint_is_tried_again_until_the_tolerated_failures_are_us
     coordinator.start(0)
 
     assert coordinator.request(kind, 1) == [trigger(1, kind)]
-    assert coordinator.decline(1, "a", "no", 2) == [Abandon(1, "a declined: no"), trigger(2, kind)]
-    assert coordinator.decline(2, "a", "no", 3) == [Abandon(2, "a declined: no"), trigger(3, kind)]
-    assert [type(c) for c in coordinator.decline(3, "a", "no", 4)] == [Abandon, Fail]
+    assert coordinator.decline(1, "a", NO, 2) == [
+        Abandon(1, "a declined: no"),
+        trigger(2, kind),
+    ]
+    assert coordinator.decline(2, "a", NO, 3) == [
+        Abandon(2, "a declined: no"),
+        trigger(3, kind),
+    ]
+    assert [type(c) for c in coordinator.decline(3, "a", NO, 4)] == [Abandon, Fail]
 
 
 def test_a_failed_savepoint_is_not_tried_again():
@@ -375,7 +385,7 @@ def test_a_failed_savepoint_is_not_tried_again():
     coordinator.start(0)
     coordinator.request(SAVEPOINT, 1)
 
-    assert coordinator.decline(1, "a", "no", 2) == [Abandon(1, "a declined: no")]
+    assert coordinator.decline(1, "a", NO, 2) == [Abandon(1, "a declined: no")]
 
 
 def test_without_interval_and_rows_only_requests_trigger():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from state.descriptors import (
 )
 from state.encoding.binary import Codec
 from state.memory import KINDS, MemoryStateBackend, MemoryStateBackendFactory
+from tests.unit.state.snapshots import snapshot_of
 
 X = ValueStateDescriptor[Any](name="x")
 
@@ -51,14 +53,14 @@ def test_every_kind_of_state_has_a_name_in_snapshots() -> None:
 
 def test_a_restored_state_is_decoded_when_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """A state that nobody names costs no decoding, and is stored again as it came."""
-    stored = filled(a=1, b=(2,)).snapshot()
+    stored = snapshot_of(filled(a=1, b=(2,)))
     restored = backend()
     with monkeypatch.context() as patched:
         patched.delattr(Codec, "decode")
-        restored.restore([stored])
+        restored.restore([io.BytesIO(stored)])
         assert restored.names() == []
         assert restored.size_bytes() > 0
-        assert restored.snapshot() == stored
+        assert snapshot_of(restored) == stored
     assert dict(restored.table(X).batch(["a", "b"])) == {"a": 1, "b": (2,)}
     assert restored.names() == ["x"]
 
@@ -67,7 +69,7 @@ def test_a_state_that_was_named_before_is_decoded_at_once() -> None:
     """Operators name their states when they are opened, and are restored after that."""
     restored = backend()
     table = restored.table(X)
-    restored.restore([filled(a=1).snapshot()])
+    restored.restore([io.BytesIO(snapshot_of(filled(a=1)))])
     assert dict(restored.entries("x")) == {"a": 1}
     assert dict(table.batch(["a"])) == {"a": 1}
 
@@ -75,7 +77,7 @@ def test_a_state_that_was_named_before_is_decoded_at_once() -> None:
 def test_a_state_that_cannot_be_decoded_is_kept() -> None:
     """Named with the wrong descriptor, it can be named again; nothing was lost meanwhile."""
     restored = backend()
-    restored.restore([filled(a=1).snapshot()])
+    restored.restore([io.BytesIO(snapshot_of(filled(a=1)))])
     with pytest.raises(StateError, match="was stored as value, the job now uses it as list"):
         restored.list_state(ListStateDescriptor(name="x"))
     assert restored.names() == []
@@ -93,7 +95,7 @@ def test_states_without_a_name_are_not_found() -> None:
 
 def test_closing_forgets_everything() -> None:
     made = filled(a=1)
-    made.restore([made.snapshot()])
+    made.restore([io.BytesIO(snapshot_of(made))])
     made.close()
     assert (made.names(), made.size_bytes()) == ([], 0)
 

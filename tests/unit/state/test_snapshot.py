@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import msgspec
@@ -15,11 +16,11 @@ from state.snapshot import (
     FORMAT,
     VERSION,
     Columns,
+    EncodedSnapshot,
     Section,
     narrowed,
     read_part,
     read_section,
-    write_part,
     write_section,
 )
 
@@ -29,13 +30,19 @@ KEYS: list[Any] = ["a", 1, True, ("b", 2)]
 COLUMNS = Columns(KEYS, [10, 20, 30, 40], [1, 2, 3, 4])
 
 
+def written(uid: str, max_parallelism: int, sections: list[Section]) -> bytes:
+    part = io.BytesIO()
+    EncodedSnapshot(uid, max_parallelism, sections).write(part)
+    return part.getvalue()
+
+
 def section(columns: Columns = COLUMNS, groups: range = ALL) -> Section:
     return write_section("x", "value", groups, columns, CODEC)
 
 
 def test_a_part_comes_back_whole() -> None:
     stored = section()
-    part = read_part(write_part("sum", 128, [stored]), "sum", 128)
+    part = read_part(written("sum", 128, [stored]), "sum", 128)
     assert (part.uid, part.max_parallelism, part.sections) == ("sum", 128, [stored])
     assert (stored.name, stored.kind, stored.value_type) == ("x", "value", "any")
     assert read_section(part.sections[0], CODEC, 128) == COLUMNS
@@ -50,7 +57,7 @@ def test_without_ttl_there_are_no_times() -> None:
 def test_the_bytes_say_what_they_are() -> None:
     """Format and version stand in front; bytes as the first version wrote them can still be read."""
     stored = section(Columns(["a"], [1]))
-    data = write_part("sum", 128, [stored])
+    data = written("sum", 128, [stored])
     assert data[:5] == b"PKST\x01"
     first: dict[str, Any] = {
         "uid": "sum",
@@ -123,7 +130,7 @@ def test_other_bytes_are_no_snapshot(data: bytes) -> None:
 
 
 def test_cut_anywhere_it_is_refused() -> None:
-    data = write_part("sum", 128, [section()])
+    data = written("sum", 128, [section()])
     for end in range(len(data)):
         with pytest.raises(CheckpointCorrupted, match="operator sum: "):
             read_part(data[:end], "sum", 128)
@@ -140,7 +147,7 @@ def test_a_newer_version_is_refused_before_it_is_read() -> None:
 def test_another_number_of_key_groups_is_refused() -> None:
     """The groups of all keys would be others."""
     with pytest.raises(StateError, match="max_parallelism 128, the job has 256") as refused:
-        read_part(write_part("sum", 128, []), "sum", 256)
+        read_part(written("sum", 128, []), "sum", 256)
     assert "set max_parallelism=128" in str(refused.value.hint)
 
 

@@ -18,6 +18,7 @@ from checkpoint.storage.attempt import LocalAttempt
 from checkpoint.storage.layout import JobFolder
 from checkpoint.storage.local import LocalCheckpointStorage
 from pipeline.core.errors import CheckpointError, Fenced, JobAlreadyRunning
+from tests.unit.checkpoint.parts import store
 
 
 @pytest.fixture
@@ -101,7 +102,7 @@ def test_everything_is_on_the_disk_before_the_manifest_is_and_the_manifest_befor
     attempt, disk
 ):
     """Sync, publish, sync the folder, parts first: a power failure at any moment loses nothing decided."""
-    part = attempt.write_part(1, "u", 0, b"state")
+    part = store(attempt, 1, b"state")
     attempt.write_manifest(manifest_of(attempt, 1, part))
     attempt.note(1)
 
@@ -123,7 +124,7 @@ def test_everything_is_on_the_disk_before_the_manifest_is_and_the_manifest_befor
 
 def test_cleaning_deletes_manifests_durably_before_the_parts_they_name(attempt, disk):
     """No crash leaves a manifest whose parts are gone."""
-    part = attempt.write_part(1, "u", 0, b"state")
+    part = store(attempt, 1, b"state")
     attempt.write_manifest(manifest_of(attempt, 1, part))
     attempt.note(1)
     attempt.write_manifest(manifest_of(attempt, 2))
@@ -163,7 +164,7 @@ def test_a_failed_fsync_ends_the_attempt_and_is_not_tried_again(attempt, folder,
 
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(CheckpointError, match=r"cannot sync .*: Input/output error") as caught:
-        attempt.write_manifest(manifest_of(attempt, 1, attempt.write_part(1, "u", 0, b"x")))
+        attempt.write_manifest(manifest_of(attempt, 1, store(attempt, 1, b"x")))
 
     assert not caught.value.retryable
     assert len(synced) == failing == len(set(synced))
@@ -180,7 +181,7 @@ def test_a_full_disk_leaves_nothing_behind_and_the_next_try_succeeds(attempt, fo
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
         with pytest.raises(CheckpointError) as caught:
-            attempt.write_part(1, "u", 0, bytes(2000))
+            store(attempt, 1, bytes(2000))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
@@ -189,7 +190,7 @@ def test_a_full_disk_leaves_nothing_behind_and_the_next_try_succeeds(attempt, fo
     assert caught.value.retryable
     assert "free space" in str(caught.value)
     assert files(folder) == before
-    attempt.write_manifest(manifest_of(attempt, 1, attempt.write_part(1, "u", 0, bytes(2000))))
+    attempt.write_manifest(manifest_of(attempt, 1, store(attempt, 1, bytes(2000))))
     attempt.load(1)
 
 
@@ -237,6 +238,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from test_local import manifest_of
+from tests.unit.checkpoint.parts import store
 from checkpoint.storage.local import LocalCheckpointStorage
 
 storage = LocalCheckpointStorage(Path(sys.argv[1]), "job")
@@ -244,7 +246,7 @@ storage.lock()
 attempt = storage.claim()
 attempt.begin(execution_id="x-1", lineage="l-1", restored=None)
 for n in (1, 2, 3):
-    parts = [attempt.write_part(n, "u", subtask, b"state") for subtask in (0, 1)]
+    parts = [store(attempt, n, b"state", subtask=subtask) for subtask in (0, 1)]
     attempt.write_manifest(manifest_of(attempt, n, *parts))
     attempt.note(n)
     attempt.clean(1)
@@ -281,7 +283,7 @@ def test_a_kill_at_any_point_leaves_whole_checkpoints_and_is_cleaned_up_by_the_n
     assert newest is not None
     assert newest.checkpoint_id == checkpoints[-1]
     following = attempt.history.next_checkpoint_id
-    part = attempt.write_part(following, "u", 0, b"state")
+    part = store(attempt, following, b"state")
     attempt.write_manifest(manifest_of(attempt, following, part))
     attempt.note(following)
     attempt.clean(1)
@@ -297,7 +299,7 @@ def test_a_kill_at_any_point_leaves_whole_checkpoints_and_is_cleaned_up_by_the_n
 
 def test_nothing_is_left_in_staging(attempt, folder):
     """A checkpoint leaves what it stored and nothing else."""
-    attempt.write_manifest(manifest_of(attempt, 1, attempt.write_part(1, "u", 0, b"x")))
+    attempt.write_manifest(manifest_of(attempt, 1, store(attempt, 1, b"x")))
     attempt.note(1)
     attempt.finish("COMPLETED")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from typing import Any
 
@@ -15,9 +16,19 @@ from pipeline.core.records import Batch, Origin
 from pipeline.graph.buffers import Buffer
 from pipeline.reactive.demand import MAX_BATCH, UNBOUNDED
 from pipeline.runtime.edge_buffer import ACTIVE_FOR_S, EdgeBuffer
+from pipeline.runtime.snapshot import OperatorSnapshot
 
 S = BackpressureStrategy
 BARRIER = Barrier(7, CheckpointKind.PERIODIC)
+
+
+def stored(snapshot: OperatorSnapshot) -> io.BytesIO:
+    """What a later attempt reads of it."""
+    assert snapshot.keyed is not None
+    part = io.BytesIO()
+    snapshot.keyed.write(part)
+    part.seek(0)
+    return part
 
 
 class Requests:
@@ -142,7 +153,7 @@ class TestDemand:
         before.give(*range(held))
         snapshot = before.cut()
         bench = Bench(S.BUFFER, 4)
-        bench.buffer.restore(snapshot.keyed, 0)
+        bench.buffer.restore(stored(snapshot), 0)
         bench.buffer.open()
         assert bench.upstream.asked == asked
         assert bench.take() == list(range(held))
@@ -163,7 +174,7 @@ class TestSnapshots:
         snapshot = bench.cut()
         assert (snapshot.uid, snapshot.state) == ("backpressure:x", {"dropped": 1})
         again = Bench(S.DROP, 3)
-        again.buffer.restore(snapshot.keyed, snapshot.state["dropped"])
+        again.buffer.restore(stored(snapshot), snapshot.state["dropped"])
         batch = again.buffer.take_records(9)
         assert (batch.values, batch.timestamps) == ([1, "2", (3,)], [10, 20, 30])
         assert batch.origins == [Origin("s", 0), Origin("s", 1), Origin("s", 2)]
@@ -176,7 +187,7 @@ class TestSnapshots:
         bench.buffer.on_control(IDLE)
         bench.give(2)
         again = Bench(S.BUFFER, 9)
-        again.buffer.restore(bench.cut().keyed, 0)
+        again.buffer.restore(stored(bench.cut()), 0)
         assert again.take() == [1]
         assert [again.buffer.take_control(), again.buffer.take_control()] == [Watermark(5), IDLE]
         assert again.take() == [2]

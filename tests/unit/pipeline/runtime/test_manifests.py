@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -21,7 +21,13 @@ from pipeline.core.job import JobMode
 from pipeline.graph.stream_graph import StreamGraph
 from pipeline.runtime.counts import Counts
 from pipeline.runtime.manifests import Execution, ManifestWriter, Restorer, check_matches, handles_of
-from pipeline.runtime.snapshot import OperatorSnapshot, Participant, SinkSnapshot, SubtaskSnapshot
+from pipeline.runtime.snapshot import (
+    EncodedState,
+    OperatorSnapshot,
+    Participant,
+    SinkSnapshot,
+    SubtaskSnapshot,
+)
 from pipeline.runtime.wiring import Wired
 from pipeline.testing.clock import ManualClock
 
@@ -34,20 +40,13 @@ class FakeStorage:
     """Keeps what is written, and in which order."""
 
     number: int = 4
-    parts: dict[str, bytes] = field(default_factory=dict[str, bytes])
     written: list[str] = field(default_factory=list[str])
-
-    def write_part(self, checkpoint_id: int, uid: str, subtask: int, data: bytes) -> Part:
-        name = f"{checkpoint_id:012}-{uid}-{subtask}"
-        self.parts[name] = data
-        self.written.append(name)
-        return Part(name, uid, subtask, hashlib.sha256(data).hexdigest(), len(data))
 
     def write_manifest(self, manifest: Manifest) -> None:
         self.written.append(f"manifest {manifest.checkpoint_id}")
 
-    def read_part(self, part: Part) -> bytes:
-        return self.parts[part.name]
+    def read_part(self, part: Part) -> io.BytesIO:
+        return io.BytesIO(b"of " + part.name.encode())
 
 
 def graph() -> StreamGraph:
@@ -69,7 +68,8 @@ SOURCE = SubtaskSnapshot(Participant("Source", 0), sources={"in": POSITION}, cou
 def inner(subtask: int) -> SubtaskSnapshot:
     return SubtaskSnapshot(
         Participant("Reduce+Sink", subtask),
-        operators=[OperatorSnapshot("sum", subtask, b"keyed %d" % subtask, {subtask})],
+        operators=[OperatorSnapshot("sum", subtask, EncodedState(b""), {subtask})],
+        parts=[Part(f"000000000007-sum-{subtask}", "sum", subtask, "digest", 0)],
         sinks=[SinkSnapshot("out", subtask, (subtask,), [("txn", subtask), ("txn", subtask, "new")])],
         counts=Counts(failed=subtask + 1, written={"out": 10}),
     )
@@ -93,12 +93,11 @@ def write(
 
 
 class TestWriting:
-    def test_the_manifest_comes_last(self) -> None:
-        """It decides the epoch, so all it names must be there."""
+    def test_it_is_stored_and_names_what_the_subtasks_have_stored(self) -> None:
         storage = FakeStorage()
         (manifest,) = write(storage, 7)
-        assert storage.written == ["000000000007-sum-0", "000000000007-sum-1", "manifest 7"]
-        assert [part.name for part in manifest.parts] == storage.written[:2]
+        assert storage.written == ["manifest 7"]
+        assert [part.name for part in manifest.parts] == ["000000000007-sum-0", "000000000007-sum-1"]
 
     def test_it_says_what_and_who(self) -> None:
         (manifest,) = write(FakeStorage(), 7)
@@ -144,13 +143,20 @@ class TestWriting:
         assert (manifest.parts, manifest.operator_state["p"]) == ((), [[1]])
 
 
+def read(state: Any) -> Any:
+    """Take readers of parts for what they read."""
+    if isinstance(state, list):
+        return [each.read() if isinstance(each, io.BytesIO) else each for each in cast("list[Any]", state)]
+    return state
+
+
 class Restored(SimpleNamespace):
     """A source, operator or sink that notes what it is given."""
 
     calls: list[Any]
 
     def restore(self, *state: Any) -> None:
-        self.calls.append((self.uid, self.subtask, *state))
+        self.calls.append((self.uid, self.subtask, *map(read, state)))
 
 
 def wired(calls: list[Any], subtasks: int, **uids: str) -> Wired:
@@ -182,7 +188,7 @@ class TestRestoring:
 
     def test_everything_comes_back_as_it_was(self) -> None:
         """Positions, keyed state of all subtasks, each subtask's own state; sinks after the commit."""
-        keyed = [b"keyed 0", b"keyed 1"]
+        keyed = [b"of 000000000007-sum-0", b"of 000000000007-sum-1"]
         assert self.restore(subtasks=2) == [
             ("in", 0, POSITION),
             ("sum", 0, keyed, [{0}, {1}]),
@@ -193,7 +199,7 @@ class TestRestoring:
         ]
 
     def test_a_subtask_that_is_new_is_offered_the_same(self) -> None:
-        keyed = [b"keyed 0", b"keyed 1"]
+        keyed = [b"of 000000000007-sum-0", b"of 000000000007-sum-1"]
         assert self.restore(subtasks=3)[3:] == [
             ("sum", 2, keyed, [{0}, {1}]),
             "commit",
