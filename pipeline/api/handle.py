@@ -23,7 +23,7 @@ class JobPart:
         self.job = job
 
     def name(self, name: str) -> Self:
-        """Name the job: letters, digits, `.`, `_` and `-`, at most 200; once for each job.
+        """Name the job: a–z, A–Z, 0–9, `.`, `_` and `-`, at most 200 characters; once for each job.
 
         Raises:
             GraphError: the job has a name, or this one cannot be the name of a folder.

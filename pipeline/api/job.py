@@ -40,7 +40,7 @@ class StreamJob:
     """A job: sources, operators and sinks, its name and its settings.
 
     Args:
-        name: letters, digits, `.`, `_` and `-`, at most 200; state and checkpoints are filed under it.
+        name: of a–z, A–Z, 0–9, `.`, `_` and `-`, at most 200; state and checkpoints are filed under it.
         config: settings; what is left out follows from the mode.
         mode: what kind of job it is; follows from the source unless set.
 
@@ -106,7 +106,8 @@ class StreamJob:
         if not isinstance(name, str) or not _NAME.fullmatch(name) or not name.strip("."):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise GraphError(
                 f"{name!r} cannot be a job's name",
-                hint="use letters, digits, '.', '_' and '-', at most 200: it is also the name of a folder",
+                hint="use a-z, A-Z, 0-9, '.', '_' and '-', at most 200 characters: "
+                "it also names a folder, and transactions in Kafka",
             )
         self._name = name
 

@@ -28,7 +28,8 @@ from pipeline.runtime.contexts import Identity
 from pipeline.runtime.control import JobControl, Mailbox
 from pipeline.runtime.counts import Counts
 from pipeline.runtime.events import JobEvent, JobStarted, Restarting, StopRequested
-from pipeline.runtime.manifests import Execution, ManifestWriter, check_matches
+from pipeline.runtime.manifests import Execution, ManifestWriter
+from pipeline.runtime.matching import check_matches
 from pipeline.runtime.result import JobResult, Progress
 from pipeline.runtime.status import StatusTracker
 from pipeline.runtime.wiring import Wiring

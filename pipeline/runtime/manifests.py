@@ -12,7 +12,6 @@ from checkpoint.barrier import CheckpointKind
 from checkpoint.manifest import Manifest, Part
 from checkpoint.storage.base import PartReader, StorageAttempt
 from pipeline.core.clock import Clock
-from pipeline.core.errors import CheckpointError
 from pipeline.core.faults import faultpoint
 from pipeline.graph.stream_graph import StreamGraph
 from pipeline.operators.backpressure import Backpressure
@@ -40,15 +39,21 @@ class Execution:
     lanes: Mapping[str, int] = field(default_factory=dict[str, int])
 
     def describe_graph(self) -> dict[str, dict[str, Any]]:
-        """Say which uids a checkpoint of this job speaks of."""
-        kept = {
-            node.uid: (node.kind, self.parallelism[node.uid]) for node in self.graph.nodes if node.keeps_state
+        """Say which uids a checkpoint of this job speaks of, and whose records each of them has stored."""
+        graph, limit = self.graph, self.max_parallelism
+        described: dict[str, dict[str, Any]] = {
+            node.uid: {
+                "kind": node.kind,
+                "parallelism": self.parallelism[node.uid],
+                "max_parallelism": limit,
+                "sources": [source.uid for source in graph.upstream_sources(node.id)],
+            }
+            for node in graph.nodes
+            if node.keeps_state
         }
-        kept.update((uid, (Backpressure.kind, lanes)) for uid, lanes in self.lanes.items())
-        return {
-            uid: {"kind": kind, "parallelism": parallelism, "max_parallelism": self.max_parallelism}
-            for uid, (kind, parallelism) in kept.items()
-        }
+        for uid, lanes in self.lanes.items():
+            described[uid] = {"kind": Backpressure.kind, "parallelism": lanes, "max_parallelism": limit}
+        return described
 
 
 class ManifestWriter:
@@ -186,55 +191,3 @@ def handles_of(manifest: Manifest, uid: str, subtask: int) -> list[Any]:
 def logs_of(manifest: Manifest, uid: str, subtask: int) -> list[Part]:
     """List the epoch logs of one subtask of a sink."""
     return [part for part in manifest.logs if (part.uid, part.subtask) == (uid, subtask)]
-
-
-def check_matches(manifest: Manifest, execution: Execution, *, noted: bool, allow_unmatched: bool) -> None:
-    """Refuse a manifest that speaks of what the job no longer has.
-
-    Raises:
-        CheckpointError: a uid is gone, is of another kind, or its key groups cannot be mapped.
-    """
-    present = execution.describe_graph()
-    keyed = {part.uid for part in manifest.parts}
-    for uid, stored in manifest.graph.items():
-        here = present.get(uid)
-        undecided = not noted and any(manifest.committables.get(uid, ()))
-        if here is None and (undecided or not allow_unmatched):
-            hint = (
-                "its last epoch is not committed yet: run the job once as it was"
-                if undecided
-                else "give the operator its old uid, or drop its state with --allow-unmatched-state"
-            )
-            raise CheckpointError(
-                f"checkpoint {manifest.checkpoint_id} holds state of {uid!r}, which the job does not have",
-                retryable=False,
-                hint=hint,
-            )
-        if here is not None and here["kind"] != stored["kind"]:
-            raise CheckpointError(
-                f"checkpoint {manifest.checkpoint_id} holds state of {uid!r} as {stored['kind']}, "
-                f"the job has it as {here['kind']}",
-                retryable=False,
-                hint="give the new operator a uid of its own",
-            )
-        if here is not None and uid in keyed and here["max_parallelism"] != stored["max_parallelism"]:
-            raise CheckpointError(
-                f"the state of {uid!r} is kept in {stored['max_parallelism']} key groups, "
-                f"max_parallelism is {here['max_parallelism']}",
-                retryable=False,
-                hint=f"set max_parallelism={stored['max_parallelism']}",
-            )
-        if here is not None and here["kind"] == Backpressure.kind and here != stored:
-            raise CheckpointError(
-                f"the buffer {uid!r} was kept in {stored['parallelism']} queues, the job has "
-                f"{here['parallelism']}: records would get to the wrong ones",
-                retryable=False,
-                hint="keep the parallelism before and behind it, and max_parallelism",
-            )
-        if here is not None and stored["parallelism"] != here["parallelism"] and uid in manifest.sink_state:
-            raise CheckpointError(
-                f"sink {uid!r} was written by {stored['parallelism']} subtasks, "
-                f"the job has {here['parallelism']}",
-                retryable=False,
-                hint=f"keep its parallelism at {stored['parallelism']}",
-            )

@@ -398,6 +398,24 @@ def test_a_claim_that_is_overtaken_half_way_is_begun_again(storage, tmp_path, mo
         between[0].ensure_newest()
 
 
+def test_what_the_older_run_decides_until_it_is_fenced_is_part_of_the_history(storage, attempt, monkeypatch):
+    """A claim fences, then reads: a manifest created between the two must be committed by its heir."""
+    rename = Path.rename
+
+    def decided_first(path, target):
+        monkeypatch.setattr(Path, "rename", rename)
+        attempt.write_manifest(manifest_of(attempt, 1))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", decided_first)
+    newer = storage.claim()
+
+    assert newer.history.checkpoints == (1,)
+    assert newer.latest() is not None
+    with pytest.raises(Fenced):
+        attempt.write_manifest(manifest_of(attempt, 2))
+
+
 # --- names ---
 
 

@@ -166,8 +166,9 @@ def build(change: Callable[[StreamJob], Any], name: str | None = "j") -> None:
 class TestRefused:
     @pytest.mark.parametrize("name", ["", "a b", "a/b", "..", ".", "x" * 201, "näme", "a\n", 5])
     def test_a_name_that_is_no_folder(self, name: Any) -> None:
-        with pytest.raises(GraphError, match="cannot be a job's name"):
+        with pytest.raises(GraphError, match="cannot be a job's name") as caught:
             StreamJob(name)
+        assert "a-z, A-Z, 0-9" in str(caught.value.hint)  # `ä` is a letter too
 
     @pytest.mark.parametrize("name", ["a", "A-1_b.c", "x" * 200, ".hidden"])
     def test_but_not_one_that_is(self, name: str) -> None:

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
-
-import pytest
 
 from checkpoint.barrier import CheckpointKind
 from checkpoint.manifest import Manifest, Part
 from checkpoint.storage.base import StorageAttempt
 from connectors import CollectionSource, CollectSink
 from pipeline.api.job import StreamJob
-from pipeline.core.errors import CheckpointError
 from pipeline.core.job import JobMode
 from pipeline.graph.stream_graph import StreamGraph
 from pipeline.runtime.counts import Counts
-from pipeline.runtime.manifests import Execution, ManifestWriter, Restorer, check_matches, handles_of
+from pipeline.runtime.manifests import Execution, ManifestWriter, Restorer, handles_of
 from pipeline.runtime.snapshot import (
     EncodedState,
     OperatorSnapshot,
@@ -109,9 +106,9 @@ class TestWriting:
         """Steps keep nothing and are free to come and go."""
         (manifest,) = write(FakeStorage(), 7)
         assert manifest.graph == {
-            "in": {"kind": "collection", "parallelism": 1, "max_parallelism": 128},
-            "sum": {"kind": "reduce", "parallelism": 2, "max_parallelism": 128},
-            "out": {"kind": "collect", "parallelism": 2, "max_parallelism": 128},
+            "in": {"kind": "collection", "parallelism": 1, "max_parallelism": 128, "sources": ["in"]},
+            "sum": {"kind": "reduce", "parallelism": 2, "max_parallelism": 128, "sources": ["in"]},
+            "out": {"kind": "collect", "parallelism": 2, "max_parallelism": 128, "sources": ["in"]},
         }
 
     def test_subtasks_stand_in_their_order_whoever_answered_first(self) -> None:
@@ -225,82 +222,6 @@ def test_handles_come_back_oldest_first() -> None:
     (manifest,) = write(FakeStorage(), 7)
     assert handles_of(manifest, "out", 1) == [("txn", 1), ("txn", 1, "new")]
     assert handles_of(manifest, "out", 2) == handles_of(manifest, "other", 0) == []
-
-
-def matches(
-    change: dict[str, dict[str, Any] | None] | None = None,
-    *,
-    noted: bool = True,
-    allow_unmatched: bool = False,
-    committables: dict[str, Any] | None = None,
-    **settings: Any,
-) -> None:
-    """Check a manifest, with `change` made to its graph, against the job; both agree but for that."""
-    (manifest,) = write(FakeStorage(), 7)
-    listed = {uid: {**facts} for uid, facts in manifest.graph.items()}
-    for uid, facts in (change or {}).items():
-        listed[uid] = {**listed.get(uid, {"kind": "reduce", "parallelism": 1, "max_parallelism": 128})}
-        listed[uid].update(facts or {})
-    manifest = replace(
-        manifest,
-        graph=listed,
-        committables=committables if committables is not None else manifest.committables,
-    )
-    check_matches(manifest, replace(execution(), **settings), noted=noted, allow_unmatched=allow_unmatched)
-
-
-class TestMatching:
-    @pytest.mark.parametrize("noted", [True, False])
-    def test_the_same_job_matches(self, noted: bool) -> None:
-        matches(noted=noted)
-
-    def test_an_operator_may_be_new(self) -> None:
-        """It begins with empty state."""
-        matches()
-        (manifest,) = write(FakeStorage(), 7)
-        listed = {uid: facts for uid, facts in manifest.graph.items() if uid != "sum"}
-        check_matches(replace(manifest, graph=listed), execution(), noted=True, allow_unmatched=False)
-
-    def test_state_that_no_operator_wants_is_refused_unless_told_otherwise(self) -> None:
-        with pytest.raises(
-            CheckpointError, match="checkpoint 7 holds state of 'gone', which the job"
-        ) as raised:
-            matches({"gone": None})
-        assert "--allow-unmatched-state" in str(raised.value.hint)
-        assert not raised.value.retryable
-        matches({"gone": None}, allow_unmatched=True)
-
-    def test_an_epoch_that_is_not_committed_yet_is_never_dropped(self) -> None:
-        """Its sink is gone: even allowed, dropping it would lose output that is decided."""
-        undecided = {"gone": [["handle"]]}
-        for allow in (True, False):
-            with pytest.raises(CheckpointError) as raised:
-                matches({"gone": None}, noted=False, allow_unmatched=allow, committables=undecided)
-            assert raised.value.hint == "its last epoch is not committed yet: run the job once as it was"
-        matches({"gone": None}, noted=True, allow_unmatched=True, committables=undecided)
-        matches({"gone": None}, noted=False, allow_unmatched=True, committables={"gone": [[], []]})
-
-    def test_another_operator_under_the_uid_is_refused(self) -> None:
-        with pytest.raises(CheckpointError, match="state of 'sum' as aggregate, the job has it as reduce"):
-            matches({"sum": {"kind": "aggregate"}}, allow_unmatched=True)
-
-    def test_the_number_of_key_groups_cannot_change(self) -> None:
-        with pytest.raises(CheckpointError, match="kept in 128 key groups, max_parallelism is 64") as raised:
-            matches(max_parallelism=64)
-        assert raised.value.hint == "set max_parallelism=128"
-
-    def test_where_nothing_is_kept_by_key_it_may(self) -> None:
-        (manifest,) = write(FakeStorage(), 7, snapshots=[SOURCE])
-        check_matches(manifest, replace(execution(), max_parallelism=64), noted=True, allow_unmatched=False)
-
-    def test_keyed_state_may_be_spread_anew_but_not_a_sink(self) -> None:
-        """Keys move with their groups; what a sink's subtask has written is its own."""
-        matches(parallelism={"in": 1, "sum": 5, "out": 2})
-        with pytest.raises(
-            CheckpointError, match="sink 'out' was written by 2 subtasks, the job has 3"
-        ) as raised:
-            matches(parallelism={"in": 1, "sum": 2, "out": 3})
-        assert raised.value.hint == "keep its parallelism at 2"
 
 
 def test_a_participant_reads_as_vertex_and_subtask() -> None:
