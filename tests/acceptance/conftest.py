@@ -88,6 +88,16 @@ class Workshop:
         assert len(self.reached) == before + 1
         assert self.reached[-1] in names
 
+    def stand_still_at(self, point: str, *options: str, **environment: str) -> subprocess.Popen[str]:
+        """Start the command and wait until it has stopped itself at the crash point, until SIGCONT."""
+        arming = {"PIPELINE_FAULTPOINT": point, "PIPELINE_FAULTPOINT_SIGNAL": "STOP"}
+        process = self.start(*options, **arming, **environment)
+        _, status = os.waitpid(process.pid, os.WUNTRACED)
+        if not os.WIFSTOPPED(status):
+            process.returncode = os.waitstatus_to_exitcode(status)
+            pytest.fail(f"{point} was never reached: {process.communicate()[1]}")
+        return process
+
     def outputs(self) -> dict[str, bytes]:
         """What the job has made visible: whole files by name, part files joined under the name of all."""
         found: dict[str, bytes] = {}

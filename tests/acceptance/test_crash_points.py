@@ -16,7 +16,7 @@ from pipeline.core.faults import FAULTPOINTS
 
 from .side_by_side import side_by_side
 
-ROWS = 3000
+ROWS = 2000
 pytestmark = pytest.mark.timeout(400)
 """Seconds: tens of processes one after the other, on a machine that may have other work."""
 
@@ -82,7 +82,7 @@ def test_every_crash_point_is_survived(undisturbed: Scene, workshop: Callable[..
     """Once, wherever it dies; a point that is not reached fails."""
 
     def scene(point: str) -> list[str]:
-        shop = workshop("orders", PIPELINE_DSN=undisturbed.dsn, PACE="0.0002")
+        shop = workshop("orders", PIPELINE_DSN=undisturbed.dsn)
         shop.die_at(MIDWAY.get(point, point))
         shop.complete()
         assert shop.outputs() == undisturbed.expected, point
@@ -97,7 +97,7 @@ def test_recovery_dies_as_well(second: str, undisturbed: Scene, workshop: Callab
     """Again during the recovery, after each first crash that leaves something decided to recover."""
 
     def scene(first: str) -> None:
-        shop = workshop("orders", PIPELINE_DSN=undisturbed.dsn, PACE="0.0002")
+        shop = workshop("orders", PIPELINE_DSN=undisturbed.dsn)
         shop.die_at(first)
         if second == "P16c":  # there is more to remove once a second attempt has died
             shop.die_at("P3")
@@ -112,7 +112,7 @@ def test_recovery_dies_as_well(second: str, undisturbed: Scene, workshop: Callab
 
 def test_killed_at_every_point_in_one_life(undisturbed: Scene, workshop: Callable[..., Any]) -> None:
     """One execution that dies at all points, one after the other, still writes each record once."""
-    shop = workshop("orders", PIPELINE_DSN=undisturbed.dsn, PACE="0.0002")
+    shop = workshop("orders", PIPELINE_DSN=undisturbed.dsn)
     for point in [
         "P17",
         "P0:2",

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import resource
+import signal
 import subprocess
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-
-from .waiting import wait_for
 
 QUERY = "SELECT n AS id, n % 7 AS kind, 'row ' || n AS name FROM generate_series(1, 4000) AS n"
 WIDE_QUERY = QUERY.replace("AS name", "AS name, repeat(md5(n::text), 400) AS padding")
@@ -32,10 +30,10 @@ def test_the_server_restarts_in_mid_query(
 ) -> None:
     """`pg_ctl -m immediate`: the job restarts by itself from its last checkpoint."""
     dsn = crashable_postgres.database.dsn
-    shop = workshop("query", PIPELINE_DSN=dsn, QUERY=WIDE_QUERY, KEY="id", PACE="0.0005")
-    running = shop.start()
-    wait_for(lambda: has_a_checkpoint(shop), "the first checkpoint")
+    shop = workshop("query", PIPELINE_DSN=dsn, QUERY=WIDE_QUERY, KEY="id")
+    running = shop.stand_still_at("P14")
     crashable_postgres.restart_immediate()
+    running.send_signal(signal.SIGCONT)
     _, err = running.communicate(timeout=60)
     assert running.returncode == 0, err
     assert "restarting" in err
@@ -46,10 +44,10 @@ def test_the_server_restarts_in_mid_query(
 def test_a_connection_is_cut(
     workshop: Callable[..., Any], proxy: Any, database: Any, through_proxy: Any, expected: dict[str, bytes]
 ) -> None:
-    shop = workshop("query", PIPELINE_DSN=through_proxy(database), QUERY=WIDE_QUERY, KEY="id", PACE="0.0005")
-    running = shop.start()
-    wait_for(lambda: has_a_checkpoint(shop), "the first checkpoint")
+    shop = workshop("query", PIPELINE_DSN=through_proxy(database), QUERY=WIDE_QUERY, KEY="id")
+    running = shop.stand_still_at("P14")
     proxy.reset()
+    running.send_signal(signal.SIGCONT)
     _, err = running.communicate(timeout=60)
     assert running.returncode == 0, err
     assert "restarting" in err
@@ -59,15 +57,9 @@ def test_a_connection_is_cut(
 def test_the_disk_is_full(workshop: Callable[..., Any], postgres: str, expected: dict[str, bytes]) -> None:
     """A file-size limit: a clear error, and the next run, with room, goes on without loss."""
     shop = workshop("query", PIPELINE_DSN=postgres, QUERY=QUERY, KEY="id", PIPELINE_RESTART="none")
-    full = subprocess.run(
-        shop.command(),
-        cwd=shop.folder,
-        env=shop.variables(),
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000)),
-        check=False,
-    )
+    command, shop.program = shop.program, ("sh", "-c", 'ulimit -f 50 && exec "$@"', "limited", *shop.program)
+    full = shop.run()
+    shop.program = command
     assert full.returncode == 1
     assert "rows.csv" in full.stderr
     assert "too large" in full.stderr
@@ -103,10 +95,10 @@ def test_a_query_without_a_key_is_one_epoch(
     workshop: Callable[..., Any], postgres: str, expected: dict[str, bytes]
 ) -> None:
     """It says so, takes no checkpoint before the end, and starts over after a kill."""
-    shop = workshop("query", PIPELINE_DSN=postgres, QUERY=QUERY + " ORDER BY n", PACE="0.0002")
+    shop = workshop("query", PIPELINE_DSN=postgres, QUERY=QUERY + " ORDER BY n")
     shop.die_at("P0:10")
     assert not has_a_checkpoint(shop)
-    done = shop.complete(PACE="0")
+    done = shop.complete()
     assert "starts afresh" in done.stderr
     assert "cannot be resumed" in done.stderr
     assert shop.outputs() == expected

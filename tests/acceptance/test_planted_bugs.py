@@ -12,7 +12,7 @@ import pytest
 
 from .numbers_job import expected, manifests, write_input
 
-COUNT = 2000
+COUNT = 1500
 PLANTED = Path(__file__).with_name("planted.py")
 
 
@@ -37,7 +37,7 @@ def survives(shop: Any, points: list[str]) -> bool:
     for point in points:
         shop.die_at(point)
         right = right and len(rows(shop)) <= decided(shop)
-    shop.complete(PACE="0")
+    shop.complete()
     return right and b"n,doubled\n" + b"".join(rows(shop)) == expected(COUNT)["numbers.csv"]
 
 
@@ -51,10 +51,10 @@ def survives(shop: Any, points: list[str]) -> bool:
 )
 def test_a_planted_bug_is_caught(bug: str, points: list[str], workshop: Callable[..., Any]) -> None:
     """With the bug the records are not each there once; without it, killed in the same places, they are."""
-    right = workshop("numbers", PACE="0.0003", ROLLING="yes")
+    right = workshop("numbers", ROLLING="yes")
     write_input(right.folder, COUNT)
     assert survives(right, points)
-    wrong = workshop("numbers", PACE="0.0003", ROLLING="yes")
+    wrong = workshop("numbers", ROLLING="yes")
     wrong.program = (sys.executable, str(PLANTED), bug)
     write_input(wrong.folder, COUNT)
     assert not survives(wrong, points)

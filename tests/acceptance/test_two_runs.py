@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from .numbers_job import expected, manifests, write_input
+from .numbers_job import expected, write_input
 from .waiting import wait_for
 
-COUNT = 3000
+COUNT = 1000
 
 
 def rows(outputs: dict[str, bytes]) -> list[bytes]:
@@ -21,11 +21,9 @@ def rows(outputs: dict[str, bytes]) -> list[bytes]:
 
 def test_a_second_run_is_refused(workshop: Callable[..., Any]) -> None:
     """It names the run that holds the job and what can be done; the first is not disturbed."""
-    shop = workshop("numbers", PACE="0.0003")
+    shop = workshop("numbers")
     write_input(shop.folder, COUNT)
-    first = shop.start()
-    wait_for(lambda: bool(manifests(shop.folder)), "the first checkpoint")
-    first.send_signal(signal.SIGSTOP)  # or it may be done before the second has started
+    first = shop.stand_still_at("P14")
     second = shop.run()
     first.send_signal(signal.SIGCONT)
     assert second.returncode == 2
@@ -35,13 +33,12 @@ def test_a_second_run_is_refused(workshop: Callable[..., Any]) -> None:
     assert shop.outputs() == expected(COUNT)
 
 
-def test_a_zombie_commits_nothing_and_leaves(workshop: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("point", ["P0:10", "P6:2", "P7:2", "P10:2"])
+def test_a_zombie_commits_nothing_and_leaves(point: str, workshop: Callable[..., Any]) -> None:
     """Stopped, replaced with --take-over, continued: the old run is fenced, whatever it was doing."""
-    shop = workshop("numbers", PACE="0.0003")
+    shop = workshop("numbers")
     write_input(shop.folder, COUNT)
-    zombie = shop.start()
-    wait_for(lambda: bool(manifests(shop.folder)), "the first checkpoint")
-    zombie.send_signal(signal.SIGSTOP)
+    zombie = shop.stand_still_at(point)
     heir = shop.start("--take-over")
     attempts = shop.folder / ".pipeline" / "checkpoints" / "numbers" / "attempts"
     wait_for((attempts / "2").exists, "the claim of the second attempt")
@@ -56,12 +53,10 @@ def test_a_zombie_commits_nothing_and_leaves(workshop: Callable[..., Any]) -> No
 
 def test_a_zombie_that_wakes_after_the_end_changes_nothing(workshop: Callable[..., Any]) -> None:
     """The output of the run that took over stays as it is, and belongs to nobody else."""
-    shop = workshop("numbers", PACE="0.0003")
+    shop = workshop("numbers")
     write_input(shop.folder, COUNT)
-    zombie = shop.start()
-    wait_for(lambda: len(manifests(shop.folder)) > 1, "two checkpoints")
-    zombie.send_signal(signal.SIGSTOP)
-    shop.complete("--take-over", PACE="0")
+    zombie = shop.stand_still_at("P14:2")
+    shop.complete("--take-over")
     report = shop.folder / "out" / "numbers.csv"
     inode = report.stat().st_ino
     zombie.send_signal(signal.SIGCONT)
@@ -73,13 +68,11 @@ def test_a_zombie_that_wakes_after_the_end_changes_nothing(workshop: Callable[..
 @pytest.mark.parametrize("rolling", [False, True], ids=["whole", "parts"])
 def test_a_run_elsewhere_cannot_write_to_the_same_folder(rolling: bool, workshop: Callable[..., Any]) -> None:
     """Its checkpoints lie elsewhere and know nothing of the first: the lock at the output keeps it away."""
-    environment = {"PACE": "0.0003"} | ({"ROLLING": "1"} if rolling else {})
+    environment = {"ROLLING": "1"} if rolling else {}
     shop, elsewhere = (workshop("numbers", **environment) for _ in range(2))
     for one in (shop, elsewhere):
         write_input(one.folder, COUNT)
-    first = shop.start()
-    wait_for(lambda: bool(manifests(shop.folder)), "the first checkpoint")
-    first.send_signal(signal.SIGSTOP)
+    first = shop.stand_still_at("P14")
     (elsewhere.folder / "out").symlink_to(shop.folder / "out")
     second = elsewhere.run()
     first.send_signal(signal.SIGCONT)
@@ -93,13 +86,10 @@ def test_a_run_elsewhere_cannot_write_to_the_same_folder(rolling: bool, workshop
 
 def test_a_killed_run_elsewhere_holds_nothing(workshop: Callable[..., Any]) -> None:
     """The kernel takes its lock back; the file it lay on is used again and removed at the end."""
-    shop, elsewhere = (workshop("numbers", PACE="0.0003") for _ in range(2))
+    shop, elsewhere = (workshop("numbers") for _ in range(2))
     for one in (shop, elsewhere):
         write_input(one.folder, COUNT)
-    first = shop.start()
-    wait_for(lambda: bool(manifests(shop.folder)), "the first checkpoint")
-    first.kill()
-    first.wait()
+    shop.die_at("P14")
     assert any(name.endswith(".lock") for name in shop.leftovers())
     (elsewhere.folder / "out").symlink_to(shop.folder / "out")
     elsewhere.complete(PACE="0")

@@ -43,7 +43,7 @@ def test_every_window_is_as_if_nothing_had_happened(
     expected: dict[str, bytes], workshop: Callable[..., Any]
 ) -> None:
     """Killed once at a crash point with windows open; then at all of them in one life."""
-    shop = workshop("windows", PACE="0.0002")
+    shop = workshop("windows")
     write_input(shop.folder, ROWS)
     for point in ("P1:3", "P3:2", "P4:2", "P5:2", "P16a", "P7:2", "P10", "P11", "P13", "P14"):
         shop.die_at(point)
@@ -73,7 +73,7 @@ def test_killed_at_random_moments(expected: dict[str, bytes], workshop: Callable
 
 
 def test_a_checkpoint_says_what_its_windows_hold(workshop: Callable[..., Any]) -> None:
-    shop = workshop("windows", PACE="0.0002")
+    shop = workshop("windows")
     write_input(shop.folder, ROWS)
     shop.die_at("P10:2")
     folder = shop.folder / ".pipeline" / "checkpoints" / "windows" / "manifests"

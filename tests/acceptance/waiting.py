@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 
-def wait_for(condition: Callable[[], bool], what: str, timeout: float = 30) -> None:
+def wait_for(condition: Callable[[], bool], what: str, timeout: float = 60) -> None:
     """Look until `condition` holds: another process cannot be waited for in any other way."""
     until = time.monotonic() + timeout
     while not condition():

@@ -7,16 +7,18 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from connectors import FileSink, FileSource
+from gate import GatedFile
+
+from connectors import FileSink
 from pipeline import BackpressureStrategy, JobConfig, StreamJob
 
 STRATEGY = BackpressureStrategy(os.environ["STRATEGY"])
 
 
-def read(row: dict[str, Any]) -> dict[str, Any]:
-    if STRATEGY is not BackpressureStrategy.BUFFER:  # what asks without limit would be over at once
-        time.sleep(0.0001)
-    return row
+class Numbers(GatedFile):
+    """More than the buffer holds."""
+
+    ROOM = 400
 
 
 def double(row: dict[str, Any]) -> dict[str, int]:
@@ -27,15 +29,14 @@ def double(row: dict[str, Any]) -> dict[str, int]:
 job = (
     StreamJob.builder()
     .name("buffered")
-    .source(FileSource("in.csv"))
-    .map(read)
+    .source(Numbers("in.csv"))
     .backpressure(STRATEGY, buffer_size=200, accept_loss=True, uid="buffer")
     .map(double)
     .sink(FileSink("out/numbers.csv"))
     .config(
         JobConfig(
-            checkpoint_interval=timedelta(milliseconds=20),
-            checkpoint_min_pause=timedelta(milliseconds=5),
+            checkpoint_rows=100,
+            checkpoint_min_pause=timedelta(0),
             source_batch_size=50,
             sink_batch_size=20,
         )

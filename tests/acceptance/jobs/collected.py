@@ -7,7 +7,9 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from connectors import CollectionSource, FileSink, RollingPolicy
+from gate import GatedCollection
+
+from connectors import FileSink, RollingPolicy
 from pipeline import JobConfig, StreamJob
 
 PACE = float(os.environ.get("PACE", "0"))
@@ -22,11 +24,9 @@ def slowly(row: dict[str, Any]) -> dict[str, Any]:
 job = (
     StreamJob.builder()
     .name("collected")
-    .source(CollectionSource([{"n": n, "made_by": os.environ["MADE_BY"]} for n in range(600)]))
+    .source(GatedCollection([{"n": n, "made_by": os.environ["MADE_BY"]} for n in range(600)]))
     .map(slowly)
     .sink(FileSink("out/collected.csv", rolling=RollingPolicy() if "ROLLING" in os.environ else None))
-    .config(
-        JobConfig(checkpoint_rows=100, checkpoint_min_pause=timedelta(milliseconds=10), source_batch_size=50)
-    )
+    .config(JobConfig(checkpoint_rows=100, checkpoint_min_pause=timedelta(0), source_batch_size=50))
     .build()
 )

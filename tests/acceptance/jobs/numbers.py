@@ -8,7 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from connectors import FileSink, FileSource, RollingPolicy
+from gate import GatedFile
+
+from connectors import FileSink, RollingPolicy
 from pipeline import JobConfig, StreamJob
 
 PACE = float(os.environ.get("PACE", "0"))
@@ -25,11 +27,9 @@ def double(row: dict[str, Any]) -> dict[str, int]:
 job = (
     StreamJob.builder()
     .name("numbers")
-    .source(FileSource("in.csv"))
+    .source(GatedFile("in.csv"))
     .map(double)
     .sink(FileSink("out/numbers.csv", rolling=RollingPolicy() if "ROLLING" in os.environ else None))
-    .config(
-        JobConfig(checkpoint_rows=100, checkpoint_min_pause=timedelta(milliseconds=10), source_batch_size=50)
-    )
+    .config(JobConfig(checkpoint_rows=100, checkpoint_min_pause=timedelta(0), source_batch_size=50))
     .build()
 )

@@ -7,7 +7,9 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from connectors import FileSink, RollingPolicy, SqlQuerySource
+from gate import GatedQuery
+
+from connectors import FileSink, RollingPolicy
 from pipeline import DEAD_LETTERS, ErrorPolicy, JobConfig, StreamJob
 
 Row = dict[str, Any]
@@ -34,9 +36,9 @@ def add(total: Row, row: Row) -> Row:
 
 job = StreamJob(
     "orders",
-    JobConfig(checkpoint_rows=200, checkpoint_min_pause=timedelta(0), source_batch_size=50),
+    JobConfig(checkpoint_rows=100, checkpoint_min_pause=timedelta(0), source_batch_size=50),
 )
-orders = job.source(SqlQuerySource("SELECT id, customer, amount FROM orders", key="id"), uid="orders")
+orders = job.source(GatedQuery("SELECT id, customer, amount FROM orders", key="id"), uid="orders")
 checked = orders.map(check, on_error=ErrorPolicy.dead_letter())
 checked.side_output(DEAD_LETTERS).sink(FileSink("out/rejected.jsonl"))
 checked.sink(FileSink("out/orders.csv"))

@@ -7,7 +7,9 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from connectors import FileSink, FileSource
+from gate import GatedFile
+
+from connectors import FileSink
 from pipeline import JobConfig, StreamJob
 
 PACE = float(os.environ.get("PACE", "0"))
@@ -30,13 +32,11 @@ def add(total: dict[str, int], row: dict[str, int]) -> dict[str, int]:
 job = (
     StreamJob.builder()
     .name("sums")
-    .source(FileSource("in.csv"))
+    .source(GatedFile("in.csv"))
     .map(parse)
     .key_by(key)
     .reduce(add)
     .sink(FileSink("out/sums.csv"))
-    .config(
-        JobConfig(checkpoint_rows=100, checkpoint_min_pause=timedelta(milliseconds=10), source_batch_size=50)
-    )
+    .config(JobConfig(checkpoint_rows=100, checkpoint_min_pause=timedelta(0), source_batch_size=50))
     .build()
 )

@@ -7,7 +7,9 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from connectors import FileSink, FileSource
+from gate import GatedFile
+
+from connectors import FileSink
 from pipeline import JobConfig, SideTag, StreamJob, TumblingTimeWindows, WatermarkStrategy
 
 PACE = float(os.environ.get("PACE", "0"))
@@ -40,10 +42,10 @@ def result(key: int, window: Any, total: dict[str, int]) -> dict[str, int]:
 
 job = StreamJob(
     "windows",
-    JobConfig(checkpoint_rows=100, checkpoint_min_pause=timedelta(milliseconds=10), source_batch_size=50),
+    JobConfig(checkpoint_rows=100, checkpoint_min_pause=timedelta(0), source_batch_size=50),
 )
 events = job.source(
-    FileSource("in.csv"),
+    GatedFile("in.csv"),
     # by count, so that which records are late does not depend on how the file happens to be read
     watermarks=WatermarkStrategy.bounded_out_of_orderness(
         timedelta(milliseconds=100), timestamp=timestamp
