@@ -33,7 +33,8 @@ class Aligner:
 
     A channel that has delivered the barrier is blocked, or records of the next epoch would enter
     the snapshot. A newer barrier shows that the older checkpoint was given up: it supersedes it.
-    A channel that has ended counts as having delivered every barrier.
+    A channel whose records have ended still delivers barriers, until the run is over: its source
+    waits for the last checkpoint too.
 
     Args:
         channels: how many inputs there are; they are numbered from 0.
@@ -42,7 +43,7 @@ class Aligner:
     def __init__(self, channels: int) -> None:
         if channels < 1:
             raise InternalError(f"an aligner needs at least one channel, not {channels}")
-        self._open = set(range(channels))
+        self._channels = channels
         self._current: Barrier | None = None
         self._arrived: set[int] = set()
         self._over = 0  # every checkpoint up to this one is aligned, abandoned or superseded
@@ -56,30 +57,22 @@ class Aligner:
         """Take a barrier that was read from `channel`.
 
         Raises:
-            InternalError: the channel has ended or is blocked, so nothing may be read from it.
+            InternalError: the channel is blocked, so nothing may be read from it.
         """
         if barrier.checkpoint_id <= self._over:
             return Ignored()
-        if channel not in self._open or channel in self._arrived:
-            state = "is blocked" if channel in self._open else "has ended"
+        if channel in self._arrived:
             raise InternalError(
-                f"channel {channel} {state}, yet barrier {barrier.checkpoint_id} came from it"
+                f"channel {channel} is blocked, yet barrier {barrier.checkpoint_id} came from it"
             )
         if barrier != self._current:
             self._supersede(barrier)
         self._arrived.add(channel)
-        return self._aligned() or Blocked()
-
-    def on_channel_ended(self, channel: int) -> Aligned | None:
-        """Stop waiting for `channel`; return `Aligned` if it was the last one waited for.
-
-        Raises:
-            InternalError: the channel is blocked, so its end cannot have been read.
-        """
-        if channel in self._arrived:
-            raise InternalError(f"channel {channel} is blocked, yet its end came from it")
-        self._open.discard(channel)
-        return self._aligned()
+        if len(self._arrived) < self._channels:
+            return Blocked()
+        self._over = barrier.checkpoint_id
+        self._forget_current()
+        return Aligned(barrier)
 
     def abandon(self, checkpoint_id: int) -> None:
         """Give up a checkpoint that was declined: unblock, and ignore what still comes of it."""
@@ -91,14 +84,6 @@ class Aligner:
         self._forget_current()
         self._current = barrier
         self._over = barrier.checkpoint_id - 1
-
-    def _aligned(self) -> Aligned | None:
-        if self._current is None or self._arrived != self._open:
-            return None
-        aligned = Aligned(self._current)
-        self._over = self._current.checkpoint_id
-        self._forget_current()
-        return aligned
 
     def _forget_current(self) -> None:
         self._current = None

@@ -134,11 +134,6 @@ class DoesNotBlock(Aligner):
         return super().on_barrier(channel, barrier)
 
 
-class WaitsForEndedChannels(Aligner):
-    def on_channel_ended(self, channel):
-        return None
-
-
 class NeverUnblocks(Aligner):
     def abandon(self, checkpoint_id):
         pass
@@ -161,7 +156,6 @@ class NeverUnblocks(Aligner):
         ({"transactions": LeavesOutTheMark}, ""),
         ({"transactions": DropsTheLogAtItsDecision}, "its log is gone"),
         ({"aligner": DoesNotBlock}, "not of one instant"),
-        ({"aligner": WaitsForEndedChannels}, "no fault, yet abandoned"),
         ({"aligner": NeverUnblocks}, "deadlock"),
     ],
     ids=lambda value: next(iter(value.values())).__name__ if isinstance(value, dict) else "",

@@ -197,7 +197,7 @@ class Run:
         self.positions = [0] * len(world.inputs) if decision is None else list(decision.positions)
         self.counts = list(self.positions)
         self.channels: list[deque[Any]] = [deque() for _ in world.inputs]
-        self.closed = [False] * len(world.inputs)
+        self.ended = [False] * len(world.inputs)
         self.last_barrier = [0] * len(world.inputs)
         self.queues: dict[str, deque[Any]] = {name: deque() for name in SINKS}
         self.gate = world.aligner(len(world.inputs))
@@ -266,23 +266,23 @@ class Run:
     def notice_end(self, source: int) -> None:
         if self.positions[source] < self.world.inputs[source]:
             return
-        if source > 0 and not self.closed[source] and self.rng.random() < 0.5:
-            self.closed[source] = True  # source 0 stays open: the final barrier needs a way
-            self.channels[source].append(END)
+        if not self.ended[source]:
+            self.ended[source] = True
+            self.channels[source].append(END)  # barriers still follow it
         if self.positions == self.world.inputs:
             self.do(self.machine.request(CheckpointKind.FINAL, self.world.now))
 
     def operate(self, channel: int) -> None:
         element = self.channels[channel].popleft()
         if element == END:
-            aligned = self.gate.on_channel_ended(channel)
-        elif isinstance(element, Barrier):
-            aligned = self.gate.on_barrier(channel, element)
-        else:
+            promise(self.counts[channel] == self.world.inputs[channel], "an end before the last record")
+            return
+        if not isinstance(element, Barrier):
             self.counts[channel] += 1
             for queue in self.queues.values():
                 queue.append(element)
             return
+        aligned = self.gate.on_barrier(channel, element)
         if isinstance(aligned, Aligned):
             self.answer(aligned.barrier, "operator", list(self.counts))
             for queue in self.queues.values():
@@ -309,8 +309,7 @@ class Run:
             self.send(partial(self.declined_by, barrier.checkpoint_id, source))
             return
         self.answer(barrier, source, self.positions[source])
-        if not self.closed[source]:
-            self.channels[source].append(barrier)
+        self.channels[source].append(barrier)
 
     # --- answers, which may be lost or come twice ---
 

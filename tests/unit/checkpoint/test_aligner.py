@@ -32,24 +32,6 @@ def test_channels_that_have_delivered_wait_for_the_others():
     assert aligner.blocked == frozenset()
 
 
-def test_an_ended_channel_counts_as_having_delivered_every_barrier():
-    """A source that has ended holds up no later checkpoint."""
-    aligner = Aligner(2)
-
-    assert aligner.on_channel_ended(1) is None
-    assert aligner.on_barrier(0, barrier(1)) == Aligned(barrier(1))
-    assert aligner.on_barrier(0, barrier(2)) == Aligned(barrier(2))
-
-
-def test_the_end_of_the_last_channel_waited_for_aligns():
-    """The channel that everybody waited for may end instead of delivering."""
-    aligner = Aligner(2)
-    aligner.on_barrier(0, barrier(1))
-
-    assert aligner.on_channel_ended(1) == Aligned(barrier(1))
-    assert aligner.blocked == frozenset()
-
-
 def test_an_abandoned_checkpoint_unblocks_and_its_late_barriers_are_ignored():
     """After a decline records flow again, and the stragglers of the old barrier do not block."""
     aligner = Aligner(2)
@@ -93,20 +75,14 @@ def test_a_newer_barrier_supersedes_an_incomplete_older_one():
     assert aligner.on_barrier(0, barrier(2)) == Aligned(barrier(2))
 
 
-def test_reading_a_blocked_or_ended_channel_is_an_engine_error():
+def test_reading_a_blocked_channel_is_an_engine_error():
     """What must not be read cannot have delivered anything."""
-    aligner = Aligner(3)
+    aligner = Aligner(2)
     aligner.on_barrier(0, barrier(1))
-    aligner.on_channel_ended(1)
 
-    for broken in (
-        lambda: aligner.on_barrier(0, barrier(1)),
-        lambda: aligner.on_barrier(0, barrier(2)),
-        lambda: aligner.on_channel_ended(0),
-        lambda: aligner.on_barrier(1, barrier(1)),
-    ):
-        with pytest.raises(InternalError, match="channel"):
-            broken()
+    for checkpoint_id in (1, 2):
+        with pytest.raises(InternalError, match="channel 0 is blocked"):
+            aligner.on_barrier(0, barrier(checkpoint_id))
 
 
 class Oracle:
@@ -114,7 +90,6 @@ class Oracle:
 
     def __init__(self, channels: int) -> None:
         self.delivered: list[set[int]] = [set() for _ in range(channels)]
-        self.ended: set[int] = set()
         self.over: set[int] = set()
 
     def present(self) -> int | None:
@@ -123,26 +98,26 @@ class Oracle:
 
     def blocked(self) -> set[int]:
         present = self.present()
-        return {c for c, ids in enumerate(self.delivered) if present in ids} - self.ended
+        return {c for c, ids in enumerate(self.delivered) if present in ids}
 
     def settle(self, limit: int) -> int | None:
         present = self.present()
         if present is None:
             return None
         self.over |= set(range(present))
-        missing = [c for c, ids in enumerate(self.delivered) if c not in self.ended and present not in ids]
+        missing = [c for c, ids in enumerate(self.delivered) if present not in ids]
         if missing:
             return None
         self.over.add(present)
         return present
 
 
-EVENTS = st.tuples(st.sampled_from(["barrier", "barrier", "barrier", "end", "abandon"]), st.integers(0, 3))
+EVENTS = st.tuples(st.sampled_from(["barrier", "barrier", "barrier", "abandon"]), st.integers(0, 3))
 
 
 @given(channels=st.integers(1, 4), events=st.lists(EVENTS, max_size=60), skips=st.lists(st.booleans()))
 def test_every_history_aligns_exactly_as_the_definition_says(channels, events, skips):
-    """Whatever the interleaving, gaps, ends and declines: aligned and blocked are as defined."""
+    """Whatever the interleaving, gaps and declines: aligned and blocked are as defined."""
     aligner, oracle = Aligner(channels), Oracle(channels)
     skip = iter(skips)
     last = [0] * channels  # barriers rise within a channel
@@ -153,13 +128,8 @@ def test_every_history_aligns_exactly_as_the_definition_says(channels, events, s
             checkpoint_id = last[channel] + number - 1
             aligner.abandon(checkpoint_id)
             oracle.over |= set(range(checkpoint_id + 1))
-        elif channel in oracle.ended or channel in oracle.blocked():
+        elif channel in oracle.blocked():
             continue
-        elif kind == "end":
-            oracle.ended.add(channel)
-            outcome = aligner.on_channel_ended(channel)
-            expected = oracle.settle(channels)
-            assert outcome == (None if expected is None else Aligned(barrier(expected)))
         else:
             last[channel] += 1 + next(skip, False)
             checkpoint_id = last[channel]
