@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from pipeline.compiler.chain import Chain
@@ -30,42 +30,29 @@ class Head(Protocol):
     def wake(self) -> None: ...
 
 
-class FusedChain:
+class FusedChain(ABC):
     """Subscriber to a vertex's input and subscription of its output.
 
-    A chain that never gives more than it takes passes demand through and makes up for what it
-    filtered out. A chain that expands asks for few records at a time and, when its output has used
-    up the demand, holds one resumable run. It is then *suspended*: the head feeds it nothing and
-    calls `resume`, from its own thread, once it is `resumable`. So it is while a side output has
-    all it asked for. Nothing but the head runs the chain, so its operators need no locks.
+    Where an element lets out more than is asked for, the chain holds one resumable run. It is then
+    *suspended*: the head feeds it nothing and calls `resume`, from its own thread, once it is
+    `resumable`. So it is while a side output has all it asked for. Nothing but the head runs the
+    chain, so its operators need no locks.
 
     Args:
         chain: the compiled operators.
         downstream: takes the output.
-        before_control: called with each control element before it goes on.
     """
 
-    def __init__(
-        self,
-        chain: Chain,
-        downstream: BatchSubscriber[Any],
-        before_control: Callable[[object], None],
-    ) -> None:
+    def __init__(self, chain: Chain, downstream: BatchSubscriber[Any]) -> None:
         self._chain = chain
-        self._process = chain.process
-        self._direct = not chain.expands
         self._downstream = downstream
         self._fanout = downstream if isinstance(downstream, Fanout) else None
-        self._before_control = before_control
         self._head: Head | None = None
         self._lock = threading.Lock()
         self._requested = 0
-        self._asked = 0
-        self._expansion = 1.0
-        self._most = 1
         self._run: _Running | None = None
         self._waiting: deque[Batch[Any] | StreamElement] = deque()
-        self._behind: StreamElement | None = None
+        self._following: StreamElement | None = None
         self._cancelled = False
 
     # --- subscription: any thread --------------------------------------------------------------
@@ -76,12 +63,7 @@ class FusedChain:
             return
         with self._lock:
             self._requested = add_cap(self._requested, n)
-        if self._direct:
-            self._upstream.request(n)
-        elif self._run is not None:
-            self._upstream.wake()
-        else:
-            self._ask()
+        self._ask_upstream(n)
 
     def cancel(self) -> None:
         self._cancelled = True
@@ -96,7 +78,7 @@ class FusedChain:
 
     @property
     def resumable(self) -> bool:
-        """Whether `resume` would get on."""
+        """Whether `resume` would make progress."""
         return not self._side_is_full and (self._run is None or self._requested > 0)
 
     @property
@@ -109,7 +91,7 @@ class FusedChain:
         return self._chain.next_timer()
 
     def pass_time(self, now_ms: int) -> None:
-        """Give out what the wall time lets out; only while nothing is suspended."""
+        """Emit what the wall time lets out; only while nothing is suspended."""
         self._let_out(self._chain.process_timer(now_ms))
         self.resume()
 
@@ -119,14 +101,9 @@ class FusedChain:
             self._fanout.sides.on_refilled = self._upstream.wake
         self._downstream.on_subscribe(self)
 
+    @abstractmethod
     def on_next_batch(self, values: Any) -> None:
-        batch: Batch[Any] = values
-        if self._direct:
-            self._pass(batch)
-            return
-        with self._lock:
-            self._asked -= len(batch.values)
-        self._enqueue(batch)
+        """Process a batch that was asked for."""
 
     def on_control(self, element: object) -> None:
         if isinstance(element, (Watermark, Idle, EndOfInput)):
@@ -134,7 +111,7 @@ class FusedChain:
         elif self._run is not None:
             raise InternalError(f"{element!r} overtook records that wait for demand")
         else:
-            self._forward(element)
+            self._downstream.on_control(element)
 
     def on_error(self, error: Exception) -> None:
         self._downstream.on_error(error)
@@ -143,19 +120,17 @@ class FusedChain:
         self._downstream.on_completed()
 
     def resume(self) -> None:
-        """Give out held records as far as demand reaches, then the control elements behind them."""
+        """Emit held records as far as demand reaches, then the control elements that follow them."""
         while self._run is not None or self._begin_next():
             run = self._run
             if run is not None:
                 if not self._advance(run):
                     return
-                self._learn(run)
+                self._finished(run)
                 self._run = None
-            element, self._behind = self._behind, None
+            element, self._following = self._following, None
             if element is not None:
-                self._forward(element)
-        if not self._direct:
-            self._ask()
+                self._downstream.on_control(element)
 
     def close(self) -> None:
         """Give up held records, closing the user's code that is suspended in them."""
@@ -166,24 +141,12 @@ class FusedChain:
 
     # --- steps -------------------------------------------------------------------------------------
 
-    def _pass(self, batch: Batch[Any]) -> None:
-        if self._run is not None:
-            raise InternalError("records behind the end of the input")
-        out = self._process(batch)
-        self._flush_aside()
-        count = len(out.values)
-        missing = len(batch.values) - count
-        if missing < 0:
-            raise InternalError(
-                f"a chain that does not expand gave {count} records for {len(batch)}",
-                hint="an operator that does must say so: expands = True",
-            )
-        with self._lock:
-            self._requested = produced(self._requested, count)
-        if count:
-            self._downstream.on_next_batch(out)
-        if missing:
-            self._upstream.request(missing)
+    @abstractmethod
+    def _ask_upstream(self, n: int) -> None:
+        """Have records fed, now that `n` more outputs are wanted; any thread."""
+
+    def _finished(self, run: _Running) -> None:
+        """Learn from a run that is over."""
 
     def _enqueue(self, item: Batch[Any] | StreamElement) -> None:
         self._waiting.append(item)
@@ -198,7 +161,7 @@ class FusedChain:
         if isinstance(item, Batch):
             self._run = _Running(self._chain.iterate(item), len(item.values))
             return True
-        self._behind = item
+        self._following = item
         if isinstance(item, Watermark):
             self._let_out(self._chain.watermark(item.timestamp))
         elif isinstance(item, EndOfInput):
@@ -211,7 +174,7 @@ class FusedChain:
             self._run = _Running(CutRun(_unchanged, held), 0)
 
     def _advance(self, run: _Running) -> bool:
-        """Give out the run's records; False if demand ended first."""
+        """Emit the run's records; False if demand ended first."""
         while True:
             if self._cancelled:  # a sink's demand never ends by itself, and neither may the run
                 raise Interrupted
@@ -222,45 +185,117 @@ class FusedChain:
                 return is_over
             out = run.take(room)
             self._flush_aside()
-            if count := len(out.values):
-                with self._lock:
-                    self._requested = produced(self._requested, count)
-                self._downstream.on_next_batch(out)
+            if len(out.values):
+                self._emit(out)
             if run.exhausted:
                 return True
+
+    def _emit(self, out: Batch[Any]) -> None:
+        with self._lock:
+            self._requested = produced(self._requested, len(out.values))
+        self._downstream.on_next_batch(out)
 
     def _flush_aside(self) -> None:
         if self._fanout is not None:
             self._fanout.flush_aside()
-
-    def _learn(self, run: _Running) -> None:
-        if run.inputs:
-            self._expansion = (self._expansion + run.outputs / run.inputs) / 2
-            self._most = min(MAX_BOUND, 2 * self._most)
-
-    def _ask(self) -> None:
-        """Ask for about as many records as will give what is wanted; one request at a time.
-
-        It begins with one record and at most doubles, until it is known how many outputs a record
-        has: a barrier waits for all outputs of what has been fed.
-        """
-        with self._lock:
-            if self._asked or self._requested == 0 or self._run is not None:
-                return
-            wanted = MAX_BOUND if self._requested == UNBOUNDED else self._requested
-            self._asked = max(1, min(self._most, int(wanted / max(self._expansion, 0.01))))
-            asked = self._asked
-        self._upstream.request(asked)
-
-    def _forward(self, element: object) -> None:
-        self._before_control(element)
-        self._downstream.on_control(element)
 
     @property
     def _upstream(self) -> Head:
         if self._head is None:
             raise InternalError("a chain was used before it was subscribed")
         return self._head
+
+
+class DirectChain(FusedChain):
+    """A chain that never emits more than it takes: passes demand through and makes up for what it drops."""
+
+    def __init__(self, chain: Chain, downstream: BatchSubscriber[Any]) -> None:
+        super().__init__(chain, downstream)
+        self._process = chain.process
+
+    def on_next_batch(self, values: Any) -> None:
+        batch: Batch[Any] = values
+        if self._run is not None:
+            raise InternalError("records after the end of the input")
+        out = self._process(batch)
+        self._flush_aside()
+        count = len(out.values)
+        missing = len(batch.values) - count
+        if missing < 0:
+            raise InternalError(
+                f"a chain that does not expand emitted {count} records for {len(batch)}",
+                hint="an operator that does must say so: expands = True",
+            )
+        if count:
+            self._emit(out)
+        if missing:
+            self._upstream.request(missing)
+
+    def _ask_upstream(self, n: int) -> None:
+        self._upstream.request(n)
+
+
+class ExpandingChain(FusedChain):
+    """A chain whose records may become many: asks for about as many as will yield what is wanted.
+
+    It begins with one record and at most doubles, until it is known how many outputs a record has:
+    a barrier waits for all outputs of what has been fed. One request is outstanding at a time.
+    """
+
+    def __init__(self, chain: Chain, downstream: BatchSubscriber[Any]) -> None:
+        super().__init__(chain, downstream)
+        self._asked = 0
+        self._expansion = Expansion()
+
+    def on_next_batch(self, values: Any) -> None:
+        batch: Batch[Any] = values
+        with self._lock:
+            self._asked -= len(batch.values)
+        self._enqueue(batch)
+
+    def resume(self) -> None:
+        super().resume()
+        self._ask()
+
+    def _ask_upstream(self, n: int) -> None:
+        if self._run is not None:
+            self._upstream.wake()
+        else:
+            self._ask()
+
+    def _finished(self, run: _Running) -> None:
+        self._expansion.learn(run.inputs, run.outputs)
+
+    def _ask(self) -> None:
+        with self._lock:
+            if self._asked or self._requested == 0 or self._run is not None:
+                return
+            self._asked = asked = self._expansion.inputs_for(self._requested)
+        self._upstream.request(asked)
+
+
+class Expansion:
+    """How many records a chain emits for one it takes, as far as it is known."""
+
+    def __init__(self) -> None:
+        self._ratio = 1.0
+        self._most = 1
+
+    def learn(self, inputs: int, outputs: int) -> None:
+        """Take a finished run into account; one without inputs let out what had been held back."""
+        if inputs:
+            self._ratio = (self._ratio + outputs / inputs) / 2
+            self._most = min(MAX_BOUND, 2 * self._most)
+
+    def inputs_for(self, outputs: int) -> int:
+        """Return how many records to ask for where so many outputs are wanted, at least one."""
+        wanted = MAX_BOUND if outputs == UNBOUNDED else outputs
+        return max(1, min(self._most, int(wanted / max(self._ratio, 0.01))))
+
+
+def fuse(chain: Chain, downstream: BatchSubscriber[Any]) -> FusedChain:
+    """Put a compiled chain between its input and `downstream`."""
+    return (ExpandingChain if chain.expands else DirectChain)(chain, downstream)
 
 
 class _Running:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from checkpoint.barrier import Barrier
 from checkpoint.manifest import Part
@@ -25,23 +25,6 @@ from pipeline.runtime.snapshot import SinkSnapshot
 from pipeline.spi.sink import AnySink, TwoPhaseCommitSink
 
 
-class SinkHost(Protocol):
-    """The subtask a sink ends."""
-
-    def store_sink(self, snapshot: SinkSnapshot) -> None:
-        """Take the sink's snapshot at a barrier."""
-        ...
-
-    def refuse_snapshot(self, refusal: CheckpointError) -> None:
-        """Hear that the sink cannot take part in the checkpoint, but goes on."""
-        ...
-
-    @property
-    def post(self) -> Callable[[TaskEvent], None]:
-        """Sends an event to the job's thread."""
-        ...
-
-
 class SinkTail:
     """Subscriber that ends in a sink, and the sink's side of checkpoints.
 
@@ -49,7 +32,7 @@ class SinkTail:
         sink: this attempt's copy of the user's sink.
         ctx: what the sink is told at `open`.
         max_batch: the most records handed over at once; None adapts alone.
-        host: takes the sink's snapshot at each barrier.
+        post: sends an event to the job's thread.
     """
 
     def __init__(
@@ -57,11 +40,11 @@ class SinkTail:
         sink: AnySink[Any],
         ctx: RunningSinkContext,
         max_batch: int | None,
-        host: SinkHost,
+        post: Callable[[TaskEvent], None],
     ) -> None:
         self._sink = sink
         self._ctx = ctx
-        self._host = host
+        self._post = post
         self._bound = AdaptiveBound(min(max_batch or MAX_BOUND, MAX_BOUND))
         self._prefetch = Prefetch()
         self._subscription: Subscription | None = None
@@ -159,9 +142,8 @@ class SinkTail:
             self._ask(more)
 
     def on_control(self, element: object) -> None:
-        if isinstance(element, Barrier):
-            self._snapshot(element)
-        elif isinstance(element, EndOfInput):
+        """The end of the input is for the sink; barriers reach it by `snapshot`."""
+        if isinstance(element, EndOfInput):
             self._call(self._sink.finish)
 
     def on_error(self, error: Exception) -> None:
@@ -169,6 +151,24 @@ class SinkTail:
 
     def on_completed(self) -> None:
         """The sink is closed by the job, whatever ended the stream."""
+
+    def snapshot(self, barrier: Barrier) -> SinkSnapshot | CheckpointError:
+        """Pre-commit the epoch; return why the sink cannot take part in the checkpoint if it continues."""
+        self._call(self._sink.flush)
+        handles: list[Any] = []
+        if self._two_phase is not None:
+            self._ctx.logs.at_barrier(barrier.checkpoint_id)
+            try:
+                handles = self._call(self._two_phase.pre_commit, barrier.checkpoint_id)
+            except CheckpointError as error:
+                if not error.retryable:
+                    raise
+                return error
+            faultpoint("P4")
+        state = self._call(self._sink.snapshot_state)
+        logs = self._ctx.logs.needed()
+        self._ask(0)
+        return SinkSnapshot(self.uid, self.subtask, state, handles, logs)
 
     def _ask(self, more: int) -> None:
         """Request so many records more, or hold that back until the sink has an epoch with room for them."""
@@ -179,27 +179,9 @@ class SinkTail:
             asked = 0 if full else self._held_back
             self._held_back -= asked
         if full and not was_full:
-            self._host.post(SinkFull(self.uid))
+            self._post(SinkFull(self.uid))
         if asked and self._subscription is not None:
             self._subscription.request(asked)
-
-    def _snapshot(self, barrier: Barrier) -> None:
-        self._call(self._sink.flush)
-        handles: list[Any] = []
-        if self._two_phase is not None:
-            self._ctx.logs.at_barrier(barrier.checkpoint_id)
-            try:
-                handles = self._call(self._two_phase.pre_commit, barrier.checkpoint_id)
-            except CheckpointError as error:
-                if not error.retryable:
-                    raise
-                self._host.refuse_snapshot(error)
-                return
-            faultpoint("P4")
-        state = self._call(self._sink.snapshot_state)
-        logs = self._ctx.logs.needed()
-        self._host.store_sink(SinkSnapshot(self.uid, self.subtask, state, handles, logs))
-        self._ask(0)
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         try:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from checkpoint.manifest import Part
-from pipeline.core.errors import CheckpointError
 from pipeline.runtime.counts import Counts
 from state.backend import StateSnapshot, Writable
 
@@ -74,7 +73,6 @@ class SubtaskSnapshot:
         sources: positions by uid.
         counts: of this attempt.
         parts: what its operators' keyed state is stored in, once it is.
-        refusal: why it cannot take part in this checkpoint, though it continues; None if it does.
     """
 
     participant: Participant
@@ -83,4 +81,3 @@ class SubtaskSnapshot:
     sinks: list[SinkSnapshot] = field(default_factory=list[SinkSnapshot])
     counts: Counts = field(default_factory=Counts)
     parts: list[Part] = field(default_factory=list[Part])
-    refusal: CheckpointError | None = None

@@ -18,7 +18,7 @@ from pipeline.runtime.edge_buffer import EdgeBuffer
 from pipeline.runtime.events import Declined, SubtaskFailed, SubtaskLeft, TaskEvent
 from pipeline.runtime.fused import FusedChain
 from pipeline.runtime.sink_tail import SinkTail
-from pipeline.runtime.snapshot import OperatorSnapshot, Participant, SinkSnapshot, SubtaskSnapshot
+from pipeline.runtime.snapshot import OperatorSnapshot, Participant, SubtaskSnapshot
 from pipeline.spi.operator import StreamOperator
 from state.backend import KeyedStateBackend, Readable
 
@@ -119,15 +119,14 @@ class Subtask(ABC):
         self.store = store
         self.buffers: Sequence[EdgeBuffer] = ()
         self.producer: ThreadProducer[Any] = ThreadProducer(self._thread, thread_name)
-        self._collecting = SubtaskSnapshot(participant)
         ctx.pause_until = self.producer.pause
 
     # --- the job's thread -----------------------------------------------------------------------
 
-    def wire(self, build: Callable[[Callable[[object], None]], FusedChain]) -> None:
-        """Put the chain behind the head; `build` is given the hook for control elements."""
-        self.fused = build(self._before_control)
-        self.producer.connect(self.fused)
+    def wire(self, fused: FusedChain) -> None:
+        """Put the chain downstream of the head."""
+        self.fused = fused
+        self.producer.connect(fused)
 
     def start(self) -> None:
         """Start the thread."""
@@ -193,34 +192,20 @@ class Subtask(ABC):
     def take_snapshot(
         self, barrier: Barrier, sources: dict[str, Any], beside: Sequence[OperatorSnapshot] = ()
     ) -> None:
-        """Send the barrier through the chain, collect what each part says and have it stored.
+        """Take what each part must remember, pass the barrier on, and have it stored.
 
         Args:
             sources: positions by uid.
             beside: what the engine must remember of the sources beside their positions.
         """
-        self._collecting = SubtaskSnapshot(
-            self.participant,
-            sources,
-            list(beside),
-            counts=self.counts,
-        )
-        self._collecting.operators.extend(buffer.snapshot(barrier) for buffer in self.buffers)
+        taken = SubtaskSnapshot(self.participant, sources, list(beside), counts=self.counts)
+        taken.operators.extend(buffer.snapshot(barrier) for buffer in self.buffers)
+        taken.operators.extend(operator.snapshot() for operator in self.operators)
         self.producer.control(barrier)
-        refusal = self._collecting.refusal
-        if refusal is None:
-            self.store(barrier.checkpoint_id, self._collecting)
-        else:
-            self.post(Declined(barrier.checkpoint_id, self.participant, refusal))
-
-    def store_sink(self, snapshot: SinkSnapshot) -> None:
-        """Take the sink's part of the snapshot being collected."""
-        self._collecting.sinks.append(snapshot)
-
-    def refuse_snapshot(self, refusal: CheckpointError) -> None:
-        """Hear that the sink cannot take part in the snapshot being collected."""
-        self._collecting.refusal = refusal
-
-    def _before_control(self, element: object) -> None:
-        if isinstance(element, Barrier):
-            self._collecting.operators.extend(operator.snapshot() for operator in self.operators)
+        if self.sink is not None:
+            answer = self.sink.snapshot(barrier)
+            if isinstance(answer, CheckpointError):
+                self.post(Declined(barrier.checkpoint_id, self.participant, answer))
+                return
+            taken.sinks.append(answer)
+        self.store(barrier.checkpoint_id, taken)

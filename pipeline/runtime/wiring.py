@@ -34,7 +34,7 @@ from pipeline.runtime.fanout import (
     Rebalance,
     SideOutput,
 )
-from pipeline.runtime.fused import FusedChain
+from pipeline.runtime.fused import fuse
 from pipeline.runtime.inner_subtask import InnerSubtask, Input
 from pipeline.runtime.part_thread import PartThread
 from pipeline.runtime.sink_tail import SinkTail
@@ -242,7 +242,7 @@ class Wiring:
         chain = compile_chain(
             stages, subtask.ctx, mode=self._config.chains, carry_origins=vertex.carry_origins
         )
-        subtask.wire(lambda hook: FusedChain(chain, downstream, hook))
+        subtask.wire(fuse(chain, downstream))
 
     @staticmethod
     def _side(vertex: PlanVertex, edge: PlanEdge) -> SideOutput | None:
@@ -281,7 +281,7 @@ class Wiring:
             self._choices,
             _nothing_to_check if storage is None else storage.ensure_newest,
         )
-        return SinkTail(copy.copy(node.sink), ctx, self._config.sink_batch_size, subtask)
+        return SinkTail(copy.copy(node.sink), ctx, self._config.sink_batch_size, self._post)
 
     def _stages(self, vertex: PlanVertex, subtask: Subtask) -> Sequence[Stage]:
         hosted = {operator.uid: operator for operator in subtask.operators}

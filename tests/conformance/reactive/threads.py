@@ -12,7 +12,7 @@ from pipeline.core.records import Batch
 from pipeline.reactive import Flux
 from pipeline.reactive.producer import ThreadProducer
 from pipeline.reactive.subscriber import Subscriber
-from pipeline.runtime.fused import FusedChain
+from pipeline.runtime.fused import FusedChain, fuse
 from pipeline.testing import AssertSubscriber
 from pipeline.testing.tck import PublisherVerification
 
@@ -59,7 +59,7 @@ class ThreadedPublishers(PublisherVerification[int]):
         """Return a stream with a producer and a compiled chain behind it for each subscriber."""
 
         def connect(subscriber: Subscriber[int]) -> None:
-            fused = FusedChain(make_chain(), subscriber, lambda _: None)
+            fused = fuse(make_chain(), subscriber)
 
             def drive(producer: ThreadProducer[int]) -> None:
                 run(_Settling(producer, fused))  # pyright: ignore[reportArgumentType] - as far as `run` uses it

@@ -17,7 +17,7 @@ from pipeline.core.records import Batch
 from pipeline.reactive.channel import Channel
 from pipeline.reactive.producer import ThreadProducer
 from pipeline.runtime.fanout import ByKey, Fanout, Forward, Output, SideOutput
-from pipeline.runtime.fused import FusedChain
+from pipeline.runtime.fused import fuse
 from state.keys import key_group, subtask_of
 from tests.racing import switching_often
 from tests.unit.pipeline.runtime.stage import FakeChain
@@ -43,7 +43,7 @@ class Vertex:
     def __init__(self, chain: Any, downstream: Any, chance: random.Random) -> None:
         self._chance = chance
         self.producer = ThreadProducer[Any](self._run, "head")
-        self.fused = FusedChain(chain, downstream, lambda _: None)
+        self.fused = fuse(chain, downstream)
         self.producer.connect(self.fused)
 
     def _run(self, producer: ThreadProducer[Any]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.compiler import Run
 from pipeline.core.records import Batch
 from pipeline.reactive.demand import add_cap, produced
-from pipeline.runtime.fused import FusedChain
+from pipeline.runtime.fused import fuse
 
 Function = Callable[[Any], Sequence[Any]]
 """What a record becomes."""
@@ -174,12 +174,11 @@ class Head:
     def __init__(self, chain: Any, downstream: Any) -> None:
         self.inputs: deque[Any] = deque()
         self.fed: list[Any] = []
-        self.before_control: list[object] = []
         self.requested = 0
         self.requests: list[int] = []
         self.wakes = 0
         self.cancels = 0
-        self.fused = FusedChain(chain, downstream, self.before_control.append)
+        self.fused = fuse(chain, downstream)
         self.fused.on_subscribe(self)
 
     def request(self, n: int) -> None:
