@@ -10,6 +10,7 @@ from enum import Enum
 from pathlib import Path
 
 from connectors.files.errors import LASTING, file_error
+from connectors.files.rights import copy_rights
 from connectors.files.staging import StagedHandle, sync_folder
 from pipeline.core.errors import SinkError
 from pipeline.core.faults import faultpoint
@@ -47,7 +48,9 @@ def commit_files(handles: Sequence[StagedHandle], *, verify: bool) -> CommitOutc
         progress = [_progress(handle, verify=verify) for handle in handles]
         for handle, state in zip(handles, progress, strict=True):
             if state is _Progress.STAGED:
-                Path(handle["staged"]).replace(handle["final"])
+                staged, final = Path(handle["staged"]), Path(handle["final"])
+                copy_rights(final, staged)
+                staged.replace(final)
                 faultpoint("P12")
     except OSError as error:
         if error.errno not in LASTING:

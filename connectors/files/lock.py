@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
 import logging
 import os
@@ -11,17 +9,15 @@ import secrets
 import socket
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from connectors.files.errors import file_error
-from connectors.files.staging import Owner
+from connectors.files.flock import CANNOT_LOCK, try_flock
+from connectors.files.owner import Owner
 from pipeline.core.errors import JobAlreadyRunning, SinkError
 from pipeline.spi.sink import SinkContext
 
 _log = logging.getLogger(__name__)
-
-_CANNOT_LOCK: Final = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
-"""What a file system without locks answers."""
 
 
 class OutputLock:
@@ -58,7 +54,7 @@ class OutputLock:
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, self._holder(), 0)
         except OSError as error:
-            if error.errno not in _CANNOT_LOCK:
+            if error.errno not in CANNOT_LOCK:
                 raise file_error(SinkError, "lock", self._path, error) from error
             self._path.unlink(missing_ok=True)
             _log.warning("nothing keeps two runs from %s: files cannot be locked there", self._final)
@@ -94,7 +90,7 @@ class OutputLock:
         staged = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}")
         descriptor = os.open(staged, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try_flock(descriptor)
             staged.replace(self._path)
         except OSError:
             os.close(descriptor)
@@ -116,16 +112,16 @@ def _try_lock(path: Path) -> int | None:
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
+            locked = try_flock(descriptor)
         except OSError:
             os.close(descriptor)
             raise
-        if _is_at(path, descriptor):
+        if locked and _is_at(path, descriptor):
             return descriptor
-        os.close(descriptor)  # released and removed, or taken over, since it was opened: try again
+        os.close(descriptor)
+        if not locked:
+            return None
+        # It was released and removed, or taken over, after it was opened: try again.
 
 
 def _is_at(path: Path, descriptor: int) -> bool:

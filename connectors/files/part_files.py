@@ -9,8 +9,9 @@ from typing import Any
 
 from connectors.files.encoder import RecordEncoder
 from connectors.files.output import EpochFiles, Output
+from connectors.files.owner import Owner
 from connectors.files.rolling import RollingPolicy
-from connectors.files.staging import Owner, StagedFile
+from connectors.files.staging import StagedFile
 
 
 class PartFiles(Output):
@@ -72,7 +73,7 @@ class PartFiles(Output):
     def _append(self, values: Sequence[Any]) -> None:
         data = self._encoded(values)
         if self._part is None:
-            self._part = StagedFile(self._owner, self._next_path())
+            self._part = StagedFile.create(self._owner, self._next_path())
             self._part_rows = 0
             self._part.write(self._encoder.header())
         self._part.write(data)

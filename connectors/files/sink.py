@@ -17,9 +17,10 @@ from connectors.files.formats import FileFormat, csv_delimiter, field_names, fil
 from connectors.files.jsonl_encoder import JsonlEncoder
 from connectors.files.lock import OutputLock
 from connectors.files.output import EpochFiles, Output
+from connectors.files.owner import Owner
 from connectors.files.part_files import PartFiles
 from connectors.files.rolling import RollingPolicy
-from connectors.files.staging import Owner, remove_staged, sync_folder
+from connectors.files.staging import remove_staged, sync_folder
 from connectors.files.whole_file import WholeFile
 from pipeline.core.errors import ConfigError, Fault, Fenced, SinkError
 from pipeline.spi.sink import CommitOutcome, SinkContext, SinkInfo, TwoPhaseCommitSink

@@ -5,24 +5,23 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import re
-import secrets
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
-from typing import Final, NamedTuple, TypedDict
+from typing import Final, Self, TypedDict
 
 from connectors.files.errors import file_error
+from connectors.files.flock import CANNOT_LOCK, try_flock
+from connectors.files.owner import Owner
+from connectors.files.rights import copy_rights
 from pipeline.core.errors import SinkError
 from pipeline.core.faults import faultpoint
-from pipeline.spi.sink import SinkContext
 
 _log = logging.getLogger(__name__)
 
 SPILL_BYTES: Final = 256 * 1024
 """Bytes held back before they go to the operating system."""
 
-_COPY_BYTES: Final = 1024 * 1024
-_STAGED: Final = re.compile(r"\..*\.(?P<owner>[\w-]+)\.(?P<attempt>\d+)-[0-9a-f]+\.staged", re.DOTALL)
+_BLOCK_BYTES: Final = 1024 * 1024
 
 
 class StagedHandle(TypedDict):
@@ -34,72 +33,78 @@ class StagedHandle(TypedDict):
     sha256: str
 
 
-class Owner(NamedTuple):
-    """Whose staged files these are.
-
-    Args:
-        name: of job, sink and subtask; the same in every attempt.
-        attempt: which attempt of the job.
-    """
-
-    name: str
-    attempt: int
-
-    @classmethod
-    def of(cls, ctx: SinkContext) -> Owner:
-        """Build a name that can stand in a file name and that no other sink of any job has."""
-        identity = "\0".join((ctx.job_name, ctx.uid, str(ctx.subtask)))
-        readable = re.sub(r"[^A-Za-z0-9_-]+", "_", ctx.job_name)[:40]
-        return cls(f"{readable}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}", ctx.attempt)
-
-    @classmethod
-    def of_file(cls, path: Path) -> Owner | None:
-        """Read the owner from the name of a staged file; None if it is none."""
-        match = _STAGED.fullmatch(path.name)
-        return None if match is None else cls(match["owner"], int(match["attempt"]))
-
-    def new_path(self, final: Path) -> Path:
-        """Return a name beside `final` that no other attempt, and no other run, uses."""
-        return final.with_name(f".{final.name[:40]}.{self.name}.{self.attempt}-{secrets.token_hex(4)}.staged")
-
-    def staged_files(self, folder: Path) -> Iterator[Path]:
-        """Yield the staged files of this attempt and the earlier ones, the newest attempt first."""
-        found = [
-            (owner.attempt, path)
-            for path in folder.iterdir()
-            if (owner := Owner.of_file(path)) and owner.name == self.name and owner.attempt <= self.attempt
-        ]
-        return (path for _, path in sorted(found, reverse=True))
-
-
 class StagedFile:
     """One growing file. Its bytes and their SHA-256 are known at every moment.
 
     A write or an fsync that failed is not tried again: what reached the disk is unknown then (the
     kernel drops the pages and reports success the next time), so every later call fails as well.
 
-    Args:
-        owner: whose it is.
-        final: the name it is meant for.
+    As long as it is open it is locked, by which a later attempt tells whether its writer lives.
 
-    Raises:
-        SinkError: the file cannot be created, written or made durable.
+    Args:
+        descriptor: of the open file, at its end.
+        path: its staged name.
+        final: the name it is meant for.
     """
 
-    def __init__(self, owner: Owner, final: Path) -> None:
+    def __init__(self, descriptor: int, path: Path, final: Path) -> None:
         self.final = final
-        self.path = owner.new_path(final)
+        self.path = path
         self.length = 0
+        self._fd = descriptor
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._hash = hashlib.sha256()
         self._unsynced = True  # the folder does not durably know it yet
         self._in_folder = False
         self._broken: SinkError | None = None
+
+    @classmethod
+    def create(cls, owner: Owner, final: Path) -> Self:
+        """Begin an empty file; what it will replace lends it its rights.
+
+        Raises:
+            SinkError: it cannot be created.
+        """
+        path = owner.new_path(final)
         try:
-            self._fd = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
+            # Nobody reads it before it has the rights of what it replaces: that may be secret.
+            mode = 0o600 if final.exists() else 0o666
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, mode)
+            _is_ours_alone(descriptor)
+            copy_rights(final, descriptor)
         except OSError as error:
             raise file_error(SinkError, "create a file in", final.parent, error) from error
+        return cls(descriptor, path, final)
+
+    @classmethod
+    def reopen(cls, owner: Owner, final: Path, staged: Path, length: int, sha256: str) -> Self | None:
+        """Continue a staged file of an earlier attempt, in place, after its first `length` bytes.
+
+        Only where nobody else can write to it any more: a process that was stopped still has it
+        open and may wake up. It gets a name of this attempt, so that no earlier one that wakes up
+        amid its own clean-up removes it.
+
+        Returns:
+            None if it may have another writer, is elsewhere, or does not begin with those bytes.
+        """
+        if staged.parent != final.parent or Owner.of_file(staged) is None:
+            return None
+        try:
+            descriptor = os.open(staged, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:  # gone, or not ours to write; whoever reads it next says what is wrong
+            return None
+        file = cls(descriptor, owner.new_path(final), final)
+        try:
+            if _is_ours_alone(descriptor) and file._take_beginning(length, sha256):
+                staged.rename(file.path)
+                os.ftruncate(descriptor, length)
+                return file
+        except OSError as error:
+            file.close()
+            raise file_error(SinkError, "continue", staged, error) from error
+        file.close()
+        return None
 
     def write(self, data: bytes) -> None:
         """Append `data`."""
@@ -156,20 +161,22 @@ class StagedFile:
     def copy_beginning(self, source: Path, length: int, sha256: str) -> bool:
         """Fill this empty file with the first `length` bytes of `source`, if they have that checksum.
 
-        A copy, not a rename: a process that was stopped and goes on writes to the old inode.
+        Raises:
+            SinkError: there is no room for the copy, or `source` cannot be read.
         """
         try:
             with open(source, "rb", buffering=0) as file:
-                if os.fstat(file.fileno()).st_size < length:
+                found = hashlib.sha256()
+                if not _read(file.fileno(), length, found.update) or found.hexdigest() != sha256:
                     return False
-                while self.length < length and (data := file.read(min(_COPY_BYTES, length - self.length))):
-                    self.write(data)
+                self._require_room(source, length)
+                file.seek(0)
+                _read(file.fileno(), length, self.write)
         except OSError as error:
             raise file_error(SinkError, "read", source, error) from error
-        if self.length == length and self.sha256() == sha256:
-            return True
-        self._empty()
-        return False
+        if self.sha256() != sha256:
+            raise SinkError(f"{source} changed while it was copied", hint="start the job again")
+        return True
 
     def close(self) -> None:
         """Close the file and leave it where it is; what was not flushed is dropped."""
@@ -182,16 +189,26 @@ class StagedFile:
         self.close()
         self.path.unlink(missing_ok=True)
 
-    def _empty(self) -> None:
-        try:
-            os.ftruncate(self._fd, 0)
-            os.lseek(self._fd, 0, os.SEEK_SET)
-        except OSError as error:
-            raise self._break("empty", error) from error
-        self._hash = hashlib.sha256()
-        self._pending.clear()
-        self._pending_bytes = 0
-        self.length = 0
+    def _take_beginning(self, length: int, sha256: str) -> bool:
+        """Go behind the first `length` bytes of the open file, if they have that checksum."""
+        found = hashlib.sha256()
+        if not _read(self._fd, length, found.update) or found.hexdigest() != sha256:
+            return False
+        self._hash = found
+        self.length = length
+        return True
+
+    def _require_room(self, source: Path, length: int) -> None:
+        """Say what a copy needs before it fails half-way; beside the zombie's file there is no other way."""
+        space = os.statvfs(self.path.parent)
+        free = space.f_bavail * space.f_frsize
+        if free < length:
+            raise SinkError(
+                f"cannot continue {self.final}: another process may still write to {source}, so its "
+                f"{length:,} bytes have to be copied, and {free:,} bytes are free in {self.path.parent}",
+                hint="end that process, after which no copy is needed, or free some space; "
+                "then start the job again",
+            )
 
     def _check(self) -> None:
         if self._broken is not None:
@@ -200,6 +217,25 @@ class StagedFile:
     def _break(self, action: str, error: OSError) -> SinkError:
         self._broken = file_error(SinkError, action, self.path, error)
         return self._broken
+
+
+def _is_ours_alone(descriptor: int) -> bool:
+    """Lock the file for as long as it is open; False if that tells nothing of other writers."""
+    try:
+        return try_flock(descriptor)
+    except OSError as error:
+        if error.errno not in CANNOT_LOCK:
+            raise
+        return False
+
+
+def _read(descriptor: int, length: int, consume: Callable[[bytes], object]) -> bool:
+    """Read `length` bytes, block by block; False if there are not as many."""
+    left = length
+    while left and (data := os.read(descriptor, min(_BLOCK_BYTES, left))):
+        consume(data)
+        left -= len(data)
+    return not left
 
 
 def _write_all(fd: int, data: bytes) -> None:

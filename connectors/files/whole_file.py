@@ -8,7 +8,8 @@ from typing import Any
 
 from connectors.files.encoder import RecordEncoder
 from connectors.files.output import EpochFiles, Output
-from connectors.files.staging import Owner, StagedFile
+from connectors.files.owner import Owner
+from connectors.files.staging import StagedFile
 from pipeline.core.errors import SinkError
 
 
@@ -16,8 +17,10 @@ class WholeFile(Output):
     """Appends every epoch to one staged file.
 
     A checkpoint names that file and how much of it counts. So it is removed only while no
-    checkpoint can name it, and the one an attempt was restored from stays until the attempt after
-    it: until then the newest checkpoint may still be the one that names it.
+    checkpoint can name it. A later attempt continues it in place, under another name, which its
+    checksum finds again. Where the writer before it may live on, it continues a copy; the file that
+    was copied stays until the attempt after it: until then the newest checkpoint may still be the
+    one that names it.
 
     Raises:
         SinkError: the folder cannot be written.
@@ -26,7 +29,7 @@ class WholeFile(Output):
     def __init__(self, final: Path, encoder: RecordEncoder, owner: Owner) -> None:
         super().__init__(final, encoder)
         self._owner = owner
-        self._file = StagedFile(owner, final)
+        self._file = StagedFile.create(owner, final)
         self._restored_from: Path | None = None
         self._finished = False
         self._handed_over: Mapping[str, Any] | None = None  # the state of a file an earlier attempt finished
@@ -80,8 +83,7 @@ class WholeFile(Output):
         if length == 0:
             return
         for path in self._candidates(Path(state["staged"])):
-            if path.is_file() and self._file.copy_beginning(path, length, sha256):
-                self._restored_from = path
+            if self._continue(path, length, sha256):
                 return
         raise SinkError(
             f"cannot continue {self._final}: {state['staged']} no longer holds the {length} bytes "
@@ -99,11 +101,24 @@ class WholeFile(Output):
         else:
             self._file.discard()
 
+    def _continue(self, path: Path, length: int, sha256: str) -> bool:
+        """Go behind the first `length` bytes of `path`, if they are the checkpoint's."""
+        in_place = StagedFile.reopen(self._owner, self._final, path, length, sha256)
+        if in_place is not None:
+            self._file.discard()
+            self._file = in_place
+            self._named = True  # by the checkpoint that it is continued from
+        elif path.is_file() and self._file.copy_beginning(path, length, sha256):
+            self._restored_from = path
+        else:
+            return False
+        return True
+
     def _begin_file(self) -> None:
         if self._file.length == 0:
             self._file.write(self._encoder.header())
 
     def _candidates(self, staged: Path) -> list[Path]:
-        """Return where the bytes can be: an older checkpoint's file may be gone, but not its copies."""
+        """Return where the bytes can be: under the checkpoint's name, another attempt's, or in a copy."""
         others = [path for path in self._owner.staged_files(self._final.parent) if path != self._file.path]
         return [staged, *(path for path in others if path != staged), self._final]

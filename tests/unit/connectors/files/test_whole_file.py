@@ -7,6 +7,8 @@ import errno
 import fcntl
 import json
 import os
+import stat
+import struct
 from pathlib import Path
 
 import pytest
@@ -63,8 +65,174 @@ def test_the_snapshot_says_what_is_written(report, out, start) -> None:
     assert Path(state["staged"]).read_bytes() == b"n\n1\n2\n"
 
 
+def inodes(out: Path) -> dict[int, int]:
+    """The size of each staged file, by its inode."""
+    return {path.stat().st_ino: path.stat().st_size for path in out.glob(".*.staged")}
+
+
+class TestContinuing:
+    """What is staged is continued where it is: a report of half the disk needs no second half."""
+
+    def test_in_place_once_nobody_else_can_write_to_it(self, report, out, start) -> None:
+        first = start(report)
+        first.write(row(1))
+        state, _ = first.barrier()
+        first.write(row(2), row(3))
+        first.sink.flush()
+        (before,) = inodes(out)
+        first.sink.close()
+        second = start(report, 2, state)
+        assert inodes(out) == {before: len(b"n\n1\n")}  # what is beyond the checkpoint is gone
+        second.complete(row(2))
+        assert (out / "report.csv").read_bytes() == b"n\n1\n2\n"
+        assert (out / "report.csv").stat().st_ino == before
+
+    def test_attempts_that_die_before_a_checkpoint_find_it_under_its_new_names(
+        self, report, out, start, names
+    ) -> None:
+        first = start(report)
+        first.write(row(1))
+        state, _ = first.barrier()
+        first.sink.close()
+        before = inodes(out)
+        for attempt in (2, 3):
+            dying = start(report, attempt, state)
+            dying.write(row(666))
+            dying.sink.flush()
+            dying.sink.close()
+        last = start(report, 4, state)
+        assert inodes(out) == before
+        last.complete(row(2))
+        assert (out / "report.csv").read_bytes() == b"n\n1\n2\n"
+        assert names() == ["report.csv"]
+
+    def test_an_earlier_attempt_that_wakes_up_in_its_clean_up_does_not_remove_it(
+        self, report, out, start
+    ) -> None:
+        first = start(report)
+        first.write(row(1))
+        state, _ = first.barrier()
+        first.sink.close()
+        stopped = copy.copy(report)
+        stopped.open(VerificationSinkContext(attempt=2))
+        heir = start(report, 3, state)
+        stopped.recover_and_abort([])
+        heir.complete(row(2))
+        assert (out / "report.csv").read_bytes() == b"n\n1\n2\n"
+        stopped.close()
+
+    def test_a_copy_where_the_file_system_has_no_locks(self, report, out, start, monkeypatch) -> None:
+        """Nothing tells there whether the process that wrote it lives."""
+
+        def flock(descriptor: int, operation: int) -> None:
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+        monkeypatch.setattr(fcntl, "flock", flock)
+        first = start(report)
+        first.write(row(1))
+        state, _ = first.barrier()
+        (before,) = inodes(out)
+        first.sink.close()
+        start(report, 2, state).complete(row(2))
+        assert (out / "report.csv").read_bytes() == b"n\n1\n2\n"
+        assert (out / "report.csv").stat().st_ino != before
+
+    def test_a_copy_that_finds_no_room_says_both_sizes(self, report, out, start, monkeypatch) -> None:
+        """Before a byte is written; with the process that may write to it gone, none is needed."""
+        zombie = start(report)
+        zombie.write(row(1), row(2))
+        state, _ = zombie.barrier()
+        space = os.statvfs(out)
+        full = os.statvfs_result((*space[:4], 0, *space[5:]))
+        monkeypatch.setattr(os, "statvfs", lambda path: full)
+        with pytest.raises(SinkError, match=r"its 6 bytes have to be copied, and 0 bytes are free") as caught:
+            start(report, 2, state)
+        assert caught.value.retryable
+        zombie.sink.close()
+        start(report, 3, state).complete(row(3))
+        assert (out / "report.csv").read_bytes() == b"n\n1\n2\n3\n"
+
+    def test_a_link_in_its_place_is_not_followed(self, report, out, start) -> None:
+        """To write in place through it would change the file it leads to."""
+        first = start(report)
+        first.write(row(1))
+        state, _ = first.barrier()
+        first.sink.close()
+        staged = Path(json.loads(state)["staged"])
+        staged.rename(out / "kept")
+        staged.symlink_to(out / "kept")
+        start(report, 2, state).complete(row(2))
+        assert (out / "report.csv").read_bytes() == b"n\n1\n2\n"
+        assert (out / "kept").read_bytes() == b"n\n1\n"
+
+
+class TestRights:
+    """A report that replaces another may be read by the same people, before and after."""
+
+    @pytest.fixture
+    def secret(self, out) -> Path:
+        out.mkdir()
+        path = out / "report.csv"
+        path.write_text("yesterday")
+        path.chmod(0o640)
+        return path
+
+    def staged(self, out: Path) -> Path:
+        (path,) = out.glob(".*.staged")
+        return path
+
+    def test_the_mode_of_what_is_replaced_is_kept(self, secret, report, out, start) -> None:
+        """While it is staged too: what is secret tomorrow is secret today."""
+        secret.chmod(0o600)
+        attempt = start(report)
+        assert stat.S_IMODE(self.staged(out).stat().st_mode) == 0o600
+        secret.chmod(0o440)  # by somebody, meanwhile
+        attempt.complete(row(1))
+        assert secret.read_bytes() == b"n\n1\n"
+        assert stat.S_IMODE(secret.stat().st_mode) == 0o440
+
+    def test_owner_and_group_are_kept_as_far_as_they_can_be_given(
+        self, secret, report, start, monkeypatch
+    ) -> None:
+        """Root may give both, others neither: the mode is kept all the same."""
+        given: list[tuple[int, int]] = []
+        path_stat = Path.stat
+
+        def of_others(path: Path, **options: bool) -> os.stat_result:
+            found = path_stat(path, **options)
+            return found if path != secret else os.stat_result((*found[:4], 4242, 4343, *found[6:]))
+
+        def chown(path: object, uid: int, gid: int) -> None:
+            given.append((uid, gid))
+            if uid != -1:
+                raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+        monkeypatch.setattr(Path, "stat", of_others)
+        monkeypatch.setattr(os, "chown", chown)
+        start(report).complete(row(1))
+        assert set(given) == {(-1, 4343), (4242, -1)}
+        assert stat.S_IMODE(path_stat(secret).st_mode) == 0o640
+
+    def test_an_access_list_is_kept(self, secret, report, start) -> None:
+        """Without it the mode would mean more: there the group's bits are the most that anybody gets."""
+        everyone = 0xFFFFFFFF
+        entries = [(1, 6, everyone), (2, 4, 4242), (4, 0, everyone), (16, 4, everyone), (32, 0, everyone)]
+        listed = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+        os.setxattr(secret, "system.posix_acl_access", listed)
+        start(report).complete(row(1))
+        assert os.getxattr(secret, "system.posix_acl_access") == listed
+
+    def test_a_new_file_has_the_mode_of_any_new_file(self, report, out, start) -> None:
+        before = os.umask(0o027)
+        try:
+            start(report).complete(row(1))
+        finally:
+            os.umask(before)
+        assert stat.S_IMODE((out / "report.csv").stat().st_mode) == 0o640
+
+
 def test_what_is_behind_the_checkpoint_is_written_again(report, out, start) -> None:
-    """The restored attempt continues with the bytes the checkpoint covers, in a new inode."""
+    """The writer may still live: the restored attempt continues a copy of what the checkpoint covers."""
     first = start(report)
     first.write(row(1))
     state, _ = first.barrier()
