@@ -119,6 +119,12 @@ class Cluster:
         """
         return self._offsets(partitions, OffsetSpec.latest(), committed=committed)
 
+    def ask_end_offsets(
+        self, partitions: Iterable[Partition], *, committed: bool
+    ) -> dict[Partition, Future[Any]]:
+        """Ask as `end_offsets` does, without waiting; a result has an `offset`, or is a KafkaException."""
+        return self._ask_offsets(partitions, OffsetSpec.latest(), committed=committed)
+
     def offsets_at(self, partitions: Iterable[Partition], timestamp: int) -> dict[Partition, int]:
         """Return the first offset of each whose record is of `timestamp` (ms UTC) or later, -1 for none."""
         return self._offsets(partitions, OffsetSpec.for_timestamp(timestamp))
@@ -168,17 +174,21 @@ class Cluster:
     def _offsets(
         self, partitions: Iterable[Partition], spec: Any, *, committed: bool = False
     ) -> dict[Partition, int]:
+        asked = self._ask_offsets(partitions, spec, committed=committed)
+        return {
+            partition: self._result(f"find the offsets of {partition}", future).offset
+            for partition, future in asked.items()
+        }
+
+    def _ask_offsets(
+        self, partitions: Iterable[Partition], spec: Any, *, committed: bool
+    ) -> dict[Partition, Future[Any]]:
         level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
         wanted: Mapping[Any, Any] = {TopicPartition(*partition): spec for partition in partitions}
         if not wanted:
             return {}
         asked = self._client.list_offsets(wanted, isolation_level=level, request_timeout=ANSWER_TIMEOUT)
-        return {
-            (partition := Partition(one.topic, one.partition)): self._result(
-                f"find the offsets of {partition}", future
-            ).offset
-            for one, future in asked.items()
-        }
+        return {Partition(one.topic, one.partition): future for one, future in asked.items()}
 
     def _result(self, doing: str, asked: Future[Any]) -> Any:
         self._await(asked)

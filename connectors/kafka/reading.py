@@ -16,6 +16,7 @@ from connectors.kafka.decoding import Decoded, Decoder, by_partition
 from connectors.kafka.partitions import Partition, Position, without_topics
 from connectors.kafka.plan import ReadingPlan
 from connectors.kafka.reader import Reader
+from connectors.kafka.silence import Silence
 from connectors.kafka.topics import Watch
 from pipeline.core.clock import Clock, SystemClock
 from pipeline.core.errors import SourceError
@@ -55,6 +56,7 @@ class Reading:
         self._clock = clock or SystemClock()
         self._cluster = Cluster(settings, SourceError)
         self._reader = Reader(settings, group, plan.isolation)
+        self._silence = Silence(self._cluster, committed=plan.isolation == "read_committed")
         self._decoders: dict[str, Decoder] = {}
         self._restored: Position | None = None
         # Changed under the checkpoint lock; empty until reading has begun.
@@ -116,6 +118,7 @@ class Reading:
             if not self._reads:
                 return
             self._follow_topics(ctx)
+            self._settle_silence(ctx)
             taken = self._reader.take(min(demand, ctx.batch_limit))
             reads = list(self._decoded(taken.messages))
             if ctx.cancelled:
@@ -124,7 +127,7 @@ class Reading:
                 for read in reads:
                     self._emit(ctx, read)
                 self._pass_ends(taken.ends)
-            self._drop_finished()
+                self._drop_finished(ctx)
 
     def _begin(self, ctx: SourceContext[Any]) -> None:
         partitions = [partition for name, topic in self._topics.items() for partition in topic.of(name)]
@@ -139,7 +142,8 @@ class Reading:
             offsets = {**known, **new}
         self._stops = stop_offsets(self._plan.stop, partitions, self._cluster, committed=committed)
         self._add(ctx, offsets)
-        self._drop_finished()
+        with ctx.checkpoint_lock:
+            self._drop_finished(ctx)
 
     def _add(self, ctx: SourceContext[Any], offsets: Mapping[Partition, int]) -> None:
         with ctx.checkpoint_lock:
@@ -176,13 +180,27 @@ class Reading:
             stop = end if self._stops is None else self._stops[partition]
             self._offsets[partition] = max(self._offsets[partition], min(end, stop))
 
-    def _drop_finished(self) -> None:
+    def _settle_silence(self, ctx: SourceContext[Any]) -> None:
+        """Say of silent partitions whether they have records, once the brokers have answered."""
+        silent = set(ctx.silent_splits())
+        if silent:
+            self._silence.ask(one for one in self._reads if one.split in silent)
+        ends = self._silence.answers()
+        if ends:
+            with ctx.checkpoint_lock:
+                for partition in self._reads & ends.keys():
+                    end = ends[partition]
+                    pending = end is None or self._offsets[partition] < end
+                    ctx.settle_silence(partition.split, pending=pending)
+
+    def _drop_finished(self, ctx: SourceContext[Any]) -> None:
         if self._stops is None:
             return
         finished = {one for one in self._reads if self._offsets[one] >= self._stops[one]}
         if finished:
             self._reads -= finished
             self._reader.drop(finished)
+            ctx.end_splits([partition.split for partition in finished])
 
 
 def _offset(message: Message) -> int:

@@ -152,7 +152,12 @@ class KafkaSource(Source[T]):
 
     @property
     def info(self) -> SourceInfo:
-        return SourceInfo(kind="kafka", target=self._plan.selection.target, mode=JobMode.STREAMING)
+        return SourceInfo(
+            kind="kafka",
+            target=self._plan.selection.target,
+            mode=JobMode.STREAMING,
+            confirms_silence=True,
+        )
 
     def open(self, ctx: SourceContext[T]) -> None:
         settings = self._client.resolve()

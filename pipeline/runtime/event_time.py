@@ -106,7 +106,7 @@ class MergedTime(Generic[K]):
         if not left:
             return []  # the end of the input says all
         awake = [each.timestamp for each in left if not each.idle]
-        reached = min(awake) if awake else max(each.timestamp for each in left)
+        reached = min(awake) if awake else max(each.timestamp for each in self._inputs.values())
         was_idle, self._idle = self._idle, not awake
         changes: list[TimeElement] = []
         if reached > self.timestamp or (was_idle and awake):

@@ -25,6 +25,7 @@ class Idleness:
         self._wake = wake
         self._looked: tuple[int, int | None] = (0, None)  # one value, so that it is never seen half changed
         self._heard: dict[str, int] = {}
+        self._none_before = 0
         self._unwatched = False
 
     def look(self) -> None:
@@ -48,12 +49,19 @@ class Idleness:
         """Count no longer: the split is idle, or does not exist."""
         self._heard.pop(split, None)
 
+    def counts(self, split: str) -> bool:
+        """Whether the silence of a split counts: it has not been taken as due since it was last heard."""
+        return split in self._heard
+
     def take_due(self) -> list[str]:
-        """Return the splits that have become idle."""
+        """Return the splits that have been silent for too long, each once."""
         now = self._now()
+        if now < self._none_before:  # looked at by a busy source before each read, with thousands of splits
+            return []
         due = [split for split, heard in self._heard.items() if now - heard >= self._timeout_ms]
         for split in due:
             self.forget(split)
+        self._none_before = min(self._heard.values(), default=now) + self._timeout_ms
         return due
 
     def left_ms(self) -> int | None:

@@ -82,7 +82,13 @@ class SourceSubtask(Subtask):
         self._barriers = BarrierThread(self, f"{ctx.job_name}/{uid}/barriers", ctx.clock)
         self._time: SourceTime | None = None
         if watermarks is not None:
-            self._time = SourceTime(watermarks, uid, ctx.clock, self._barriers.wake)
+            self._time = SourceTime(
+                watermarks,
+                uid,
+                ctx.clock,
+                self._barriers.wake,
+                confirms_silence=source.info.confirms_silence,
+            )
         self._idleness = None if self._time is None else self._time.idleness
 
     # --- lifecycle: the job's thread --------------------------------------------------------------
@@ -188,8 +194,7 @@ class SourceSubtask(Subtask):
     ) -> None:
         if self.cancelled:
             raise Interrupted
-        if not self._lock.locked():
-            raise InternalError(f"{self._uid} emitted without holding ctx.checkpoint_lock")
+        self._require_lock("emitted")
         if not values:
             return
         self._emitted += len(values)
@@ -219,10 +224,26 @@ class SourceSubtask(Subtask):
         self._emitted += 1
 
     def declare_splits(self, splits: Sequence[str]) -> None:
-        if not self._lock.locked():
-            raise InternalError(f"{self._uid} declared splits without holding ctx.checkpoint_lock")
+        self._require_lock("declared splits")
         if self._time is not None:
             self._tell(self._time.declare(splits))
+
+    def end_splits(self, splits: Sequence[str]) -> None:
+        self._require_lock("ended splits")
+        if self._time is not None:
+            self._tell(self._time.end(splits))
+
+    def silent_splits(self) -> Sequence[str]:
+        return () if self._time is None else self._time.silent()
+
+    def settle_silence(self, split: str, *, pending: bool) -> None:
+        self._require_lock("settled a silence")
+        if self._time is not None:
+            self._tell(self._time.settle_silence(split, pending=pending))
+
+    def _require_lock(self, what: str) -> None:
+        if not self._lock.locked():
+            raise InternalError(f"{self._uid} {what} without holding ctx.checkpoint_lock")
 
     def _tell(self, elements: Sequence[TimeElement]) -> None:
         for element in elements:
@@ -314,7 +335,7 @@ class SourceSubtask(Subtask):
             barrier = self._barriers.take()
             if barrier is not None:
                 self._perform(barrier)
-            return None if self._idleness is None else self._idleness.left_ms()
+            return None if self._time is None else self._time.left_ms()
 
     def _perform(self, barrier: Barrier) -> None:
         self._emitted_at_barrier = self._emitted

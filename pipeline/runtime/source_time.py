@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import length_hint
@@ -17,6 +18,8 @@ from pipeline.runtime.event_time import MergedTime
 from pipeline.runtime.idleness import Idleness
 from pipeline.runtime.result import EventTimeProgress
 from pipeline.windows.watermarks import WatermarkStrategy
+
+_log = logging.getLogger(__name__)
 
 LAST_INSTANT: Final = 253_402_300_799_999
 """The end of the year 9999: what is beyond has another unit than milliseconds."""
@@ -47,24 +50,54 @@ class SourceTime:
         strategy: the user's.
         uid: of the source, for errors.
         wake: see `Idleness`.
+        confirms_silence: whether a silent split is idle only once the source has said that nothing is
+            pending in it.
     """
 
-    def __init__(self, strategy: WatermarkStrategy, uid: str, clock: Clock, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        strategy: WatermarkStrategy,
+        uid: str,
+        clock: Clock,
+        wake: Callable[[], None],
+        *,
+        confirms_silence: bool = False,
+    ) -> None:
         self._strategy = strategy
+        self._confirms_silence = confirms_silence
         self._uid = uid
         self._clock = clock
         self._splits: dict[str, _Split] = {}
         self._merged: MergedTime[str] = MergedTime()
+        self._undeclared: set[str] = set()
         timeout = strategy.idleness_ms
         self.idleness = None if timeout is None else Idleness(timeout, clock, wake)
         self._add(UNNAMED)
         self._only_assumed = True
 
     def declare(self, splits: Sequence[str]) -> list[TimeElement]:
-        """Hear which splits there are."""
+        """Add splits; the first call names all there are, and drops restored ones that it does not name."""
+        changes: list[TimeElement] = []
+        for split in splits:  # all of them first: a dropped one must not let event time pass a new one
+            changes += self._know(split)
+        gone, self._undeclared = self._undeclared.difference(splits), set()
+        if gone:
+            _log.warning(
+                "%s no longer reads %s: event time does not wait for what the checkpoint has of it",
+                self._uid,
+                ", ".join(sorted(gone)),
+            )
+        for split in gone:
+            changes += self._forget(split)
+        return changes
+
+    def end(self, splits: Sequence[str]) -> list[TimeElement]:
+        """Let event time pass splits that emit no more records."""
         changes: list[TimeElement] = []
         for split in splits:
-            changes += self._know(split)
+            if self.idleness is not None:
+                self.idleness.forget(split)
+            changes += self._merged.end(split)
         return changes
 
     def stamped(self, batch: Batch[Any], split: str) -> Iterator[Batch[Any] | TimeElement]:
@@ -86,9 +119,26 @@ class SourceTime:
                 yield from self._merged.advance(split, self._watermark(known))
 
     def fall_idle(self) -> list[TimeElement]:
-        """Let event time pass the splits that have been silent for too long."""
-        due = [] if self.idleness is None else self.idleness.take_due()
+        """Let event time pass splits that were silent for too long, if the source need not confirm it."""
+        due = [] if self._confirms_silence else self.silent()
         return [element for split in due for element in self._merged.fall_idle(split)]
+
+    def left_ms(self) -> int | None:
+        """Return after how long to call `fall_idle` again; None for when `wake` is called."""
+        return None if self.idleness is None or self._confirms_silence else self.idleness.left_ms()
+
+    def silent(self) -> list[str]:
+        """Return the splits that have been silent for too long, each once."""
+        return [] if self.idleness is None else self.idleness.take_due()
+
+    def settle_silence(self, split: str, *, pending: bool) -> list[TimeElement]:
+        """Hear what a silent split has: event time passes it if nothing, else its silence counts from now."""
+        if self.idleness is None or self.idleness.counts(split):  # it has emitted since it was asked about
+            return []
+        if pending:
+            self.idleness.hear(split)
+            return []
+        return self._merged.fall_idle(split)
 
     def now(self) -> list[TimeElement]:
         """Say where event time stands, to begin with."""
@@ -123,17 +173,15 @@ class SourceTime:
         return {"watermark": self._merged.timestamp, "splits": splits}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue where `snapshot` was taken."""
+        """Continue where `snapshot` was taken; every split is waited for again."""
         self._merged.restore(state["watermark"])
         for name in state["splits"]:  # all of them first: the slowest of those known leads
             self._know(name)
         for name, stored in state["splits"].items():
+            # None of them is idle, whatever it was: it may have got records while the job was down.
             self._splits[name] = _Split(stored["greatest"], stored["records"])
             self._merged.advance(name, stored["watermark"])
-            if stored["idle"]:
-                self._merged.fall_idle(name)
-                if self.idleness is not None:
-                    self.idleness.forget(name)
+        self._undeclared = set(state["splits"])
 
     # --- splits ------------------------------------------------------------------------------------
 
@@ -145,11 +193,14 @@ class SourceTime:
         changes = self._add(split)
         if self._only_assumed:
             self._only_assumed = False
-            del self._splits[UNNAMED]
-            changes += self._merged.remove(UNNAMED)
-            if self.idleness is not None:
-                self.idleness.forget(UNNAMED)
+            changes += self._forget(UNNAMED)
         return changes
+
+    def _forget(self, split: str) -> list[TimeElement]:
+        del self._splits[split]
+        if self.idleness is not None:
+            self.idleness.forget(split)
+        return self._merged.remove(split)
 
     def _add(self, split: str) -> list[TimeElement]:
         self._splits[split] = _Split()

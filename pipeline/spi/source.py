@@ -31,6 +31,8 @@ class SourceInfo:
         resumable: False if it can only start over; the job is then one epoch, committed at the end.
         durable: whether what it reads outlives the process, so that a later run can continue.
         guarantee: one line for `explain` where the source cannot promise exactly-once on its own.
+        confirms_silence: whether it looks if a silent split has nothing pending, and says so with
+            `SourceContext.settle_silence`; otherwise silence alone makes a split idle.
     """
 
     kind: str
@@ -39,6 +41,7 @@ class SourceInfo:
     resumable: bool = True
     durable: bool = True
     guarantee: str | None = None
+    confirms_silence: bool = False
 
 
 class SourceContext(Protocol[T_contra]):
@@ -114,8 +117,30 @@ class SourceContext(Protocol[T_contra]):
     def declare_splits(self, splits: Sequence[str]) -> None:
         """Name the splits that there are now, under `checkpoint_lock`; those named before stay.
 
-        A split that has given nothing yet holds event time back until it is idle. A source that
-        never calls this has the one split "".
+        The first call of an attempt names all of them: what the checkpoint knows of others is dropped.
+        A split that has emitted nothing yet holds event time back until it is idle or has ended. A
+        source that never calls this has the one split "".
+        """
+        ...
+
+    def end_splits(self, splits: Sequence[str]) -> None:
+        """Say, under `checkpoint_lock`, that these splits emit no more records: event time passes them."""
+        ...
+
+    def silent_splits(self) -> Sequence[str]:
+        """Return the splits that have emitted nothing for the idleness set by the user, each once.
+
+        For a source whose `SourceInfo.confirms_silence` is True: it finds out whether records are
+        pending in them and says so with `settle_silence`. Silence may also mean that a server does
+        not answer, or that the first answer is still to come. Call it in `run`, without the lock.
+        """
+        ...
+
+    def settle_silence(self, split: str, *, pending: bool) -> None:
+        """Say, under `checkpoint_lock`, whether a split of `silent_splits` has records pending.
+
+        Without any it is idle until it emits again; with some, or where that cannot be found out, its
+        silence counts from now.
         """
         ...
 

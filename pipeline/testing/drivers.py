@@ -78,7 +78,10 @@ class SourceDriver(Generic[T]):
         self.origins: list[Origin] = []
         self.rejected: list[Origin] = []
         self.splits: set[str] = set()
+        self.ended_splits: set[str] = set()
+        self.pending: dict[str, bool] = {}
         self.moments: list[SourceSnapshot] = []
+        self._silent: list[str] = []
         self._barriers = barriers
         self._restore = restore
         self._changed = threading.Condition()
@@ -123,6 +126,14 @@ class SourceDriver(Generic[T]):
     def wait_until_splits(self, splits: int) -> None:
         """Return once the source has declared so many splits."""
         self._wait_until(lambda: len(self.splits) >= splits, f"{splits} splits")
+
+    def ask_about(self, split: str) -> bool:
+        """Tell the source that a split is silent, and return whether it finds records pending there."""
+        with self._changed:
+            self.pending.pop(split, None)
+            self._silent.append(split)
+        self._wait_until(lambda: split in self.pending, f"the source to look at {split}")
+        return self.pending[split]
 
     def wait_until_idle(self) -> None:
         """Return once the source waits for demand, or its input has ended."""
@@ -199,6 +210,23 @@ class SourceDriver(Generic[T]):
         assert self._holder == threading.get_ident(), "declared splits without holding ctx.checkpoint_lock"
         with self._changed:
             self.splits.update(splits)
+            self._changed.notify_all()
+
+    def end_splits(self, splits: Sequence[str]) -> None:
+        assert self._holder == threading.get_ident(), "ended splits without holding ctx.checkpoint_lock"
+        with self._changed:
+            self.ended_splits.update(splits)
+            self._changed.notify_all()
+
+    def silent_splits(self) -> Sequence[str]:
+        with self._changed:
+            silent, self._silent = self._silent, []
+            return silent
+
+    def settle_silence(self, split: str, *, pending: bool) -> None:
+        assert self._holder == threading.get_ident(), "settled a silence without holding ctx.checkpoint_lock"
+        with self._changed:
+            self.pending[split] = pending
             self._changed.notify_all()
 
     # --- inside ------------------------------------------------------------------------------------

@@ -71,6 +71,14 @@ class Reading:
     def declare_splits(self, splits: Sequence[str]) -> None:
         raise AssertionError("a query has one split")
 
+    end_splits = declare_splits
+
+    def silent_splits(self) -> Sequence[str]:
+        return ()
+
+    def settle_silence(self, split: str, *, pending: bool) -> None:
+        raise AssertionError("a query does not say whether it is silent")
+
     def run(self, source: SqlQuerySource[Any], state: Any = None) -> Reading:
         """Run a copy of `source`, as the engine does; `state` is the position as a checkpoint stores it."""
         attempt = copy.copy(source)

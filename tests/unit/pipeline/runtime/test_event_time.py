@@ -30,6 +30,26 @@ def test_one_that_comes_back_holds_event_time_but_does_not_turn_it_back() -> Non
     assert time.advance("b", 20) == [Watermark(20)]
 
 
+def test_one_that_wakes_with_an_older_time_has_come_as_far_as_before() -> None:
+    """Else all would wait until it has come there once more."""
+    time = MergedTime("ab")
+    time.advance("a", 10)
+    time.advance("b", 10)
+    time.fall_idle("b")
+    assert time.advance("b", 3) == []
+    assert time.reached("b") == 10
+    assert time.advance("a", 20) == []
+    assert time.held_by == ("b", 10)
+
+
+def test_once_all_that_are_left_are_idle_an_ended_one_counts_as_the_furthest() -> None:
+    time = MergedTime("ab")
+    time.advance("a", 10)
+    time.advance("b", 5)
+    time.end("a")
+    assert time.fall_idle("b") == [Watermark(10), IDLE]
+
+
 def test_once_all_are_idle_the_furthest_counts_whichever_fell_silent_first() -> None:
     for order in ("ab", "ba"):
         time = MergedTime("ab")

@@ -81,3 +81,32 @@ def test_nobody_is_woken_for_records_that_come_all_the_time() -> None:
     assert bench.wakes == 0
     bench.idleness.forget("a")
     assert bench.idleness.take_due() == []
+
+
+def test_it_is_to_be_looked_at_when_the_first_of_several_splits_is_due() -> None:
+    """Not when the last is: the first would be idle that much too late."""
+    bench = Bench()
+    bench.idleness.hear("a")
+    bench.idleness.look()
+    bench.pass_ms(90)
+    bench.idleness.hear("b")
+    assert bench.idleness.left_ms() == 10
+    bench.pass_ms(10)
+    assert bench.idleness.take_due() == ["a"]
+    assert bench.idleness.left_ms() == 90
+
+
+def test_a_split_that_was_due_counts_again_once_it_is_heard() -> None:
+    bench = Bench()
+    bench.idleness.hear("a")
+    bench.idleness.look()
+    bench.pass_ms(100)
+    assert bench.idleness.take_due() == ["a"]
+    assert not bench.idleness.counts("a")
+    bench.pass_ms(50)
+    bench.idleness.hear("a")
+    assert bench.idleness.counts("a")
+    bench.pass_ms(99)
+    assert bench.idleness.take_due() == []
+    bench.pass_ms(1)
+    assert bench.idleness.take_due() == ["a"]

@@ -20,8 +20,17 @@ BOUNDED = WatermarkStrategy.bounded_out_of_orderness(timedelta(milliseconds=10),
 OWN = WatermarkStrategy.monotonic()
 
 
-def source(strategy: WatermarkStrategy = BOUNDED, clock: ManualClock | None = None) -> SourceTime:
-    return SourceTime(strategy, "in", clock or ManualClock(), lambda: None)
+def source(
+    strategy: WatermarkStrategy = BOUNDED, clock: ManualClock | None = None, *, confirms_silence: bool = False
+) -> SourceTime:
+    return SourceTime(strategy, "in", clock or ManualClock(), lambda: None, confirms_silence=confirms_silence)
+
+
+def fall_silent(time: SourceTime, clock: ManualClock, ms: int) -> None:
+    """Let the source look for records in vain for so long."""
+    assert time.idleness is not None
+    time.idleness.look()
+    clock.advance(timedelta(milliseconds=ms))
 
 
 def emitted(time: SourceTime, values: Sequence[Any], split: str = "") -> list[Any]:
@@ -75,25 +84,97 @@ def test_silence_lets_event_time_pass() -> None:
     assert emitted(time, [20], "b") == [Watermark(89), [20]], "b is waited for before its records are seen"
 
 
-@pytest.mark.parametrize("idle", [False, True])
-def test_a_restored_source_stands_where_it_stood(idle: bool) -> None:
-    """The slower split still leads, the count goes on, who was idle still is."""
-    clock = ManualClock()
-    strategy = BOUNDED.emit_every(2).with_idleness(timedelta(seconds=1))
-    time = source(strategy, clock)
+def test_a_restored_source_stands_where_it_stood() -> None:
+    """The slower split still leads, and the count goes on."""
+    strategy = BOUNDED.emit_every(2)
+    time = source(strategy)
     time.declare(["a", "b", "c"])
     emitted(time, [100, 110, 120], "a")
     emitted(time, [50, 60], "b")
-    if idle:
-        assert time.idleness is not None
-        time.idleness.look()
-        clock.advance(timedelta(seconds=1))
-        time.fall_idle()
-    again = source(strategy, clock)
+    again = source(strategy)
     again.restore(from_json(to_json(time.snapshot())))
     assert again.snapshot() == time.snapshot()
-    assert again.now() == time.now() == ([Watermark(99), IDLE] if idle else [])
     assert emitted(again, [130], "a") == emitted(time, [130], "a")
+    assert emitted(again, [5, 15], "c") == [[5, 15], Watermark(4)]
+
+
+def test_no_split_is_restored_as_idle() -> None:
+    """It may have got records while the job was down. Event time itself stays where it was."""
+    clock = ManualClock()
+    strategy = BOUNDED.with_idleness(timedelta(seconds=1))
+    time = source(strategy, clock)
+    time.declare(["a", "b"])
+    emitted(time, [100], "a")
+    fall_silent(time, clock, 1000)
+    assert time.fall_idle() == [Watermark(89), IDLE]
+    again = source(strategy, clock)
+    again.restore(from_json(to_json(time.snapshot())))
+    assert again.now() == [Watermark(89)]
+    assert again.declare(["a", "b"]) == []
+    assert emitted(again, [200], "a") == [[200]], "b is waited for"
+    assert emitted(again, [150], "b") == [[150], Watermark(139)]
+    fall_silent(again, clock, 1000)
+    assert again.fall_idle() == [Watermark(189), IDLE]
+
+
+def test_a_restored_split_that_is_not_declared_is_dropped_and_named(caplog: pytest.LogCaptureFixture) -> None:
+    """It would hold event time back forever; one that is declared for the first time is waited for."""
+    time = source()
+    time.declare(["x", "y"])
+    emitted(time, [100], "x")
+    emitted(time, [50], "y")
+    again = source()
+    again.restore(from_json(to_json(time.snapshot())))
+    assert again.declare(["x", "z"]) == []
+    assert "in no longer reads y" in caplog.text
+    assert emitted(again, [200], "x") == [[200]]
+    assert emitted(again, [150], "z") == [[150], Watermark(139)]
+    assert set(again.snapshot()["splits"]) == {"x", "z"}
+    assert again.declare(["y"]) == [], "later calls only add"
+    assert emitted(again, [300], "x") == [[300]]
+
+
+def test_an_ended_split_holds_nothing_back_even_where_it_was_silent() -> None:
+    clock = ManualClock()
+    time = source(BOUNDED.with_idleness(timedelta(seconds=1)), clock)
+    time.declare(["a", "b"])
+    emitted(time, [100], "a")
+    assert time.end(["b"]) == [Watermark(89)]
+    assert emitted(time, [200], "a") == [[200], Watermark(189)]
+    fall_silent(time, clock, 1000)
+    assert time.fall_idle() == [IDLE], "only what may still emit falls silent"
+
+
+def test_silence_is_nothing_until_the_source_has_confirmed_it() -> None:
+    """A broker that stands still, or has not answered yet, is silent as well."""
+    clock = ManualClock()
+    time = source(BOUNDED.with_idleness(timedelta(seconds=1)), clock, confirms_silence=True)
+    time.declare(["a", "b"])
+    emitted(time, [100], "a")
+    fall_silent(time, clock, 1000)
+    assert (time.fall_idle(), time.left_ms()) == ([], None)
+    assert sorted(time.silent()) == ["a", "b"]
+    assert time.silent() == []
+    assert time.settle_silence("b", pending=True) == []
+    clock.advance(timedelta(milliseconds=999))
+    assert time.silent() == []
+    clock.advance(timedelta(milliseconds=1))
+    assert time.silent() == ["b"]
+    assert time.settle_silence("b", pending=False) == [Watermark(89)]
+    assert emitted(time, [200], "a") == [[200], Watermark(189)]
+
+
+def test_a_split_that_emitted_since_it_was_asked_about_is_not_idle() -> None:
+    """The answer to the question is older than its records."""
+    clock = ManualClock()
+    time = source(BOUNDED.with_idleness(timedelta(seconds=1)), clock, confirms_silence=True)
+    time.declare(["a", "b"])
+    fall_silent(time, clock, 1000)
+    assert sorted(time.silent()) == ["a", "b"]
+    emitted(time, [100], "a")
+    emitted(time, [50], "b")
+    assert time.settle_silence("b", pending=False) == []
+    assert emitted(time, [200], "a") == [[200]]
 
 
 def test_a_timestamp_far_ahead_of_the_clock_moves_nothing() -> None:
