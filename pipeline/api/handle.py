@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from pipeline.api.missing import no_such_method
 from pipeline.core.config import JobConfig
 from pipeline.graph.builder import Output
 from pipeline.operators.base import Chaining
@@ -21,6 +22,11 @@ class JobPart:
 
     def __init__(self, job: StreamJob) -> None:
         self.job = job
+
+    if not TYPE_CHECKING:  # a checker sees by itself what is missing
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_such_method(self, name)
 
     def name(self, name: str) -> Self:
         """Name the job: a–z, A–Z, 0–9, `.`, `_` and `-`, at most 200 characters; once for each job.

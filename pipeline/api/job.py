@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pipeline.api.call_site import call_site
 from pipeline.api.handle import JobPart
+from pipeline.api.missing import no_such_method
 from pipeline.api.stream import Stream
 from pipeline.core.config import JobConfig, ResolvedConfig, resolve, unknown_name
 from pipeline.core.errors import ConfigError, GraphError
@@ -67,6 +68,11 @@ class StreamJob:
             self.set_name(name)
         if config is not None:
             self.set_config(config)
+
+    if not TYPE_CHECKING:  # a checker sees by itself what is missing
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_such_method(self, name)
 
     @staticmethod
     def builder(*, mode: JobMode | None = None) -> JobBuilder:
