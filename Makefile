@@ -32,6 +32,7 @@ lint: .venv/.lint ## ruff, types, layers, and no address or path of a machine in
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
+	$(BIN)/python tools/check_users_code.py
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python tools/no_addresses.py
 
@@ -62,7 +63,7 @@ lock: .venv/.lint ## compile requirements/*.txt again; to the newest versions: m
 	$(COMPILE) $(ARGS) --only-build-deps --output-file requirements/build.txt pyproject.toml
 
 clean: ## remove the environment and what tests, tools and jobs left behind
-	rm -rf .venv .demo .pipeline .pytest_cache .hypothesis .ruff_cache .import_linter_cache build dist *.egg-info
+	rm -rf .venv .demo .pipeline .pytest_cache .hypothesis .ruff_cache .mypy_cache .import_linter_cache build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(GROUPS:%=.venv/.%): .venv/.%: requirements/%.txt requirements/build.txt pyproject.toml tools/environment

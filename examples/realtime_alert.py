@@ -11,14 +11,30 @@ in the middle and run it again: who reads committed records sees each alert once
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from connectors import KafkaSink, KafkaSource
 from pipeline import JobConfig, Stream, StreamJob, TumblingTimeWindows, WatermarkStrategy, Window
 
 LATE_MINUTES = 15
 HOUR = timedelta(hours=1)
-Departure = dict[str, Any]
+
+
+class Event(TypedDict):
+    """A departure as the topic has it."""
+
+    origin: str
+    flight: str
+    scheduled: int
+    delay: int | None
+
+
+class Departure(TypedDict):
+    """What is needed of it."""
+
+    origin: str
+    flight: str
+    delay: int
 
 
 class Delay(TypedDict):
@@ -28,11 +44,20 @@ class Delay(TypedDict):
     minutes: int
 
 
-def scheduled(event: Departure) -> int:
+class Alert(TypedDict):
+    """What is sent out: once for each airport and hour."""
+
+    origin: str
+    hour: str
+    late_flights: int
+    mean_delay: float
+
+
+def scheduled(event: Event) -> int:
     return event["scheduled"]
 
 
-def parse(event: Departure) -> Departure:
+def parse(event: Event) -> Departure:
     return {"origin": event["origin"], "flight": event["flight"], "delay": event["delay"] or 0}
 
 
@@ -59,14 +84,8 @@ class MeanDelay:
     def get_result(self, accumulator: Delay) -> Delay:
         return accumulator
 
-    def merge(self, first: Delay, second: Delay) -> Delay:
-        return {
-            "flights": first["flights"] + second["flights"],
-            "minutes": first["minutes"] + second["minutes"],
-        }
 
-
-def alert(airport: str, hour: Window, delay: Delay) -> dict[str, Any]:
+def alert(airport: str, hour: Window, delay: Delay) -> Alert:
     return {
         "origin": airport,
         "hour": f"{datetime.fromtimestamp(hour.start / 1000, UTC):%Y-%m-%d %H:%M}",
@@ -75,14 +94,14 @@ def alert(airport: str, hour: Window, delay: Delay) -> dict[str, Any]:
     }
 
 
-def airport_of(alert: dict[str, Any]) -> str:
+def airport_of(alert: Alert) -> str:
     return alert["origin"]
 
 
-def alerts(departures: Stream[Departure]) -> Stream[dict[str, Any]]:
+def alerts(events: Stream[Event]) -> Stream[Alert]:
     """Turn departures, in event time, into alerts by airport and hour."""
     return (
-        departures.map(parse)
+        events.map(parse)
         .filter(is_late)
         .key_by(origin)
         .window(TumblingTimeWindows.of(HOUR))

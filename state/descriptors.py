@@ -29,16 +29,12 @@ class AggregateFunction(Protocol[In_contra, Acc, Out_co]):
         """Return the accumulator of no records."""
         ...
 
-    def add(self, value: In_contra, accumulator: Acc) -> Acc:
+    def add(self, value: In_contra, accumulator: Acc, /) -> Acc:
         """Return the accumulator with `value` in it; may change and return the one given."""
         ...
 
-    def get_result(self, accumulator: Acc) -> Out_co:
+    def get_result(self, accumulator: Acc, /) -> Out_co:
         """Return the result so far; must neither change the accumulator nor return it: copy it."""
-        ...
-
-    def merge(self, first: Acc, second: Acc) -> Acc:
-        """Return the accumulator of both; only session windows need it."""
         ...
 
 

@@ -19,11 +19,16 @@ from pipeline.core.policy import ErrorPolicy
 from pipeline.spi.source import JsonLike, Source, SourceContext, SourceInfo
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeVar as TypeVarWithDefault
+
     from connectors.kafka.reading import Reading
+
+    V = TypeVarWithDefault("V", default=Any)
+else:  # only a checker asks what a source without `value=` reads; Python 3.11's own has no default
+    V = TypeVar("V")
 
 T = TypeVar("T")
 K = TypeVar("K")
-V = TypeVar("V")
 
 _DEFAULTS: Final[Mapping[str, Any]] = {
     # After its queue was full a client asks for more only when this time is over. With the default
@@ -102,6 +107,24 @@ class KafkaSource(Source[T]):
     ) -> None: ...
     @overload
     def __init__(
+        self: KafkaSource[KafkaRecord[bytes | None, V]],
+        topics: str | Sequence[str] | None = None,
+        *,
+        pattern: str | None = None,
+        bootstrap_servers: str | None = None,
+        start: Start = "earliest",
+        stop: Stop | None = None,
+        value: Format[V] | Callable[[bytes], V] = _JSON,
+        key: None = None,
+        metadata: Literal[True],
+        on_error: ErrorPolicy = _FAIL,
+        group_id: str | None = None,
+        isolation: Isolation = "read_committed",
+        discovery_interval: timedelta = _LOOK,
+        config: Mapping[str, str | float] | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
         self: KafkaSource[KafkaRecord[K, V]],
         topics: str | Sequence[str] | None = None,
         *,
@@ -110,7 +133,7 @@ class KafkaSource(Source[T]):
         start: Start = "earliest",
         stop: Stop | None = None,
         value: Format[V] | Callable[[bytes], V] = _JSON,
-        key: Format[K] | Callable[[bytes], K] | None = None,
+        key: Format[K] | Callable[[bytes], K],
         metadata: Literal[True],
         on_error: ErrorPolicy = _FAIL,
         group_id: str | None = None,

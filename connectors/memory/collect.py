@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from pipeline.spi.sink import Sink, SinkContext, SinkInfo
 from pipeline.spi.source import JsonLike
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar as TypeVarWithDefault
+
+    T = TypeVarWithDefault("T", default=Any)
+else:  # only a checker asks what `CollectSink()` takes; Python 3.11's own TypeVar has no default
+    T = TypeVar("T")
 
 
 class _Collected(Generic[T]):

@@ -238,5 +238,5 @@ def require_aggregate(aggregate: object) -> None:
     if missing:
         raise GraphError(
             f"aggregate needs an AggregateFunction, but {aggregate!r} has no {', '.join(missing)}",
-            hint="give it create_accumulator, add, get_result and merge; for one function use reduce",
+            hint="define create_accumulator, add and get_result; for a single function use reduce",
         )

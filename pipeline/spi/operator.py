@@ -82,17 +82,17 @@ class StreamOperator(ABC, Generic[In, Out]):
         """How many windows hold records, for those who watch the job; any thread."""
         return 0
 
-    def open(self, ctx: OperatorContext) -> None:
+    def open(self, ctx: OperatorContext, /) -> None:
         """Get ready: register state, resolve what is needed per record."""
 
-    def initialize_state(self, state: Any) -> None:
+    def initialize_state(self, state: Any, /) -> None:
         """Continue from what `snapshot_state` returned; called after `open`."""
 
     @abstractmethod
-    def process_batch(self, batch: Batch[In]) -> Batch[Out]:
+    def process_batch(self, batch: Batch[In], /) -> Batch[Out]:
         """Turn the records of one batch into what goes downstream."""
 
-    def process_watermark(self, timestamp: int) -> Batch[Out] | None:
+    def process_watermark(self, timestamp: int, /) -> Batch[Out] | None:
         """Event time has reached `timestamp` (milliseconds UTC); return what fires, before it goes on."""
         return None
 
@@ -100,7 +100,7 @@ class StreamOperator(ABC, Generic[In, Out]):
         """Return the wall time (milliseconds UTC) at which to call `process_timer`; None for never."""
         return None
 
-    def process_timer(self, now_ms: int) -> Batch[Out] | None:
+    def process_timer(self, now_ms: int, /) -> Batch[Out] | None:
         """The wall time has come to `now_ms`, not before `next_timer`; return what fires."""
         return None
 

@@ -144,7 +144,7 @@ class AnySink(ABC, Generic[T_contra]):
     def info(self) -> SinkInfo:
         """Facts known before `open`."""
 
-    def open(self, ctx: SinkContext) -> None:
+    def open(self, ctx: SinkContext, /) -> None:
         """Connect. Raise `SinkError` with what was expected and found if that fails."""
 
     @property
@@ -162,7 +162,7 @@ class AnySink(ABC, Generic[T_contra]):
         """Return what `restore_state` needs to continue behind the last record taken."""
         return None
 
-    def restore_state(self, state: JsonLike) -> None:
+    def restore_state(self, state: JsonLike, /) -> None:
         """Continue behind the last record that `state` covers; called after `open`."""
 
     def cancel(self) -> None:
@@ -175,11 +175,11 @@ class AnySink(ABC, Generic[T_contra]):
 class Sink(AnySink[T_contra]):
     """A sink whose records are out as soon as it has taken them: at-least-once at best."""
 
-    def invoke(self, value: T_contra, ctx: SinkContext) -> None:
+    def invoke(self, value: T_contra, ctx: SinkContext, /) -> None:
         """Take one record. A sink overrides this or `invoke_batch`."""
         raise NotImplementedError(f"{type(self).__name__} implements neither invoke nor invoke_batch")
 
-    def invoke_batch(self, values: Sequence[T_contra], ctx: SinkContext) -> None:
+    def invoke_batch(self, values: Sequence[T_contra], ctx: SinkContext, /) -> None:
         """Take the records in their order."""
         for value in values:
             self.invoke(value, ctx)
@@ -210,20 +210,20 @@ class TwoPhaseCommitSink(AnySink[T_contra], Generic[T_contra, Txn]):
     def begin_transaction(self) -> Txn:
         """Start the next epoch."""
 
-    def invoke(self, txn: Txn, value: T_contra, ctx: SinkContext) -> None:
+    def invoke(self, txn: Txn, value: T_contra, ctx: SinkContext, /) -> None:
         """Take one record into the epoch. A sink overrides this or `invoke_batch`."""
         raise NotImplementedError(f"{type(self).__name__} implements neither invoke nor invoke_batch")
 
-    def invoke_batch(self, txn: Txn, values: Sequence[T_contra], ctx: SinkContext) -> None:
+    def invoke_batch(self, txn: Txn, values: Sequence[T_contra], ctx: SinkContext, /) -> None:
         """Take the records into the epoch, in their order."""
         for value in values:
             self.invoke(txn, value, ctx)
 
     @abstractmethod
-    def pre_commit(self, txn: Txn) -> Txn | None:
+    def pre_commit(self, txn: Txn, /) -> Txn | None:
         """Make the epoch durable and return the handle to commit it by; None if it holds nothing."""
 
-    def join(self, older: Txn, younger: Txn) -> Txn | None:
+    def join(self, older: Txn, younger: Txn, /) -> Txn | None:
         """Make one transaction of two that are pre-committed, since the older one's checkpoint failed.
 
         Called before the next transaction begins. Return the handle that stands for both, or None
@@ -232,17 +232,17 @@ class TwoPhaseCommitSink(AnySink[T_contra], Generic[T_contra, Txn]):
         return None
 
     @abstractmethod
-    def commit(self, txn: Txn) -> CommitOutcome:
+    def commit(self, txn: Txn, /) -> CommitOutcome:
         """Make the epoch visible; may run on another thread, while the next epoch is written."""
 
     @abstractmethod
-    def abort(self, txn: Txn) -> None:
+    def abort(self, txn: Txn, /) -> None:
         """Drop an epoch that no checkpoint covers; called when the job fails or is cancelled."""
 
-    def recover_and_commit(self, txn: Txn) -> CommitOutcome:
+    def recover_and_commit(self, txn: Txn, /) -> CommitOutcome:
         """Commit after a restart what a manifest has decided."""
         return self.commit(txn)
 
     @abstractmethod
-    def recover_and_abort(self, keep: Sequence[Txn]) -> None:
+    def recover_and_abort(self, keep: Sequence[Txn], /) -> None:
         """Remove what earlier attempts left behind, except what the handles in `keep` need."""

@@ -159,11 +159,11 @@ class Source(ABC, Generic[T]):
     def info(self) -> SourceInfo:
         """Facts known before `open`."""
 
-    def open(self, ctx: SourceContext[T]) -> None:
+    def open(self, ctx: SourceContext[T], /) -> None:
         """Connect. Raise `SourceError` with what was expected and found if that fails."""
 
     @abstractmethod
-    def run(self, ctx: SourceContext[T]) -> None:
+    def run(self, ctx: SourceContext[T], /) -> None:
         """Emit until the input ends or `ctx.cancelled`; returning means the input has ended."""
 
     def cancel(self) -> None:
@@ -174,10 +174,10 @@ class Source(ABC, Generic[T]):
         """Return the position of the next record not yet emitted: not of the last one emitted."""
 
     @abstractmethod
-    def restore_state(self, state: JsonLike) -> None:
+    def restore_state(self, state: JsonLike, /) -> None:
         """Continue with the record that `state` names; called after `open`, before `run`."""
 
-    def checkpoint_committed(self, checkpoint_id: int) -> None:
+    def checkpoint_committed(self, checkpoint_id: int, /) -> None:
         """Hear that an epoch is committed: a place to tell the system read from, never to rely on.
 
         No snapshot is taken between that of this checkpoint and this call. So a queue that wants each
@@ -218,7 +218,7 @@ class PollingSource(Source[T]):
     _position: JsonLike = None
 
     @abstractmethod
-    def poll(self, demand: int) -> Polled[T] | None:
+    def poll(self, demand: int, /) -> Polled[T] | None:
         """Return up to `demand` records (at least 1 is asked), or None at the end of the input.
 
         It may block until something is there; barriers pass meanwhile. After `cancel` it should
@@ -226,16 +226,16 @@ class PollingSource(Source[T]):
         """
 
     @abstractmethod
-    def seek(self, position: JsonLike) -> None:
+    def seek(self, position: JsonLike, /) -> None:
         """Go to `position`, or to the beginning if it is None; called after `open`, before `poll`."""
 
-    def restore_state(self, state: JsonLike) -> None:
+    def restore_state(self, state: JsonLike, /) -> None:
         self._position = state
 
     def snapshot_state(self) -> JsonLike:
         return self._position
 
-    def run(self, ctx: SourceContext[T]) -> None:
+    def run(self, ctx: SourceContext[T], /) -> None:
         self.seek(self._position)
         while demand := ctx.wait_demand():
             polled = self.poll(min(demand, ctx.batch_limit))

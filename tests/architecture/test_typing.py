@@ -57,6 +57,33 @@ def test_a_chain_is_typed_and_wrong_uses_are_refused(errors: Mapping[str, list[s
     assert errors["as it is"] == []
 
 
+def test_mypy_agrees(root: Path) -> None:
+    """Each line that is marked `refused` is an error for mypy too, and no other line is."""
+    settings = ["--config-file", str(root / "pyproject.toml"), "--disable-error-code", "empty-body"]
+    command = [sys.executable, "-m", "mypy", "--no-error-summary", *settings, str(CHAINS)]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=100)
+    complaints = {int(line.split(":")[1]) for line in done.stdout.splitlines() if ": error: " in line}
+    lines = list(enumerate(CHAINS.read_text(encoding="utf-8").splitlines(), 1))
+    refused = {number for number, line in lines if " - refused: " in line}
+    assert complaints == refused | {number for number, line in lines if line.endswith("# wider for mypy")}
+
+
+@pytest.mark.parametrize(
+    ("checker", "code"),
+    [
+        ("mypy", "def half(n: int) -> int:\n    import json\n\n    return json.loads(str(n))\n"),
+        ("basedpyright", "from connectors import ConsoleSink\n\nclass Mine(ConsoleSink):\n    _name = 1\n"),
+    ],
+)
+def test_a_mistake_in_the_readme_is_seen(checker: str, code: str, root: Path, tmp_path: Path) -> None:
+    """What users copy is checked by `make lint`: a mistake that one of the checkers sees is enough."""
+    (tmp_path / "README.md").write_text(f"```python file=mine.py\n{code}```\n", encoding="utf-8")
+    command = [sys.executable, str(root / "tools" / "check_users_code.py"), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    assert done.returncode == 1
+    assert "mine.py" in done.stdout
+
+
 @pytest.mark.parametrize("name", list(PLANTED))
 def test_a_planted_mistake_is_seen(name: str, errors: Mapping[str, list[str]]) -> None:
     """The test above can fail: in each of its two ways, and for the overload that is easily lost."""

@@ -1,7 +1,7 @@
 """What a type checker must make of a chain; read by `test_typing.py`, never run.
 
-Each line marked `refused` must be an error, every other line must be right: the comment that
-silences an error is itself an error where there is none.
+Each line marked `refused` must be an error, every other line must be right: for pyright the comment that
+silences an error is itself an error where there is none. Where mypy infers something wider it says so.
 """
 # pyright: strict, reportUnnecessaryTypeIgnoreComment=true, reportUnusedCallResult=false, reportPrivateUsage=false
 
@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, assert_type
 
-from connectors import CollectionSource, CollectSink
+from connectors import CollectionSource, CollectSink, FileSource, GeneratorSource, KafkaSource, SqlQuerySource
+from connectors.kafka import Json, KafkaRecord, Text
 from pipeline import (
     DEAD_LETTERS,
     DeadLetter,
@@ -25,7 +26,7 @@ from pipeline import (
     WatermarkStrategy,
     WindowedStream,
 )
-from pipeline.spi.sink import AnySink
+from pipeline.spi.sink import AnySink, Sink, SinkContext, SinkInfo
 
 
 class Order:
@@ -45,8 +46,31 @@ class Mean:
     def get_result(self, accumulator: tuple[int, int]) -> float:
         return accumulator[0] / accumulator[1]
 
-    def merge(self, first: tuple[int, int], second: tuple[int, int]) -> tuple[int, int]:
-        return first[0] + second[0], first[1] + second[1]
+
+class Count:
+    """An aggregate that gives the parameters names of its own."""
+
+    def create_accumulator(self) -> int:
+        return 0
+
+    def add(self, order: Order, acc: int) -> int:
+        return acc + 1
+
+    def get_result(self, acc: int) -> int:
+        return acc
+
+
+class Printer(Sink[int]):
+    """A connector that gives the parameters names of its own."""
+
+    @property
+    def info(self) -> SinkInfo:
+        return SinkInfo("printer", "paper", "none")
+
+    def open(self, context: SinkContext) -> None: ...
+
+    def invoke(self, number: int, context: SinkContext) -> None:
+        print(number)
 
 
 async def fetch(number: int) -> bytes: ...
@@ -68,7 +92,7 @@ def a_chain(orders: Stream[Order], numbers: Stream[int]) -> None:
     assert_type(orders.map(lambda order: order.amount), Stream[int])
     assert_type(orders.filter(lambda order: order.amount > 3), Stream[Order])
     assert_type(numbers.flat_map(repeat), Stream[str])
-    assert_type(numbers.flat_map(lambda number: [number, str(number)]), Stream[int | str])
+    assert_type(numbers.flat_map(lambda number: [number, str(number)]), Stream[int | str])  # wider for mypy
     assert_type(numbers.map_batches(sort), Stream[int])
     assert_type(numbers.map(str, on_error=ErrorPolicy.skip(), uid="text").map(shout), Stream[str])
 
@@ -106,7 +130,7 @@ def joined_and_side_outputs(orders: Stream[Order], numbers: Stream[int], texts: 
 def untyped_records(events: Stream[dict[str, Any]]) -> None:
     """Rows and JSON hold anything: that passes through without an error in strict mode."""
     assert_type(events.map(lambda event: event["amount"]), Stream[Any])
-    assert_type(events.map(lambda event: {**event, "vat": 1}), Stream[dict[str, Any | int]])
+    assert_type(events.map(lambda event: {**event, "vat": 1}), Stream[dict[str, Any | int]])  # wider for mypy
     assert_type(events.key_by(lambda event: event["user"]).reduce(lambda a, b: a | b), Stream[dict[str, Any]])
 
 
@@ -127,6 +151,29 @@ def whole_jobs(collected: CollectSink[int]) -> None:
     )
     assert_type(built, StreamJob)
     assert_type(StreamJob("handles").source(CollectionSource(["a"])), Stream[str])
+
+
+def sources(job: StreamJob) -> None:
+    assert_type(job.source(KafkaSource("events")), Stream[Any])
+    assert_type(job.source(KafkaSource(["a", "b"], stop="latest")), Stream[Any])
+    assert_type(job.source(KafkaSource("events", value=Json(Order))), Stream[Order])
+    assert_type(job.source(KafkaSource("events", value=len)), Stream[int])
+    assert_type(job.source(KafkaSource("events", metadata=True)), Stream[KafkaRecord[bytes | None, Any]])
+    assert_type(job.source(KafkaSource("events", key=Text(), metadata=True)), Stream[KafkaRecord[str, Any]])
+    assert_type(job.source(SqlQuerySource("SELECT 1 AS id", key="id")), Stream[dict[str, Any]])
+    assert_type(job.source(FileSource("orders.csv")), Stream[Any])
+    assert_type(job.source(GeneratorSource(str, count=3)), Stream[str])
+    StreamJob.builder().source(KafkaSource("events")).map(lambda event: event["n"]).sink(
+        CollectSink()
+    ).build()
+
+
+def users_own_classes(orders: Stream[Order], numbers: Stream[int]) -> None:
+    assert_type(orders.key_by(lambda order: order.user).aggregate(Count()), Stream[int])
+    numbers.sink(Printer())
+    anything = CollectSink()
+    numbers.sink(anything)
+    assert_type(anything.values, list[Any])
 
 
 def a_sink_may_take_more_than_it_gets(
