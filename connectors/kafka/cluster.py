@@ -147,8 +147,8 @@ class Cluster:
         allowed = self._result(f"find the topic {topic}", asked[topic]).authorized_operations
         return not allowed or AclOperation.WRITE in allowed
 
-    def record_limit(self, topic: str) -> int | None:
-        """Return the largest record a topic takes, in bytes; None if the user may not ask for that."""
+    def settings_of(self, topic: str) -> dict[str, str]:
+        """Return the settings of a topic; none if the user may not ask for them."""
         resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
         asked = self._client.describe_configs([resource], request_timeout=ANSWER_TIMEOUT)
         try:
@@ -158,9 +158,9 @@ class Cluster:
                 KafkaError.TOPIC_AUTHORIZATION_FAILED,
                 KafkaError.CLUSTER_AUTHORIZATION_FAILED,
             ):
-                return None
+                return {}
             raise
-        return int(found["max.message.bytes"].value)
+        return {name: setting.value for name, setting in found.items() if setting.value is not None}
 
     def create_topic(self, name: str) -> None:
         """Create a topic of one partition, copied as often as the brokers do by themselves."""

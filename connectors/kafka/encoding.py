@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from connectors.kafka.columns import HEADERS, KEY, TIMESTAMP, TOPIC, VALUE, chosen_partitions
 from connectors.kafka.outgoing import Outgoing
 from connectors.kafka.targets import Targets
 from connectors.kafka.writing_plan import Encode, WritingPlan
 from pipeline.core.clock import Clock
-from pipeline.core.errors import PipelineError, SinkError
-from pipeline.core.functions import function_ref
 
 
 def by_key_hash(key: bytes | None, partitions: int) -> int:
@@ -47,41 +46,30 @@ class Encoder:
         """Encode a batch.
 
         Raises:
-            SinkError: a record cannot be encoded, or is larger than its topic takes; none is written.
+            SinkError: a record cannot be encoded, or its topic would refuse it; none is written.
         """
         plan = self._plan
-        topics = plan.topic if isinstance(plan.topic, str) else self._all(plan.topic, values, "topic=")
-        keys = None if plan.key is None else [_key(key) for key in self._all(plan.key, values, "key=")]
+        topics = plan.topic if isinstance(plan.topic, str) else TOPIC.of(plan.topic, values)
+        keys = None if plan.key is None else KEY.of(plan.key, values)
         outgoing = Outgoing(
             topics,
-            self._partitions(topics, keys, len(values)),
+            self._partitions(topics, keys, values),
             keys,
             self._values(topics, values),
-            None if plan.headers is None else self._all(plan.headers, values, "headers="),
-            self._clock.now_ms()
-            if plan.timestamp is None
-            else self._all(plan.timestamp, values, "timestamp="),
+            None if plan.headers is None else HEADERS.of(plan.headers, values),
+            self._clock.now_ms() if plan.timestamp is None else TIMESTAMP.of(plan.timestamp, values),
         )
-        self._check_sizes(outgoing, values)
+        self._check(outgoing, values)
         return outgoing
-
-    def _all(self, function: Callable[[Any], Any], values: Sequence[Any], which: str) -> list[Any]:
-        try:
-            return [function(value) for value in values]
-        except PipelineError:
-            raise
-        except Exception as error:
-            raise _refusal(function, values, which, error) from error
 
     def _values(self, topics: str | list[str], values: Sequence[Any]) -> list[bytes | None]:
         if isinstance(topics, str):
             if not any(value is None for value in values):
-                return self._all(self._encoder(topics), values, "value=")
+                return VALUE.of(self._encoder(topics), values)
             topics = [topics] * len(values)
         pairs = zip(topics, values, strict=True)
         return [
-            None if value is None else self._all(self._encoder(topic), (value,), "value=")[0]
-            for topic, value in pairs
+            None if value is None else VALUE.of(self._encoder(topic), (value,))[0] for topic, value in pairs
         ]
 
     def _encoder(self, topic: str) -> Encode:
@@ -91,65 +79,31 @@ class Encoder:
         return encoder
 
     def _partitions(
-        self, topics: str | list[str], keys: list[bytes | None] | None, count: int
+        self, topics: str | list[str], keys: list[bytes | None] | None, values: Sequence[Any]
     ) -> int | list[int]:
         if isinstance(topics, str):
             partitions = self._targets.of(topics).partitions
             if partitions == 1 and self._plan.partitioner is None:
                 return 0
-            counts = [partitions] * count
+            counts = [partitions] * len(values)
         else:
             counts = [self._targets.of(topic).partitions for topic in topics]
+        asked = list(zip(keys or [None] * len(values), counts, strict=True))
+        if self._plan.partitioner is not None:
+            return chosen_partitions(self._plan.partitioner, asked, values)
         self._turn += 1  # a batch without keys stays together: it compresses better so
-        choose = self._plan.partitioner or self._by_key_or_turn
-        return [choose(key, of) for key, of in zip(keys or [None] * count, counts, strict=True)]
+        return [self._by_key_or_turn(*one) for one in asked]
 
     def _by_key_or_turn(self, key: bytes | None, partitions: int) -> int:
         return self._turn % partitions if key is None else by_key_hash(key, partitions)
 
-    def _check_sizes(self, outgoing: Outgoing, values: Sequence[Any]) -> None:
-        sizes = outgoing.sizes()
+    def _check(self, outgoing: Outgoing, values: Sequence[Any]) -> None:
+        """Refuse what a broker would: it drops a whole batch for one record, and does not say which."""
+        sizes, now = outgoing.sizes(), self._clock.now_ms()
         topics = outgoing.topics
-        if isinstance(topics, str):
-            limits = [self._targets.of(topics).max_record_bytes] * len(sizes)
-            topics = [topics] * len(sizes)
-            if max(sizes, default=0) <= limits[0]:
-                return
-        else:
-            limits = [self._targets.of(topic).max_record_bytes for topic in topics]
-        for topic, size, limit, value in zip(topics, sizes, limits, values, strict=True):
-            if size > limit:
-                raise SinkError(
-                    f"a record of {size:,} bytes is too large for the topic {topic}, which takes "
-                    f"{limit:,}: {_shown(value)}",
-                    retryable=False,
-                    hint="filter such records out before the sink, or raise the topic's max.message.bytes "
-                    "and, in config, message.max.bytes",
-                )
-
-
-def _key(key: bytes | str | None) -> bytes | None:
-    return key.encode() if isinstance(key, str) else key
-
-
-def _refusal(
-    function: Callable[[Any], Any], values: Sequence[Any], which: str, cause: Exception
-) -> SinkError:
-    """Name the first record with which a function fails."""
-    culprit: Any = None
-    for value in values:
-        try:
-            function(value)
-        except Exception:  # noqa: BLE001 - whatever the user's function raises
-            culprit = value
-            break
-    return SinkError(
-        f"{which} raised {type(cause).__name__}: {cause} on {_shown(culprit)}",
-        retryable=False,
-        hint="bring the records into a form it takes before the sink",
-    ).located(function=str(function_ref(function)))
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+        if isinstance(topics, str) and self._targets.of(topics).takes_all(outgoing, sizes, now):
+            return
+        for topic, size, (key, time), value in zip(
+            outgoing.each_topic(), sizes, outgoing.each_key_and_time(), values, strict=False
+        ):
+            self._targets.of(topic).check(topic, size, key, time, now, value)

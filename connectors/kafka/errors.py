@@ -55,6 +55,14 @@ _BY_CODE: Final[dict[int, _Verdict]] = {
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: _Verdict(False, "allow the user IdempotentWrite on the cluster"),
     KafkaError.GROUP_AUTHORIZATION_FAILED: _Verdict(False, "allow the user Read on the group"),
     KafkaError.INVALID_PRODUCER_EPOCH: _Verdict(False, "another run of this job writes with the same id"),
+    KafkaError.INVALID_RECORD: _Verdict(
+        False, "a compacted topic takes no record without a key: give the sink key="
+    ),
+    KafkaError.INVALID_TIMESTAMP: _Verdict(
+        False,
+        "let timestamp= return milliseconds UTC, within the topic's message.timestamp.before.max.ms and "
+        "message.timestamp.after.max.ms; check the clocks of this machine and the broker's",
+    ),
     KafkaError.INVALID_TRANSACTION_TIMEOUT: _Verdict(
         False, "the broker's transaction.max.timeout.ms is lower: raise it, or lower the job's"
     ),

@@ -11,8 +11,9 @@ from typing import Any, Final
 from confluent_kafka import KafkaException
 
 from connectors.kafka.delivery import Delivery, Epoch
-from connectors.kafka.marks import Mark, MarkBook, Verdict, judge, refuse_ahead
+from connectors.kafka.marks import Mark, MarkBook, Verdict, judge, refuse_ahead, this_writer
 from connectors.kafka.outgoing import Outgoing
+from connectors.kafka.ownership import Ownership
 from connectors.kafka.producing import Writer
 from pipeline.core.clock import Clock
 from pipeline.core.errors import InternalError, SinkError
@@ -58,7 +59,7 @@ class ExactlyOnce(Delivery):
 
     Args:
         place: the names of this start; a recovery also fences those that the manifest names.
-        make_writer: makes a producer for a transactional id.
+        make_writer: makes a producer for a transactional id, which calls the function when it is fenced.
         make_book: opens the marks of a group on a topic.
         why_not_begun: says why no broker begins a transaction, if that can be told.
         max_bytes: of the epochs that are written or wait; beyond it nothing more is asked for.
@@ -68,7 +69,7 @@ class ExactlyOnce(Delivery):
         self,
         place: Place,
         ctx: SinkContext,
-        make_writer: Callable[[str], Writer],
+        make_writer: Callable[[str, Callable[[], None]], Writer],
         make_book: Callable[[str, str], MarkBook],
         why_not_begun: Callable[[], SinkError | None],
         *,
@@ -91,6 +92,7 @@ class ExactlyOnce(Delivery):
         self._id = place.ids[-1]
         self._number = 0  # of the newest epoch that is pre-committed
         self._restored: dict[str, Any] = {}
+        self._owner = Ownership(ctx, place.ids[0])
         self._marked_at = 0
 
     @property
@@ -214,7 +216,9 @@ class ExactlyOnce(Delivery):
         self._fence([*self._place.ids, *self._restored.get("ids", ())])
         for id_ in self._writers.keys() - set(self._place.ids):
             self._writers.pop(id_).close()
-        self._begin_behind(self._read_mark())
+        mark = self._read_mark()
+        self._owner.begin(mark)
+        self._begin_behind(mark)
         self._renew_mark()
 
     def snapshot(self) -> dict[str, Any]:
@@ -249,7 +253,7 @@ class ExactlyOnce(Delivery):
 
     def _fence(self, ids: Sequence[str]) -> None:
         """Take over transactional ids, all at once: each takes a broker some tenths of a second."""
-        new = {id_: self._make_writer(id_) for id_ in ids if id_ not in self._writers}
+        new = {id_: self._make_writer(id_, self._check_owner) for id_ in ids if id_ not in self._writers}
         self._writers |= new
         if not new:
             return
@@ -263,6 +267,9 @@ class ExactlyOnce(Delivery):
             if reason is None:
                 raise
             raise reason from error
+
+    def _check_owner(self) -> None:
+        self._owner.check(self._book(None))
 
     # --- marks and logs ------------------------------------------------------------------------------------
 
@@ -281,7 +288,8 @@ class ExactlyOnce(Delivery):
     def _mark(self, writer: Writer, number: int, epoch: Epoch | None = None) -> None:
         lineage = self._ctx.lineage if epoch is None else epoch["lineage"]
         book = self._book(epoch)
-        writer.mark(book.offsets(Mark(number, lineage, self._ctx.attempt)), book.member)
+        mark = Mark(number, lineage, self._ctx.attempt, this_writer(self._ctx))
+        writer.mark(book.offsets(mark), book.member)
 
     def _read_mark(self, epoch: Epoch | None = None) -> Mark | None:
         return self._book(epoch).read()

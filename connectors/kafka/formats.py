@@ -8,12 +8,14 @@ from typing import Any, Generic, Literal, TypeVar, cast, overload
 
 import msgspec
 
-from pipeline.core.errors import InternalError
+from connectors.kafka.non_finite import FiniteEncoder
+from pipeline.core.errors import ConfigError, InternalError
 from pipeline.core.functions import function_ref
 
 T = TypeVar("T")
 
 Field = Literal["key", "value"]
+NonFinite = Literal["refuse", "null"]
 
 
 class Format(ABC, Generic[T]):
@@ -73,17 +75,25 @@ class Json(Format[T]):
 
     Args:
         kind: a `msgspec.Struct`, dataclass, TypedDict, `list[int]`, …; what does not fit it is poison.
+        non_finite: what a sink does with NaN and infinity, for which JSON has no number: `refuse` the
+            record, or write `null`.
+
+    Raises:
+        ConfigError: `non_finite` is neither.
 
     Example:
         KafkaSource("orders", value=Json(Order))
     """
 
     @overload
-    def __init__(self: Json[Any]) -> None: ...
+    def __init__(self: Json[Any], *, non_finite: NonFinite = "refuse") -> None: ...
     @overload
-    def __init__(self, kind: type[T]) -> None: ...
-    def __init__(self, kind: Any = Any) -> None:
+    def __init__(self, kind: type[T], *, non_finite: NonFinite = "refuse") -> None: ...
+    def __init__(self, kind: Any = Any, *, non_finite: NonFinite = "refuse") -> None:
+        if non_finite not in ("refuse", "null"):
+            raise ConfigError(f"non_finite must be 'refuse' or 'null', not {non_finite!r}")
         self._kind = kind
+        self._non_finite = non_finite
 
     @property
     def name(self) -> str:
@@ -93,7 +103,8 @@ class Json(Format[T]):
         return msgspec.json.Decoder(self._kind).decode
 
     def encoder(self, topic: str, field: Field) -> Callable[[T], bytes]:
-        return msgspec.json.Encoder().encode
+        encode = msgspec.json.Encoder().encode
+        return encode if self._non_finite == "null" else FiniteEncoder(encode)
 
 
 class Custom(Format[T]):

@@ -111,8 +111,12 @@ class Group:
                 if time.monotonic() >= deadline:
                     why = f"no answer in {timeout:.0f} s"
                     raise unanswered(self._kind, doing, why, self._settings) from error
-                wait([self._cancelled], _PAUSE)
+                self.paused()
             slice_ = min(2 * slice_, _LAST_SLICE)
+
+    def paused(self) -> bool:
+        """Wait a moment before the next question; return True at once when the wait is cancelled."""
+        return bool(wait([self._cancelled], _PAUSE).done)
 
     def close(self) -> None:
         """End the client."""

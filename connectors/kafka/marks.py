@@ -7,10 +7,14 @@ that it can be read when, and only when, the epoch's records can.
 from __future__ import annotations
 
 import json
+import os
 import re
+import socket
+import time
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from confluent_kafka import TopicPartition
 
@@ -18,7 +22,10 @@ from connectors.kafka.errors import ANSWER_TIMEOUT
 from connectors.kafka.group import Group
 from connectors.kafka.partitions import Partition
 from pipeline.core.errors import SinkError
-from pipeline.spi.sink import RecoveryChoices
+from pipeline.spi.sink import RecoveryChoices, SinkContext
+
+_FOLDER_SHOWN: Final = 300
+"""Characters of a folder's name in a mark: a broker takes 4,096 bytes with a group's offset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +35,24 @@ class Mark:
     Args:
         epoch: its number, in the sink's own count.
         lineage: the line of epochs it belongs to.
-        attempt: who wrote it.
+        attempt: of the job that wrote it.
+        writer: the process that did, for people; empty where it did not say.
     """
 
     epoch: int
     lineage: str
     attempt: int
+    writer: str = ""
+
+    def is_by(self, ctx: SinkContext) -> bool:
+        """Say whether the attempt of `ctx` wrote it, in this process."""
+        return (self.lineage, self.attempt, self.writer) == (ctx.lineage, ctx.attempt, this_writer(ctx))
+
+
+def this_writer(ctx: SinkContext) -> str:
+    """Name this process to people who look for it: it may be on another machine than they."""
+    folder = str(Path.cwd())[-_FOLDER_SHOWN:]
+    return f"job {ctx.job_name!r}, process {os.getpid()} on {socket.gethostname()}, started in {folder}"
 
 
 class Verdict(Enum):
@@ -81,7 +100,8 @@ def refuse_ahead(mark: Mark, epoch: int, choices: RecoveryChoices) -> None:
 def _lost(mark: Mark | None) -> str:
     if mark is None:
         return "its group has no mark: the group expired, or the topic of the marks was deleted"
-    return f"the mark is of another lineage ({mark.lineage}, epoch {mark.epoch})"
+    by = f", by {mark.writer}" if mark.writer else ""
+    return f"the mark is of another lineage ({mark.lineage}, epoch {mark.epoch}{by})"
 
 
 def default_prefix(job: str, uid: str) -> str:
@@ -108,7 +128,7 @@ class MarkBook:
 
     def offsets(self, mark: Mark) -> list[TopicPartition]:
         """Return a mark as the offset that represents it."""
-        about = json.dumps({"lineage": mark.lineage, "attempt": mark.attempt})
+        about = json.dumps({"lineage": mark.lineage, "attempt": mark.attempt, "writer": mark.writer})
         return [TopicPartition(*self._place, mark.epoch, about)]
 
     def read(self, timeout: float = ANSWER_TIMEOUT) -> Mark | None:
@@ -123,9 +143,28 @@ class MarkBook:
             return None
         try:
             about = json.loads(found.metadata or "")
-            return Mark(found.offset, str(about["lineage"]), int(about["attempt"]))
-        except (ValueError, KeyError, TypeError):
+            writer = str(about.get("writer", ""))
+            return Mark(found.offset, str(about["lineage"]), int(about["attempt"]), writer)
+        except (ValueError, KeyError, TypeError, AttributeError):
             return Mark(found.offset, "", 0)  # not written by us: of a lineage that nobody has
+
+    def read_other(self, known: Mark | None, ctx: SinkContext, timeout: float) -> Mark | None:
+        """Return the mark of another run, waiting for it; None if none comes in time.
+
+        Another run takes over the transactional ids first, and writes its mark some tenths of a second
+        later.
+
+        Args:
+            known: the mark that was there before this run wrote one.
+            timeout: in seconds.
+        """
+        until = time.monotonic() + timeout
+        while True:
+            found = self.read(timeout)
+            if found is not None and found != known and not found.is_by(ctx):
+                return found
+            if time.monotonic() >= until or self._group.paused():
+                return None
 
     def close(self) -> None:
         """End the client of the group."""

@@ -47,6 +47,14 @@ class Outgoing(NamedTuple):
             strict=False,  # some of them never end
         )
 
+    def each_topic(self) -> Iterable[str]:
+        """Return the topic of each record; without an end where all have the same."""
+        return _each(self.topics)
+
+    def each_key_and_time(self) -> Iterable[tuple[bytes | None, int]]:
+        """Return the key and the time of each record; without an end where all have the same."""
+        return zip(repeat(None) if self.keys is None else self.keys, _each(self.timestamps), strict=False)
+
     def sizes(self) -> list[int]:
         """Return how many bytes a broker counts for each record by itself."""
         values = [OVERHEAD_BYTES + len(value or b"") for value in self.values]

@@ -11,10 +11,11 @@ from contextlib import suppress
 from functools import partial
 from itertools import starmap
 from threading import Thread
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
+from connectors.kafka.columns import shown
 from connectors.kafka.config import ClientSettings
 from connectors.kafka.errors import config_error, is_refusal, kafka_error
 from connectors.kafka.outgoing import Outgoing
@@ -39,6 +40,12 @@ _FENCING: Final = frozenset(
 """What a producer hears with whose id another one began, or whose transaction the broker ended."""
 
 
+_OF_A_RECORD: Final = frozenset(
+    {KafkaError.INVALID_RECORD, KafkaError.INVALID_TIMESTAMP, KafkaError.MSG_SIZE_TOO_LARGE}
+)
+"""What a broker says of a batch in which one record is wrong."""
+
+
 class Cancelled(SinkError):
     """The sink was told to leave while it waited."""
 
@@ -49,7 +56,7 @@ class Writer:
     Args:
         settings: of the client.
         cancelled: set when every wait is to end.
-        ensure_newest: raises `Fenced` if a newer attempt has taken the job over.
+        check_owner: raises if another run has taken the transactional id over.
         reachable: says whether the brokers answer another client.
         check_topics: raises if another client finds a topic gone that is written to.
         own: settings of this producer alone.
@@ -62,14 +69,14 @@ class Writer:
         self,
         settings: ClientSettings,
         cancelled: threading.Event,
-        ensure_newest: Callable[[], None],
+        check_owner: Callable[[], None],
         reachable: Callable[[], bool],
         check_topics: Callable[[], None],
         own: Mapping[str, Any],
     ) -> None:
         self._settings = settings
         self._cancelled = cancelled
-        self._ensure_newest = ensure_newest
+        self._check_owner = check_owner
         self._reachable = reachable
         self._check_topics = check_topics
         self._reports = reports = _Reports()
@@ -191,15 +198,19 @@ class Writer:
         """Translate an error of the client.
 
         Raises:
-            Fenced: it is the word that a newer attempt has taken over.
+            SinkError, Fenced: it means that another run has taken over.
         """
         cause: KafkaError = error.args[0]
-        if cause.code() in _FENCING:
-            self._ensure_newest()
+        lost = self._reports.lost
+        if cause.code() in _FENCING or (lost is not None and lost.error.code() in _FENCING):
+            self._check_owner()
             return SinkError(
                 f"cannot {doing}: the broker has ended the transaction ({cause.name()})",
-                hint="it was open for longer than transaction_timeout; the job recovers from its log",
+                hint="it was open for longer than transaction_timeout, or another job began with the same "
+                "transactional id; the job recovers from its log",
             )
+        if lost is not None:  # what came of it later says less
+            return kafka_error(SinkError, f"write {lost.what}", lost.error, self._settings)
         return kafka_error(SinkError, doing, self._reports.refused or cause, self._settings)
 
     def close(self) -> None:
@@ -250,10 +261,17 @@ class Writer:
 
     def _look(self, doing: str) -> None:
         if self._reports.lost is not None:
-            topic, error = self._reports.lost
-            raise kafka_error(SinkError, f"write to the topic {topic}", error, self._settings)
+            error = KafkaException(self._reports.lost.error)
+            raise self.error(doing, error) from error
         if self._cancelled.is_set():
             raise Cancelled(f"cannot {doing}: the sink is being closed", retryable=True)
+
+
+class _Lost(NamedTuple):
+    """What could not be delivered, as in `cannot write {what}`, and why."""
+
+    what: str
+    error: KafkaError
 
 
 class _Reports:
@@ -265,15 +283,19 @@ class _Reports:
 
     def __init__(self) -> None:
         self.refused: KafkaError | None = None
-        self.lost: tuple[str, KafkaError] | None = None
+        self.lost: _Lost | None = None
 
     def heard(self, error: KafkaError) -> None:
         if is_refusal(error):
             self.refused = error
 
     def delivered(self, error: KafkaError | None, message: Any) -> None:
-        if error is not None and error.code() != KafkaError._PURGE_QUEUE:
-            self.lost = self.lost or (message.topic(), error)
+        if error is None or error.code() == KafkaError._PURGE_QUEUE or self.lost is not None:
+            return
+        what = f"to the topic {message.topic()}"
+        if error.code() in _OF_A_RECORD:  # the broker drops a whole batch, and does not say for which record
+            what = f"{shown(message.value())} or a record sent with it {what}"
+        self.lost = _Lost(what, error)
 
 
 def _fulfil(outcome: Future[None], call: Callable[[float], None], timeout: float) -> None:

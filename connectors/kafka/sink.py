@@ -57,14 +57,16 @@ class KafkaSink(TwoPhaseCommitSink[Any, Epoch]):
         topic: the topic, or a function that gives the topic of a record. Topics must exist.
         bootstrap_servers: the brokers; default what the file of `PIPELINE_KAFKA_CONFIG` names, then
             `PIPELINE_KAFKA`.
-        value: a format, `Json()`, `Text()`, `Bytes()`, `Avro(…)`, or a function to bytes (None is null).
-        key: gives a record's key, as bytes or text; records of one key stay in their order.
+        value: a format, `Json()`, `Text()`, `Bytes()`, `Avro(…)`, or a function to bytes or text (None is
+            null).
+        key: returns a record's key, as bytes, text or None; records of one key stay in their order.
         partitioner: chooses a partition by key and number of partitions; default by CRC-32 of the key,
-            by turns where there is none.
-        headers: gives a record's headers, pairs of a name and bytes.
-        timestamp: gives a record's time in milliseconds UTC; default when it is written.
+            alternately where there is none.
+        headers: returns a record's headers, pairs of a name and bytes or text.
+        timestamp: returns a record's time in milliseconds UTC, above 0; default when it is written.
         guarantee: `exactly-once` or `at-least-once`.
-        transactional_id: begins the transactional ids and the group of the marks; default job and uid.
+        transactional_id: begins the transactional ids and the group of the marks, and is to be unique on the
+            cluster; default job and uid.
         marks_topic: has the marks as a group's offsets, and no records; created if it is missing.
         transaction_timeout: after which a broker aborts what a dead process left open; no more than the
             broker's `transaction.max.timeout.ms`.
@@ -76,7 +78,7 @@ class KafkaSink(TwoPhaseCommitSink[Any, Epoch]):
     Raises:
         ConfigError: an argument is wrong, a client setting is not for a job to set, or (at `open`) the
             transaction timeout is too short for the checkpoint interval.
-        SinkError: a topic does not exist or may not be written to, a record is too large.
+        SinkError: a topic does not exist or may not be written to, or would refuse a record.
 
     Example:
         KafkaSink("alerts", key=lambda alert: alert["origin"])

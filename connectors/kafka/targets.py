@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Final, NamedTuple
+from typing import Final
 
 from connectors.kafka.cluster import Cluster
 from connectors.kafka.config import ClientSettings
 from connectors.kafka.marks import MarkBook
+from connectors.kafka.target import Target
 from pipeline.core.errors import SinkError
 
 _CLIENT_LIMIT: Final = 1_000_000
@@ -15,14 +16,6 @@ _CLIENT_LIMIT: Final = 1_000_000
 
 _TRANSACTIONS: Final = "__transaction_state"
 """The topic in which brokers keep transactions: the first question for one makes it, where it can be made."""
-
-
-class Target(NamedTuple):
-    """What must be known of a topic to write to it."""
-
-    partitions: int
-    max_record_bytes: int
-    id: str = ""
 
 
 class Targets:
@@ -130,6 +123,4 @@ class Targets:
                 retryable=False,
                 hint="allow it Write on the topic",
             )
-        limit = self._cluster.record_limit(topic)
-        own = self._client_limit
-        return Target(found.partitions, own if limit is None else min(limit, own), found.id)
+        return Target.of(found, self._cluster.settings_of(topic), self._client_limit)

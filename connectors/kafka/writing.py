@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from connectors.kafka.at_least_once import AtLeastOnce
@@ -49,7 +49,7 @@ class Writing:
         self._written: set[str] = set()  # topics of this epoch
         self.delivery: Delivery
         if transactions is None:
-            self.delivery = AtLeastOnce(self._writer({"enable.idempotence": True}))
+            self.delivery = AtLeastOnce(self._writer({"enable.idempotence": True}, ctx.ensure_newest))
         else:
             self.delivery = self._exactly_once(transactions)
 
@@ -109,10 +109,10 @@ class Writing:
         name = f"{prefix}-{self._ctx.subtask}"
         timeout_ms = transactions.timeout_ms
 
-        def make_writer(transactional_id: str) -> Writer:
+        def make_writer(transactional_id: str, check_owner: Callable[[], None]) -> Writer:
             own = {"transactional.id": transactional_id, "transaction.timeout.ms": timeout_ms}
             socket_timeout = int(self._settings.client()["socket.timeout.ms"])
-            return self._writer({**own, "socket.timeout.ms": min(socket_timeout, timeout_ms)})
+            return self._writer({**own, "socket.timeout.ms": min(socket_timeout, timeout_ms)}, check_owner)
 
         return ExactlyOnce(
             Place((f"{name}-a", f"{name}-b"), name, transactions.marks),
@@ -125,11 +125,11 @@ class Writing:
             clock=self._clock,
         )
 
-    def _writer(self, own: dict[str, Any]) -> Writer:
+    def _writer(self, own: dict[str, Any], check_owner: Callable[[], None]) -> Writer:
         return Writer(
             self._settings,
             self._cancelled,
-            self._ctx.ensure_newest,
+            check_owner,
             self._targets.reachable,
             self._check_topics,
             own,

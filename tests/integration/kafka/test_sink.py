@@ -14,6 +14,7 @@ import pytest
 
 from connectors import CollectionSource, GeneratorSource, KafkaSink, KafkaSource
 from connectors.kafka import Bytes, Text
+from connectors.kafka.cluster import Cluster
 from pipeline import JobConfig, JobStatus, StreamJob
 from pipeline.core.errors import ConfigError, PipelineError, SinkError
 from pipeline.runtime.control import JobControl
@@ -108,6 +109,41 @@ def test_a_record_that_is_too_large_fails_by_name(kafka: str, topic: Topics) -> 
     name = topic(max_message_bytes=500)
     with pytest.raises(SinkError, match="is too large for the topic"):
         run(["x" * 1000], KafkaSink(name, bootstrap_servers=kafka))
+    assert read_committed(kafka, name) == []
+
+
+@pytest.mark.parametrize("guarantee", ["exactly-once", "at-least-once"])
+@pytest.mark.parametrize(
+    ("bad", "known", "unknown"),
+    [
+        ({"key": None}, "takes no record without a key: {", "INVALID_RECORD.*give the sink key="),
+        ({"at": 2_000}, r"not take the time \d+, [\d,]+ ms ahead", "INVALID_TIMESTAMP.*let timestamp="),
+    ],
+)
+def test_a_record_that_the_topic_refuses_fails_by_name(
+    kafka: str, topic: Topics, bad: dict[str, Any], known: str, unknown: str, guarantee: Any, monkeypatch: Any
+) -> None:
+    """Before it is sent; by what the broker says where the user may not ask for the topic's settings."""
+    name = topic(cleanup_policy="compact", message_timestamp_after_max_ms=1_000)
+    now = int(time.time() * 1000)
+    sink = KafkaSink(
+        name,
+        bootstrap_servers=kafka,
+        key=lambda row: row["key"],
+        timestamp=lambda row: now * row["at"] // 1_000,
+        guarantee=guarantee,
+        transactional_id=name,
+    )
+    rows = [{"key": "k", "at": 1_000}, {"key": "k", "at": 1_000, **bad}]
+    with pytest.raises(SinkError, match=known) as error:
+        run(rows, sink)
+    assert not error.value.retryable
+    monkeypatch.setattr(Cluster, "settings_of", lambda *_: {})
+    with pytest.raises(
+        SinkError, match=rf"cannot write b'{{.*' or a record sent with it .*{unknown}"
+    ) as error:
+        run(rows, sink)
+    assert not error.value.retryable
     assert read_committed(kafka, name) == []
 
 

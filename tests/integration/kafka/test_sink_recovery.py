@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from kafka import KafkaAdminClient
 
@@ -244,17 +247,58 @@ def test_a_sink_that_was_overtaken_is_fenced(target: Target) -> None:
 
 
 def test_a_transaction_that_the_broker_ended_is_retryable(target: Target) -> None:
-    """Fenced by the broker's own timeout, while this attempt is the newest: the job recovers."""
+    """No mark tells of another run, as after the broker's own timeout: the job recovers."""
     with target.sink() as sink:
         sink.recover_and_abort([])
         txn = sink.begin_transaction()
         sink.invoke_batch(txn, range(3), VerificationSinkContext())
         sink.flush()
-        with target.sink() as other:
-            other.recover_and_abort([])
-            with pytest.raises(SinkError, match="the broker has ended the transaction") as error:
-                sink.pre_commit(txn)
+        fence(target)
+        with pytest.raises(SinkError, match="the broker has ended the transaction") as error:
+            sink.pre_commit(txn)
     assert error.value.retryable
+
+
+def fence(target: Target) -> None:
+    """End what is open under the ids of a sink, as a broker does after `transaction_timeout`."""
+    for id_ in ("a", "b"):
+        settings = {"bootstrap.servers": target.address, "transactional.id": f"{target.name}-0-{id_}"}
+        Producer(settings).init_transactions(TIMEOUT)
+
+
+@pytest.mark.parametrize("copied", [False, True], ids=["another job", "a copy of the folder"])
+def test_another_run_with_the_same_ids_is_named(target: Target, copied: bool) -> None:
+    """Two jobs of one name in two folders: the one that is fenced says by whom, and does not fence back."""
+    lineage = "verification" if copied else "another"
+    with target.sink() as sink:
+        sink.recover_and_abort([])
+        txn = sink.begin_transaction()
+        sink.invoke_batch(txn, range(3), VerificationSinkContext())
+        sink.flush()
+        with target.sink(lineage=lineage, job_name="other") as other:
+            other.recover_and_abort([])
+            with pytest.raises(SinkError, match="another run has taken over the transactional id") as error:
+                sink.pre_commit(txn)
+            said = str(error.value)
+            assert f"job 'other', process {os.getpid()} on {socket.gethostname()}, started in" in said
+            assert "each job on a Kafka cluster needs its own name" in said
+            assert not error.value.retryable
+            other.commit(target.write(other, range(2)))
+    assert target.visible == [0, 1]
+
+
+def test_a_run_that_takes_over_later_than_it_fences_is_waited_for(target: Target) -> None:
+    """Its mark comes some tenths of a second after the victim may have noticed."""
+    with target.sink() as sink, target.sink(lineage="another") as other, ThreadPoolExecutor(1) as pool:
+        sink.recover_and_abort([])
+        txn = sink.begin_transaction()
+        sink.invoke_batch(txn, range(3), VerificationSinkContext())
+        sink.flush()
+        fence(target)
+        victim = pool.submit(sink.pre_commit, txn)
+        other.recover_and_abort([])
+        with pytest.raises(SinkError, match="another run has taken over"):
+            victim.result(TIMEOUT)
 
 
 def test_an_id_is_not_used_while_its_transaction_waits(target: Target, monkeypatch: Any) -> None:
