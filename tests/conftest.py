@@ -28,6 +28,8 @@ from .kafka_broker import (
 from .schema_registry import registry
 from .tcp_proxy import TcpProxy
 
+pytest_plugins = ("tests.hanging", "tests.orphans")
+
 __all__ = ["crashable_kafka", "disturbed_kafka", "kafka", "kafka_proxy", "registry", "topic"]
 
 _numbers = itertools.count()
