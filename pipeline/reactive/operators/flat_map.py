@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -14,6 +13,7 @@ from reactivex import Observable
 from pipeline.reactive import hooks
 from pipeline.reactive.demand import MAX_BATCH, UNBOUNDED, low_tide
 from pipeline.reactive.emission import Emission
+from pipeline.reactive.flag import Flag
 from pipeline.reactive.flux import Flux
 from pipeline.reactive.inbox import PREFETCH, SMALL_PREFETCH, Inbox, validate_prefetch
 from pipeline.reactive.operators.base import flux_of
@@ -79,16 +79,11 @@ class _FlatMap(Emission[R], Generic[T, R]):
     ) -> None:
         super().__init__(downstream)
         self._function = function
-        self._concurrency = concurrency
-        self._several = low_tide(concurrency)
         self._prefetch = prefetch
         self._upstream: Subscription | None = None
+        self._slots = _Slots(concurrency)
         self._ready: deque[_Inner[R]] = deque()
         self._subscribed: set[_Subscribed[R]] = set()
-        self._received = 0  # by upstream's calls only
-        self._asked = 0  # this and the next two in a turn only
-        self._done_with = 0
-        self._freed = 0
         self._upstream_ended = False
         self._error: Exception | None = None
 
@@ -103,15 +98,14 @@ class _FlatMap(Emission[R], Generic[T, R]):
         if self.done:
             subscription.cancel()
         else:
-            self._asked = self._concurrency
-            subscription.request(self._concurrency)
+            subscription.request(self._slots.first())
 
     def on_next(self, value: T, /) -> None:
         refuse_null(value, "on_next")
         if self.done or self._upstream_ended:
             hooks.dropped(value)
             return
-        self._received += 1
+        self._slots.received += 1
         try:
             inner = _opened(self._function(value))
         except Exception as error:  # noqa: BLE001 - the stream's end carries it
@@ -133,7 +127,7 @@ class _FlatMap(Emission[R], Generic[T, R]):
         at_hand: list[R] = []
         lists = 0
         for value in values:
-            self._received += 1
+            self._slots.received += 1
             try:
                 inner = _opened(self._function(value))
             except Exception as error:  # noqa: BLE001 - as above; what came before it is still good
@@ -198,11 +192,12 @@ class _FlatMap(Emission[R], Generic[T, R]):
                 return
         if self._error is not None:
             self._fail(self._error)
-        elif self._upstream_ended and self._done_with == self._received:
+        elif self._upstream_ended and self._slots.all_ended:
             self._end_with(None)
         else:
-            if self._freed:
-                self._ask_for_more()
+            more = self._slots.due(patient=not self._subscribed)
+            if more and self._upstream is not None:
+                self._upstream.request(more)
             if ready and self._demand.left > 0:
                 self._drain()  # another turn: one inner stream is not to hold up the others
 
@@ -223,20 +218,10 @@ class _FlatMap(Emission[R], Generic[T, R]):
             return False
         if inner.error is not None:
             self._error = inner.error
-        self._done_with += inner.streams
-        self._freed += inner.streams
+        self._slots.free(inner.streams)
         if isinstance(inner, _Subscribed):
             self._subscribed.discard(inner)
         return False
-
-    def _ask_for_more(self) -> None:
-        """Ask for as many records as streams have ended: for few at once, unless none is owed to us."""
-        idle = self._asked <= self._received
-        if idle or self._subscribed or self._freed >= self._several:
-            freed, self._freed = self._freed, 0
-            if self._asked != UNBOUNDED and self._upstream is not None:
-                self._asked += freed
-                self._upstream.request(freed)
 
     def _cancelled(self) -> None:
         if self._upstream is not None and not self._upstream_ended:  # rule 2.3
@@ -251,6 +236,51 @@ class _FlatMap(Emission[R], Generic[T, R]):
             inner.clear()
         while self._ready:
             self._ready.popleft().clear()
+
+
+class _Slots:
+    """How many inner streams may run, and so how many records of the source are asked for.
+
+    Attributes:
+        received: records of the source so far; counted by upstream's calls, all else in a turn.
+    """
+
+    def __init__(self, concurrency: int) -> None:
+        self.received = 0
+        self._concurrency = concurrency
+        self._asked = 0
+        self._ended = 0
+        self._freed = 0
+
+    @property
+    def all_ended(self) -> bool:
+        """Whether no inner stream runs."""
+        return self._ended == self.received
+
+    def first(self) -> int:
+        """Return what to ask for at first."""
+        self._asked = self._concurrency
+        return self._concurrency
+
+    def free(self, streams: int) -> None:
+        """Count inner streams that have ended."""
+        self._ended += streams
+        self._freed += streams
+
+    def due(self, *, patient: bool) -> int:
+        """Return how many records to ask for now, as many as streams have ended since it was asked last.
+
+        Args:
+            patient: wait until several have ended, unless none is owed to us.
+        """
+        idle = self._asked <= self.received
+        if patient and not idle and self._freed < low_tide(self._concurrency):
+            return 0
+        freed, self._freed = self._freed, 0
+        if self._asked == UNBOUNDED:
+            return 0
+        self._asked += freed
+        return freed
 
 
 def _opened(inner: Observable[R] | Iterable[R]) -> list[R] | Iterator[R] | Flux[R]:
@@ -280,15 +310,15 @@ class _Subscribed(Inbox[R]):
     def __init__(self, prefetch: int, wake: Callable[[_Subscribed[R]], None]) -> None:
         super().__init__(prefetch, self._wake_operator)
         self._wake = wake
-        self._in_row = threading.Lock()
+        self._in_row = Flag()
 
     def enter(self) -> bool:
         """Return whether it is to be put into the row of those that have something: it is not there yet."""
-        return self._in_row.acquire(blocking=False)
+        return self._in_row.set()
 
     def leave(self) -> None:
         """Say that it has been taken out of the row."""
-        self._in_row.release()
+        self._in_row.clear()
 
     def _wake_operator(self) -> None:
         self._wake(self)
