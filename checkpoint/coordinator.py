@@ -15,7 +15,6 @@ no harm: the next one lists its transactions again, and a recovery commits whate
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
@@ -32,29 +31,8 @@ from checkpoint.commands import (
     Persist,
     Trigger,
 )
+from checkpoint.schedule import CheckpointSchedule, CoordinatorSettings
 from pipeline.core.errors import CheckpointError, InternalError, PipelineError
-
-
-@dataclass(frozen=True, slots=True)
-class CoordinatorSettings:
-    """When checkpoints are taken and how much may go wrong.
-
-    Args:
-        first_checkpoint_id: higher than every id that has a manifest, a note or a mark.
-        interval_ms: from one periodic barrier to the next; None for not by time.
-        rows: records emitted by the sources from one barrier to the next; None for not by rows.
-        min_pause_ms: the least time from the end of one checkpoint, or the start of the run, to
-            the next periodic barrier.
-        timeout_ms: a checkpoint without a manifest by then is declined.
-        tolerable_failures: how many checkpoints may fail one after the other.
-    """
-
-    first_checkpoint_id: int
-    interval_ms: int | None = None
-    rows: int | None = None
-    min_pause_ms: int = 500
-    timeout_ms: int = 600_000
-    tolerable_failures: int = 3
 
 
 class _Phase(Enum):
@@ -100,12 +78,8 @@ class CheckpointCoordinator:
         self._undecided_from = settings.first_checkpoint_id
         self._failures = 0
         self._savepoint_wanted = False
-        self._hastened = False
         self._ending: CheckpointKind | None = None
-        self._triggered_at = 0
-        self._over_at = 0
-        self._rows = 0
-        self._rows_at_trigger = 0
+        self._schedule = CheckpointSchedule(settings)
 
     @property
     def undecided_from(self) -> int:
@@ -120,18 +94,18 @@ class CheckpointCoordinator:
     def next_deadline(self) -> int | None:
         """Return when `tick` is wanted at the latest; None if nothing waits for time to pass."""
         if self._phase in _UNDECIDED:
-            return self._triggered_at + self._settings.timeout_ms
-        return self._due_at() if self._phase is _Phase.IDLE else None
+            return self._schedule.expires_at
+        return self._schedule.due_at if self._phase is _Phase.IDLE else None
 
     def start(self, now: int) -> list[Command]:
         """Begin: intervals and pauses count from here."""
         self._phase = _Phase.IDLE
-        self._triggered_at = self._over_at = now
+        self._schedule.start(now)
         return self._trigger_if_due(now)
 
     def tick(self, now: int) -> list[Command]:
         """Let time pass: decline what takes too long, trigger what is due."""
-        if self._phase in _UNDECIDED and now >= self._triggered_at + self._settings.timeout_ms:
+        if self._phase in _UNDECIDED and now >= self._schedule.expires_at:
             missing = ", ".join(sorted(str(one) for one in self._participants - self._snapshots.keys()))
             waited_for = f"no answer from {missing}" if missing else "no manifest"
             return self._decline(f"{waited_for} within {self._settings.timeout_ms} ms", now)
@@ -139,12 +113,12 @@ class CheckpointCoordinator:
 
     def rows_emitted(self, total: int, now: int) -> list[Command]:
         """Hear how many records the sources have emitted since the start of the run, all together."""
-        self._rows = total
+        self._schedule.rows_emitted(total)
         return self._trigger_if_due(now)
 
     def hasten(self, now: int) -> list[Command]:
         """Hear that somebody can take no more in this epoch: let it end as soon as the pause allows."""
-        self._hastened = True
+        self._schedule.hasten()
         return self._trigger_if_due(now)
 
     def request(self, kind: CheckpointKind, now: int) -> list[Command]:
@@ -252,9 +226,7 @@ class CheckpointCoordinator:
         self._barrier = Barrier(self._barrier.checkpoint_id + 1, kind)
         self._phase = _Phase.COLLECTING
         self._snapshots.clear()
-        self._hastened = False
-        self._triggered_at = now
-        self._rows_at_trigger = self._rows
+        self._schedule.triggered(now)
         return [Trigger(self._barrier)]
 
     def _wanted(self, now: int) -> CheckpointKind | None:
@@ -262,18 +234,8 @@ class CheckpointCoordinator:
             return CheckpointKind.SAVEPOINT
         if self._ending is not None:
             return self._ending
-        due_at = self._due_at()
+        due_at = self._schedule.due_at
         return CheckpointKind.PERIODIC if due_at is not None and now >= due_at else None
-
-    def _due_at(self) -> int | None:
-        """Say when the next periodic checkpoint may begin, None if only rows or requests can tell."""
-        earliest = self._over_at + self._settings.min_pause_ms
-        rows, interval = self._settings.rows, self._settings.interval_ms
-        if self._hastened:
-            return earliest
-        if rows is not None and self._rows - self._rows_at_trigger >= rows:
-            return earliest
-        return None if interval is None else max(earliest, self._triggered_at + interval)
 
     def _decline(self, reason: str, now: int, cause: Exception | None = None) -> list[Command]:
         checkpoint_id = self._barrier.checkpoint_id
@@ -293,4 +255,4 @@ class CheckpointCoordinator:
     def _become_idle(self, now: int) -> None:
         self._phase = _Phase.IDLE
         self._snapshots.clear()
-        self._over_at = now
+        self._schedule.over(now)

@@ -6,22 +6,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from pipeline.reactive.demand import MAX_BATCH, MAX_BOUND, AdaptiveBound, Prefetch
-from pipeline.reactive.footprint import footprint
+from pipeline.reactive.channel_bound import FixedBound, LearnedBound
+from pipeline.reactive.demand import MAX_BATCH, Prefetch
 from pipeline.reactive.rate import Rate
 from pipeline.reactive.subscriber import Records, Subscription
 
 T = TypeVar("T")
-
-MAX_BYTES: Final = 16 * 1024 * 1024
-"""Bytes a hand-over may hold, by a sampled estimate (DESIGN section 3)."""
-
-SAMPLED_EVERY: Final = 1024
-SAMPLED_EVERY_S: Final = 0.005
-"""Records, and seconds, between two that are measured: it takes tens of microseconds, too many for a batch of
-one and for each batch of a hand-over of millions a second."""
 
 
 class Channel(Generic[T]):
@@ -47,19 +39,13 @@ class Channel(Generic[T]):
     ) -> None:
         self.guard = threading.Lock() if condition is None else condition
         self._notify = _nobody_waits if condition is None else condition.notify_all
-        self._now = now
+        self._bound = LearnedBound(now) if size is None else FixedBound(size)
         self._queue: deque[_Records[T] | _Control] = deque()
-        self._adaptive = AdaptiveBound(MAX_BOUND) if size is None else None
-        self._size = size
         self._prefetch = Prefetch()
         self._asked = Rate(now)
         self._subscription: Subscription | None = None
         self._buffered = 0
         self._in_hand = 0
-        self._busy_since = 0.0
-        self._most = MAX_BOUND
-        self._until_sample = 0
-        self._sample_at = 0.0
         self._singles: list[T] | None = None
         self._ended = False
 
@@ -128,10 +114,7 @@ class Channel(Generic[T]):
     @property
     def capacity(self) -> int:
         """Records the queue may hold now."""
-        if self._adaptive is not None:
-            return self._adaptive.value
-        assert self._size is not None
-        return self._size
+        return self._bound.value
 
     @property
     def is_full(self) -> bool:
@@ -189,8 +172,7 @@ class Channel(Generic[T]):
 
     def consumed(self, values: Records[T]) -> None:
         """Say that the records last taken are dealt with; asks for more when it is time."""
-        if self._adaptive is not None:
-            self._adapt(self._adaptive, values)
+        self._bound.consumed(values)
         self._in_hand = 0
         more = self._prefetch.consumed(len(values), self.capacity)
         if more and self._subscription is not None:
@@ -198,26 +180,9 @@ class Channel(Generic[T]):
             self._subscription.request(more)
 
     def _arrive(self, records: int) -> None:
-        if self._adaptive is not None and not self._buffered and not self._in_hand:
-            self._busy_since = self._now()
+        if not self._buffered and not self._in_hand:
+            self._bound.busy()
         self._buffered += records
-
-    def _adapt(self, bound: AdaptiveBound, values: Records[T]) -> None:
-        # From the arrival of the first record or the end of the batch before: the time that records
-        # wait because the consumer's own output is not wanted counts, or the bound in front of a
-        # quick function that feeds a slow sink would hold a barrier for minutes.
-        now = self._now()
-        bound.observe(len(values), now - self._busy_since)
-        self._busy_since = now
-        bound.limit(self._most_by_bytes(values, now))
-
-    def _most_by_bytes(self, values: Records[T], now: float) -> int:
-        self._until_sample -= len(values)
-        if self._until_sample <= 0 and now >= self._sample_at:
-            self._until_sample = SAMPLED_EVERY
-            self._sample_at = now + SAMPLED_EVERY_S
-            self._most = min((MAX_BYTES // footprint(first) for first in values[:1]), default=MAX_BOUND)
-        return self._most
 
 
 def _nobody_waits() -> None:

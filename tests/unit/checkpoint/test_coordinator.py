@@ -4,7 +4,8 @@ import pytest
 
 from checkpoint.barrier import Barrier, CheckpointKind
 from checkpoint.commands import Abandon, Clean, Command, Commit, Fail, Finished, Note, Persist, Trigger
-from checkpoint.coordinator import CheckpointCoordinator, CoordinatorSettings
+from checkpoint.coordinator import CheckpointCoordinator
+from checkpoint.schedule import CoordinatorSettings
 from pipeline.core.errors import CheckpointError, Fenced, InternalError
 
 PERIODIC, SAVEPOINT, STOP, FINAL = CheckpointKind

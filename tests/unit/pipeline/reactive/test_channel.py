@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from pipeline.core.records import Batch
-from pipeline.reactive.channel import MAX_BYTES, SAMPLED_EVERY, Channel
+from pipeline.reactive.channel import Channel
+from pipeline.reactive.channel_bound import MAX_BYTES, SAMPLED_EVERY
 from pipeline.reactive.demand import FIRST_BOUND, MAX_BATCH, MAX_BOUND
 from pipeline.reactive.producer import ThreadProducer
 from tests.racing import switching_often
@@ -258,7 +259,7 @@ class TestAdaptation:
         """One in each five milliseconds, however many batches pass meanwhile."""
         measured: list[Any] = []
         monkeypatch.setattr(
-            "pipeline.reactive.channel.footprint", lambda record: measured.append(record) or 64
+            "pipeline.reactive.channel_bound.footprint", lambda record: measured.append(record) or 64
         )
         channel = open_channel(upstream, now=time)
         for _ in range(100):
