@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pipeline.core.policy import DEAD_LETTERS, ErrorPolicy, SideTag
     from pipeline.core.records import DeadLetter, FailedRecord
     from pipeline.core.restart import RestartStrategy
+    from pipeline.core.run_options import RunOptions
     from pipeline.runtime.control import JobControl
     from pipeline.runtime.result import JobResult
     from pipeline.windows.assigners import SlidingTimeWindows, TumblingTimeWindows, Window
@@ -68,6 +69,7 @@ __all__ = [
     "MissingExtra",
     "PipelineError",
     "RestartStrategy",
+    "RunOptions",
     "SideTag",
     "SinkError",
     "SlidingTimeWindows",
@@ -110,6 +112,7 @@ _NAMES_BY_HOME: Final = {
     "pipeline.core.policy": ("DEAD_LETTERS", "ErrorPolicy", "SideTag"),
     "pipeline.core.records": ("DeadLetter", "FailedRecord"),
     "pipeline.core.restart": ("RestartStrategy",),
+    "pipeline.core.run_options": ("RunOptions",),
     "pipeline.runtime.control": ("JobControl",),
     "pipeline.runtime.result": ("JobResult",),
     "pipeline.windows.assigners": ("SlidingTimeWindows", "TumblingTimeWindows", "Window"),

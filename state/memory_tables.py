@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from pipeline.core.clock import Clock
+from pipeline.core.durations import whole_ms
 from pipeline.core.errors import StateError
 from state.backend import Key
 from state.encoding import Codec
@@ -96,7 +97,7 @@ class Table:
     def _new_map(self) -> LivingMap:
         if self._ttl is None:
             return KeyMap()
-        return ExpiringMap(round(self._ttl.total_seconds() * 1000), self._clock.now_ms)
+        return ExpiringMap(whole_ms(self._ttl), self._clock.now_ms)
 
 
 class MapTable(Table):

@@ -23,6 +23,7 @@ from benchmarks.backpressure.parts import Offering, Seen, Stage, Taking, record
 from benchmarks.backpressure.scenario import BUFFER_SIZE, CONTRAST, SCENARIOS
 from pipeline import BackpressureStrategy, JobConfig, JobControl, PipelineError, RestartStrategy, StreamJob
 from pipeline.cli.load import load_job
+from pipeline.core.run_options import RunOptions
 from pipeline.runtime.events import CheckpointCompleted, CheckpointFailed, JobEvent, Restarting
 from pipeline.runtime.result import Progress
 
@@ -163,7 +164,7 @@ def _observed(
     observer = Observer(look, spec.seconds, end)
     observer.start()
     try:
-        job.execute(fresh=True, control=control, listener=run.hear, command_line=settings)
+        job.execute(RunOptions(fresh=True), control=control, listeners=[run.hear], command_line=settings)
     except PipelineError as error:
         run.failure = f"{type(error).__name__}: {error}"
     run.samples = observer.stop()

@@ -207,6 +207,11 @@ class StorageAttempt(Protocol):
 class CheckpointStorage(Protocol):
     """Where the checkpoints of one job are kept."""
 
+    @property
+    def location(self) -> str:
+        """A path or URL that people find them by."""
+        ...
+
     def lock(self, *, take_over: bool = False) -> None:
         """Keep other runs of the job out until `close`.
 

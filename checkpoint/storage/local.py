@@ -42,6 +42,10 @@ class LocalCheckpointStorage:
         """The job's folder."""
         return self._folder.root
 
+    @property
+    def location(self) -> str:
+        return str(self.path)
+
     def lock(self, *, take_over: bool = False) -> None:
         """Create the folder if need be and lock it; see `CheckpointStorage.lock`."""
         self._folder.create()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pipeline.api.call_site import call_site
@@ -13,6 +13,7 @@ from pipeline.api.stream import Stream
 from pipeline.core.config import JobConfig, ResolvedConfig, resolve, unknown_name
 from pipeline.core.errors import ConfigError, GraphError
 from pipeline.core.job import JobMode
+from pipeline.core.run_options import RunOptions
 from pipeline.graph.builder import GraphBuilder
 from pipeline.graph.explain import explain
 from pipeline.graph.explain_json import explain_json
@@ -26,7 +27,7 @@ from pipeline.windows.watermarks import WatermarkStrategy
 
 if TYPE_CHECKING:
     from pipeline.runtime.control import JobControl
-    from pipeline.runtime.events import JobEvent
+    from pipeline.runtime.listeners import Listener
     from pipeline.runtime.result import JobResult
 
 T = TypeVar("T")
@@ -184,15 +185,10 @@ class StreamJob:
 
     def execute(
         self,
+        options: RunOptions | None = None,
         *,
-        fresh: bool = False,
-        take_over: bool = False,
-        restore_from: int | None = None,
-        accept_duplicates: bool = False,
-        allow_unmatched: bool = False,
-        assume_committed: bool | None = None,
         command_line: Mapping[str, str] | None = None,
-        listener: Callable[[JobEvent], None] | None = None,
+        listeners: Iterable[Listener] = (),
         control: JobControl | None = None,
     ) -> JobResult:
         """Run the job in this process, to its end, and return what became of it.
@@ -200,44 +196,33 @@ class StreamJob:
         A run that was killed is continued from its last checkpoint.
 
         Ctrl-C is Python's own here: it raises KeyboardInterrupt, and the run ends at once, without a last
-        checkpoint and noted as failed; the next run continues from the last complete one. To stop with a
-        last checkpoint, call `control.stop()` from a thread or a signal handler, as `pipeline run` does.
+        checkpoint and recorded as cancelled; the next run continues from the last complete one. To stop with
+        a last checkpoint, call `control.stop()` from a thread or a signal handler, as `pipeline run` does.
 
         Args:
-            fresh: start over, whatever checkpoints there are.
-            take_over: claim the job even if another run of it seems to be alive.
-            restore_from: id of the checkpoint to continue from; default the newest.
-            accept_duplicates: allow `restore_from` to go back behind output that is committed.
-            allow_unmatched: drop checkpointed state whose operator the job no longer has.
-            assume_committed: whether the last epoch counts as committed where nothing can tell; None refuses.
+            options: what the run does about earlier ones, such as `RunOptions(fresh=True)`; default
+                continues from the newest checkpoint.
             command_line: settings by name, values as text; they outrank all others.
-            listener: called with each event of the run, on the calling thread.
+            listeners: called with each event of the run, on the calling thread.
             control: stops the run and looks at it, from other threads.
 
         Raises:
             ConfigError: the job or an argument is wrong; nothing was started.
-            PipelineError: the job failed for good; says what to do.
+            PipelineError: the job failed permanently; says what to do.
             KeyboardInterrupt: Ctrl-C.
-        """
-        if fresh and restore_from is not None:
-            raise ConfigError(
-                f"fresh starts over, restore_from={restore_from} does not: both cannot be had",
-                hint="leave one of them out",
-            )
-        from pipeline.runtime.job import run_job  # only who runs a job needs the engine
 
-        return run_job(
-            self,
-            fresh=fresh,
-            take_over=take_over,
-            restore_from=restore_from,
-            accept_duplicates=accept_duplicates,
-            allow_unmatched=allow_unmatched,
-            assume_committed=assume_committed,
-            command_line=command_line,
-            listener=listener,
-            control=control,
-        )
+        Example:
+            >>> job.execute(RunOptions(fresh=True)).processed_records  # doctest: +SKIP
+            336776
+        """
+        from pipeline.graph.plan import physical  # only those that run a job need the engine
+        from pipeline.runtime.assembly import assemble
+        from pipeline.runtime.job import run_job
+
+        config = self.resolve(command_line)
+        plan = physical(self.job_graph(command_line))
+        ports = assemble(self.name, config, listeners=listeners)
+        return run_job(plan, config, options or RunOptions(), ports, control)
 
     def __repr__(self) -> str:
         return f"StreamJob({self._name!r})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -94,22 +95,22 @@ def run(
     A run that was killed, or stopped with Ctrl-C, continues from its last checkpoint. The first
     Ctrl-C or SIGTERM takes a last checkpoint and leaves; the second leaves at once.
     """
-    from pipeline.cli.run import RunOptions, run_command
+    from pipeline.cli.run import Output, run_command
+    from pipeline.core.run_options import RunOptions
 
     given = list(settings or ())
     if checkpoint_dir is not None:
         given.append(f"checkpoint_dir={checkpoint_dir}")
-    options = RunOptions(
+    options = partial(
+        RunOptions,
         fresh=fresh,
         take_over=take_over,
-        restore=restore,
+        restore_from=restore,
         accept_duplicates=accept_duplicates,
         allow_unmatched=allow_unmatched,
         assume_committed=assume_committed,
-        quiet=quiet,
-        as_json=as_json,
     )
-    raise typer.Exit(run_command(target, parameters or (), given, options))
+    raise typer.Exit(run_command(target, parameters or (), given, options, Output(quiet, as_json)))
 
 
 @app.command()

@@ -6,7 +6,7 @@ import json
 import select
 import signal
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import FrameType
 from typing import Any, Final, TextIO
@@ -17,8 +17,10 @@ from pipeline.cli.load import load_job
 from pipeline.cli.main import EXIT_FAILED, EXIT_REFUSED, EXIT_STOPPED, EXIT_UNREAD
 from pipeline.cli.progress import ProgressReport
 from pipeline.cli.settings import parse_settings
+from pipeline.core.durations import whole_ms
 from pipeline.core.errors import ConfigError, Fenced, InternalError, JobAlreadyRunning, PipelineError
 from pipeline.core.job import JobStatus
+from pipeline.core.run_options import RunOptions
 from pipeline.runtime.control import JobControl
 from pipeline.runtime.result import JobResult
 
@@ -26,64 +28,60 @@ _STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
-class RunOptions:
-    """The switches of `pipeline run`."""
+class Output:
+    """What `pipeline run` prints.
 
-    fresh: bool
-    take_over: bool
-    restore: int | None
-    accept_duplicates: bool
-    allow_unmatched: bool
-    assume_committed: bool | None
-    quiet: bool
-    as_json: bool
+    Args:
+        quiet: errors only.
+        as_json: one line of JSON at the end.
+    """
+
+    quiet: bool = False
+    as_json: bool = False
 
 
-def run_command(target: str, parameters: Sequence[str], settings: Iterable[str], options: RunOptions) -> int:
+def run_command(
+    target: str,
+    parameters: Sequence[str],
+    settings: Iterable[str],
+    options: Callable[[], RunOptions],
+    output: Output,
+) -> int:
     """Run the job and return the exit code: 0 completed, 130 stopped, 1 failed, 2 refused, 141 unread.
 
     Args:
         target: `FILE.py[:JOB]` or `MODULE[:JOB]`.
         parameters: what the job finds in `sys.argv[1:]`.
         settings: what the command line sets, each as NAME=VALUE.
-        options: the switches.
+        options: makes what the run does about earlier ones.
+        output: what it prints.
     """
     try:
-        job = load_job(target, parameters, lambda text: _note(text, options))
-        result = _run(job, parse_settings(settings), options)
+        job = load_job(target, parameters, lambda text: _note(text, output))
+        result = _run(job, parse_settings(settings), options(), output)
     except PipelineError as error:
-        return _fail(error, options)
+        return _fail(error, output)
     except Exception as error:  # noqa: BLE001 - whoever reads the JSON must hear of it
-        return _fail(_defect(error), options)
+        return _fail(_defect(error), output)
     finally:
         _ignore_signals()
-    if options.as_json:
+    if output.as_json:
         print(json.dumps(_as_json(result)), flush=True)
     return 0 if result.status is JobStatus.COMPLETED else EXIT_STOPPED
 
 
-def _note(text: str, options: RunOptions) -> None:
-    if not options.quiet:
+def _note(text: str, output: Output) -> None:
+    if not output.quiet:
         print(f"note: {text}", file=sys.stderr)
 
 
-def _run(job: StreamJob, command_line: Mapping[str, str], options: RunOptions) -> JobResult:
+def _run(job: StreamJob, command_line: Mapping[str, str], options: RunOptions, output: Output) -> JobResult:
     control = JobControl()
     checkpoints = job.resolve(command_line).checkpoints
-    progress = ProgressReport(job.name, control, checkpoints=checkpoints, quiet=options.quiet)
+    progress = ProgressReport(job.name, control, checkpoints=checkpoints, quiet=output.quiet)
     _handle_signals(control, progress)
     with progress:
-        result = job.execute(
-            fresh=options.fresh,
-            take_over=options.take_over,
-            restore_from=options.restore,
-            accept_duplicates=options.accept_duplicates,
-            allow_unmatched=options.allow_unmatched,
-            assume_committed=options.assume_committed,
-            command_line=command_line,
-            listener=progress.listen,
-            control=control,
-        )
+        result = job.execute(options, command_line=command_line, listeners=[progress.listen], control=control)
     progress.summarise(result)
     return result
 
@@ -118,7 +116,7 @@ def _ignore_signals() -> None:
 # --- failures -----------------------------------------------------------------------------------------
 
 
-def _fail(error: PipelineError, options: RunOptions) -> int:
+def _fail(error: PipelineError, output: Output) -> int:
     """Say what went wrong and return the exit code."""
     if isinstance(error.__cause__, BrokenPipeError) and _is_unread(sys.stdout):
         return EXIT_UNREAD  # the reader has had enough, as in `pipeline run job.py | head`
@@ -126,7 +124,7 @@ def _fail(error: PipelineError, options: RunOptions) -> int:
     report(error)
     if not refused and not isinstance(error, Fenced):
         advise(error)
-    if options.as_json:
+    if output.as_json:
         status = "REFUSED" if refused else JobStatus.FAILED.value
         print(json.dumps({**_failure_as_json(error), "status": status}), flush=True)
     return EXIT_REFUSED if refused else EXIT_FAILED
@@ -161,7 +159,7 @@ def _as_json(result: JobResult) -> dict[str, Any]:
         "written_records": result.written_records,
         "written_by_sink": dict(result.written_by_sink),
         "failed_samples": [asdict(record) for record in result.failed_samples],
-        "duration_ms": round(result.duration.total_seconds() * 1000),
+        "duration_ms": whole_ms(result.duration),
         "checkpoints": result.checkpoints,
         "restarts": result.restarts,
         "restored_from": result.restored_from,

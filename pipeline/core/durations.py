@@ -34,6 +34,16 @@ def milliseconds(name: str, duration: timedelta, *, least: int = 1) -> int:
     return count
 
 
+def whole_ms(duration: timedelta) -> int:
+    """Round a duration to milliseconds.
+
+    Example:
+        >>> whole_ms(timedelta(seconds=1.5))
+        1500
+    """
+    return round(duration / _MILLISECOND)
+
+
 def describe_duration(ms: int) -> str:
     """Say a duration in the largest unit that needs no fraction.
 

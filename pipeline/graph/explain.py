@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from pipeline.core.config import UNSET, JobConfig, ResolvedConfig
-from pipeline.core.durations import describe_duration
+from pipeline.core.durations import describe_duration, whole_ms
 from pipeline.core.functions import FunctionRef
 from pipeline.core.restart import RestartStrategy
 from pipeline.graph.buffers import losses
@@ -137,7 +137,7 @@ _UNSET: Final[Mapping[str, str]] = {"buffer_size": "adapts to about one second"}
 _WORDS: Final[tuple[tuple[type, Callable[[Any], str]], ...]] = (
     (bool, lambda value: "yes" if value else "no"),
     (int, lambda value: f"{value:,}"),
-    (timedelta, lambda value: describe_duration(round(value.total_seconds() * 1000))),
+    (timedelta, lambda value: describe_duration(whole_ms(value))),
     (RestartStrategy, lambda value: value.describe()),
 )
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from pipeline.core.clock import Clock
+from pipeline.core.durations import whole_ms
 from pipeline.core.errors import SinkError
 from pipeline.core.faults import faultpoint
 from pipeline.runtime.sink_tail import SinkTail
@@ -49,7 +50,7 @@ class SinkCommits:
             raise first_error
 
     def _commit_one(self, sink: SinkTail, checkpoint_id: int) -> None:
-        until = self._clock.monotonic_ms() + sink.commit_timeout.total_seconds() * 1000
+        until = self._clock.monotonic_ms() + whole_ms(sink.commit_timeout)
         pause = COMMIT_PAUSE_MS
         tries = 1
         while not sink.commit(checkpoint_id):

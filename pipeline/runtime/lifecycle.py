@@ -7,8 +7,9 @@ from datetime import timedelta
 from typing import Any, Final
 
 from pipeline.core.clock import Clock
+from pipeline.core.durations import whole_ms
 from pipeline.core.job import JobStatus
-from pipeline.runtime.events import JobEvent, ThreadAbandoned
+from pipeline.runtime.events import ThreadAbandoned
 from pipeline.runtime.status import StatusTracker
 from pipeline.runtime.wiring import Wired
 
@@ -21,16 +22,12 @@ class Lifecycle:
 
     Args:
         wired: the parts.
-        tracker: told which part of INITIALIZING has come.
-        listener: hears of threads that are left behind.
+        tracker: is told which part of INITIALIZING has begun; its listener, of threads that do not stop.
     """
 
-    def __init__(
-        self, wired: Wired, tracker: StatusTracker, listener: Callable[[JobEvent], None], clock: Clock
-    ) -> None:
+    def __init__(self, wired: Wired, tracker: StatusTracker, clock: Clock) -> None:
         self._wired = wired
         self._tracker = tracker
-        self._listener = listener
         self._clock = clock
 
     def open(self) -> None:
@@ -53,14 +50,14 @@ class Lifecycle:
     def end_threads(self) -> None:
         """Cancel what still runs and join it; a thread that does not stop in time is left behind."""
         self.interrupt()
-        deadline = self._clock.monotonic_ms() + round(THREAD_GRACE.total_seconds() * 1000)
+        deadline = self._clock.monotonic_ms() + whole_ms(THREAD_GRACE)
         for subtask in self._wired.subtasks:
             if not subtask.join(self._left(deadline)):
-                self._listener(ThreadAbandoned(subtask.producer.thread_name))
+                self._tracker.listener(ThreadAbandoned(subtask.producer.thread_name))
         parts = self._wired.parts
         parts.stop()
         if not parts.join(self._left(deadline)):
-            self._listener(ThreadAbandoned(parts.name))
+            self._tracker.listener(ThreadAbandoned(parts.name))
 
     def _left(self, deadline: int) -> timedelta:
         return timedelta(milliseconds=max(0, deadline - self._clock.monotonic_ms()))

@@ -1,24 +1,21 @@
-"""From the snapshots of all subtasks to a manifest, and from a manifest back into the subtasks."""
+"""From the snapshots of all subtasks to the manifest that decides their checkpoint."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from checkpoint.barrier import CheckpointKind
 from checkpoint.manifest import Manifest, Part
-from checkpoint.storage.base import PartReader, StorageAttempt
+from checkpoint.storage.base import StorageAttempt
 from pipeline.core.clock import Clock
-from pipeline.core.faults import faultpoint
 from pipeline.graph.stream_graph import StreamGraph
 from pipeline.operators.backpressure import Backpressure
 from pipeline.runtime.counts import Counts
 from pipeline.runtime.snapshot import SubtaskSnapshot
-from pipeline.runtime.wiring import Wired
-from state.encoding import from_json, to_json
+from state.encoding import to_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,73 +118,3 @@ class ManifestWriter:
         self._storage.write_manifest(manifest)
         self._parent = checkpoint_id
         return manifest
-
-
-class Restorer:
-    """Puts the parts of an attempt back to the instant of a manifest.
-
-    Args:
-        manifest: a verified one.
-        storage: reads its parts.
-        wired: the opened subtasks.
-    """
-
-    def __init__(self, manifest: Manifest, storage: StorageAttempt, wired: Wired) -> None:
-        self._manifest = manifest
-        self._storage = storage
-        self._wired = wired
-
-    def restore_sources_and_operators(self) -> None:
-        """Restore positions, then operator state."""
-        manifest = self._manifest
-        for source in self._wired.sources:
-            if source.uid in manifest.source_state:
-                source.restore(from_json(manifest.source_state[source.uid]))
-                for time in manifest.operator_state.get(source.uid, ()):
-                    source.restore_time(from_json(time))
-                faultpoint("P16a")
-        for operator in self._wired.operators:
-            states: Sequence[Any] = manifest.operator_state.get(operator.uid, ())
-            with ExitStack() as opened:
-                keyed = [self._open(part, opened) for part in manifest.parts if part.uid == operator.uid]
-                operator.restore(keyed, [from_json(state) for state in states])
-            faultpoint("P16a")
-        self.restore_buffers()
-
-    def restore_buffers(self) -> None:
-        """Restore what the buffers held, and how much they had dropped."""
-        for buffer in self._wired.buffers:
-            states: Sequence[Any] = self._manifest.operator_state.get(buffer.uid, ())
-            if buffer.lane >= len(states):
-                continue
-            parts = [
-                part
-                for part in self._manifest.parts
-                if part.uid == buffer.uid and part.subtask == buffer.lane
-            ]
-            with ExitStack() as opened:
-                held = self._open(parts[0], opened) if parts else None
-                buffer.restore(held, from_json(states[buffer.lane])["dropped"])
-            faultpoint("P16a")
-
-    def restore_sinks(self) -> None:
-        """Restore what the sinks had written."""
-        for sink in self._wired.sinks:
-            states: Sequence[Any] = self._manifest.sink_state.get(sink.uid, ())
-            if sink.subtask < len(states) and states[sink.subtask] is not None:
-                sink.restore(from_json(states[sink.subtask]))
-            faultpoint("P16a")
-
-    def _open(self, part: Part, opened: ExitStack) -> PartReader:
-        return opened.enter_context(closing(self._storage.read_part(part)))
-
-
-def handles_of(manifest: Manifest, uid: str, subtask: int) -> list[Any]:
-    """Decode the transaction handles that a manifest lists for one subtask of a sink."""
-    listed = manifest.committables.get(uid, ())
-    return [from_json(handle) for handle in listed[subtask]] if subtask < len(listed) else []
-
-
-def logs_of(manifest: Manifest, uid: str, subtask: int) -> list[Part]:
-    """List the epoch logs of one subtask of a sink."""
-    return [part for part in manifest.logs if (part.uid, part.subtask) == (uid, subtask)]

@@ -14,14 +14,14 @@ class StatusTracker:
 
     def __init__(self, listener: Callable[[JobEvent], None]) -> None:
         self.status = JobStatus.REGISTERED
-        self._listener = listener
+        self.listener = listener
 
     def change(self, status: JobStatus, phase: str | None = None) -> None:
         """Go to `status`; `phase` names the part of INITIALIZING."""
         if status not in TRANSITIONS[self.status]:
             raise InternalError(f"a job cannot go from {self.status} to {status}")
         self.status = status
-        self._listener(StatusChanged(status, phase))
+        self.listener(StatusChanged(status, phase))
 
     def fail(self) -> None:
         """Take the way to FAILED from wherever the job is; a checkpoint under way ends first."""

@@ -255,7 +255,10 @@ class Wiring:
         self, outputs: list[Output], subtask: Subtask, vertex: PlanVertex
     ) -> BatchSubscriber[Any]:
         if not outputs:
-            raise GraphError(f"what {vertex.name} gives goes nowhere", hint="end the stream with .sink(...)")
+            raise GraphError(
+                f"the output of {vertex.name} is not connected to anything",
+                hint="end the stream with .sink(...)",
+            )
         only = outputs[0]
         if len(outputs) == 1 and len(only.consumers) == 1 and only.side is None:
             return only.consumers[0]

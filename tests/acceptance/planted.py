@@ -6,18 +6,18 @@ import sys
 from typing import Any
 
 from pipeline.cli.main import main
-from pipeline.runtime.attempt import Attempt
+from pipeline.runtime.checkpoints import Checkpoints
 from pipeline.spi.source import PollingSource
 
 
 def commit_before_the_manifest() -> None:
-    persist = Attempt._persist
+    persist = Checkpoints._persist
 
     def bugged(self: Any, checkpoint_id: int, kind: Any, snapshots: Any) -> Any:
         self._commits.commit(checkpoint_id)
         return persist(self, checkpoint_id, kind, snapshots)
 
-    Attempt._persist = bugged  # type: ignore[method-assign]
+    Checkpoints._persist = bugged  # type: ignore[method-assign]
 
 
 def position_too_early() -> None:

@@ -202,4 +202,4 @@ def refused(orders: Stream[Order], numbers: Stream[int], texts: AnySink[str], la
     numbers.key_by(str).window(timedelta(minutes=5))  # pyright: ignore[reportArgumentType] - refused: no assigner
     numbers.build()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType] - refused: no sink
     StreamJob.builder().source([1, 2])  # pyright: ignore[reportArgumentType] - refused: no source
-    StreamJob("job").execute(True)  # pyright: ignore[reportCallIssue] - refused: keyword only
+    StreamJob("job").execute(True)  # pyright: ignore[reportArgumentType] - refused: not options

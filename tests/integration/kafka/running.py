@@ -10,6 +10,7 @@ from typing import Any
 from pipeline import JobConfig, JobResult, RestartStrategy, StreamJob
 from pipeline.core.errors import PipelineError
 from pipeline.core.job import JobMode
+from pipeline.core.run_options import RunOptions
 from pipeline.runtime.control import JobControl
 from pipeline.runtime.events import CheckpointCompleted, Restarting
 from pipeline.spi.sink import AnySink
@@ -113,7 +114,7 @@ class Running:
         self._result: JobResult | PipelineError | None = None
         self._after = after
         self._rows = rows
-        self._start = start
+        self._options = RunOptions(**start)
         config = JobConfig(
             checkpoint_rows=rows,
             checkpoint_min_pause=timedelta(milliseconds=10),
@@ -162,6 +163,6 @@ class Running:
 
     def _run(self) -> None:
         try:
-            self._result = self._job.execute(listener=self._listen, control=self.control, **self._start)
+            self._result = self._job.execute(self._options, listeners=[self._listen], control=self.control)
         except PipelineError as error:
             self._result = error

@@ -298,7 +298,7 @@ def test_a_job_goes_on_by_itself_when_its_registry_is_back(
         if isinstance(event, Restarting):
             network.heal()
 
-    job.build().execute(listener=listen)
+    job.build().execute(listeners=[listen])
     assert read_rows(kafka, name, Avro(registry)) == ROWS
 
 

@@ -65,7 +65,7 @@ def test_exactly_once_is_refused_by_name(
     topic = Topics(few.address())()
     events: list[Any] = []
     with pytest.raises(SinkError, match="begin no transactions: expected the topic __trans") as caught:
-        build(few.address(), topic, tmp_path, "exactly-once").execute(listener=events.append)
+        build(few.address(), topic, tmp_path, "exactly-once").execute(listeners=[events.append])
     error = caught.value
     assert error.fault is Fault.ENVIRONMENT
     assert error.hint is not None
@@ -114,6 +114,6 @@ def test_a_start_that_waits_can_be_stopped(few: EmbeddedKafka, tmp_path: Path) -
 
     timer = threading.Timer(0.5, abort)  # it waits by then; if not, it is to be stopped all the same
     job = build(few.address(), topic, tmp_path, "exactly-once")
-    assert job.execute(listener=listen, control=control).status is JobStatus.CANCELLED
+    assert job.execute(listeners=[listen], control=control).status is JobStatus.CANCELLED
     timer.join()
     assert time.monotonic() - aborted_at[0] < 5

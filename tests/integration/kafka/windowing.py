@@ -14,6 +14,9 @@ from connectors import CollectSink, KafkaSource
 from pipeline import JobConfig, JobResult, RestartStrategy, StreamJob, TumblingTimeWindows, WatermarkStrategy
 from pipeline.core.clock import Clock
 from pipeline.core.errors import PipelineError
+from pipeline.core.run_options import RunOptions
+from pipeline.graph.plan import physical
+from pipeline.runtime.assembly import assemble
 from pipeline.runtime.control import JobControl
 from pipeline.runtime.job import run_job
 
@@ -148,7 +151,11 @@ class Sums:
 
     def _run(self) -> None:
         try:
-            self._result = run_job(self._job, control=self.control, clock=self._clock)
+            config = self._job.resolve()
+            ports = assemble(self._job.name, config, clock=self._clock)
+            self._result = run_job(
+                physical(self._job.job_graph()), config, RunOptions(), ports, control=self.control
+            )
         except PipelineError as error:
             self._result = error
         with self._changed:

@@ -185,7 +185,7 @@ class TestCheckpoints:
 
         job = StreamJob("overtaken", every(100, checkpoints))
         job.source(numbers(10**9)).backpressure(S.BUFFER, buffer_size=2000).sink(calling(slowly(got, 100)))
-        assert job.execute(control=control, listener=listen).status is JobStatus.CANCELLED
+        assert job.execute(control=control, listeners=[listen]).status is JobStatus.CANCELLED
         assert max(event.duration_ms for event in completed) <= 3000
         assert completed[-1].size_bytes > 2000  # what was overtaken is in the checkpoint
 
@@ -258,7 +258,7 @@ class TestCheckpoints:
         )
         paced = job.source(numbers(2000, before=lambda _: time.sleep(0.001), batch=10))
         paced.backpressure(S.ERROR, buffer_size=300).map(slow_at_first).sink(sink)
-        result = job.execute(listener=listen)
+        result = job.execute(listeners=[listen])
         assert result.restarts == overflows == 2
         assert sink.values == list(range(2000))
 
@@ -302,7 +302,7 @@ class TestCheckpoints:
                 if isinstance(event, CheckpointCompleted):
                     control.abort()
 
-            return build(parallelism).execute(control=control, listener=listen)
+            return build(parallelism).execute(control=control, listeners=[listen])
 
         run(1)
         with pytest.raises(CheckpointError, match="kept in 1 queues, the job has 2"):

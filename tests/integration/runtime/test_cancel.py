@@ -16,6 +16,7 @@ import pytest
 
 from connectors import CollectSink, FileSink
 from pipeline import JobConfig, JobStatus, StreamJob
+from pipeline.core.run_options import RunOptions
 from pipeline.runtime.control import JobControl
 from pipeline.runtime.events import StopForced, ThreadAbandoned
 
@@ -61,7 +62,7 @@ def test_cancelled_at_random_moments(numbers: Any, tmp_path: Path, checkpoints: 
         assert time.monotonic() - began < wait + 5, f"seed {seed}"
     read = len((tmp_path / "all.csv").read_bytes()) if (tmp_path / "all.csv").exists() else 0
     assert read == 0, "a whole file appears at the end of the input only"
-    done = build(numbers, tmp_path, checkpoints, 30_000).execute(fresh=True)
+    done = build(numbers, tmp_path, checkpoints, 30_000).execute(RunOptions(fresh=True))
     assert done.status is JobStatus.COMPLETED
     lines = (tmp_path / "all.csv").read_text().splitlines()
     assert lines == ["n", *(str(n) for n in range(30_000))]
@@ -148,7 +149,7 @@ def test_cancelled_in_a_record_without_end(
     stop = control.stop if gracefully else control.abort
     stopper = threading.Thread(target=lambda: (entered.wait(), stop()), name="stopper")
     stopper.start()
-    result = job.execute(control=control, listener=events.append)
+    result = job.execute(control=control, listeners=[events.append])
     stopper.join()
     assert result.status is JobStatus.CANCELLED
     told = [event for event in events if isinstance(event, (StopForced, ThreadAbandoned))]
@@ -170,7 +171,7 @@ def test_a_thread_that_does_not_stop_is_left_behind(numbers: Any, calling: Any) 
     stopper = threading.Thread(target=lambda: (entered.wait(), control.abort()), name="stopper")
     stopper.start()
     began = time.monotonic()
-    result = job.execute(control=control, listener=events.append)
+    result = job.execute(control=control, listeners=[events.append])
     assert result.status is JobStatus.CANCELLED
     assert time.monotonic() - began < 8
     names = [event.thread for event in events if type(event).__name__ == "ThreadAbandoned"]
@@ -198,7 +199,7 @@ def test_a_cancelled_job_may_be_told_to_keep_nothing(numbers: Any, checkpoints: 
         if type(event).__name__ == "CheckpointCompleted":
             control.stop()
 
-    assert job.execute(control=control, listener=stop_after_the_first).checkpoints >= 2
+    assert job.execute(control=control, listeners=[stop_after_the_first]).checkpoints >= 2
     assert list((checkpoints / "forgetful" / "manifests").iterdir()) == []
     again = StreamJob("forgetful", config)
     again.source(numbers(1000)).sink(CollectSink())

@@ -149,7 +149,7 @@ def test_a_log_that_cannot_be_sealed_declines_the_checkpoint(
 ) -> None:
     """The job goes on in the same epoch, which the next checkpoint completes."""
     target, events = Target(refuse_seals=2), list[Any]()
-    result = job_of(numbers(1000), target, checkpoints).execute(listener=events.append)
+    result = job_of(numbers(1000), target, checkpoints).execute(listeners=[events.append])
 
     assert result.status is JobStatus.COMPLETED
     assert result.restarts == 0
@@ -180,5 +180,5 @@ def test_a_full_epoch_that_nothing_can_end_fails_the_job(numbers: Any) -> None:
         .config(JobConfig(checkpoint_rows=None, checkpoint_interval=None, sink_batch_size=10))
         .build()
     )
-    with pytest.raises(SinkError, match="can take no more in one epoch"):
+    with pytest.raises(SinkError, match="the epoch of sink logged:memory is full"):
         job.execute()

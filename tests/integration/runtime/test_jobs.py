@@ -231,7 +231,7 @@ def test_restarts_from_the_last_checkpoint(numbers: Any, checkpoints: Path) -> N
         ),
     )
     job.source(numbers(6000, before)).key_by(lambda n: n % 4).reduce(lambda a, b: a + b, uid="sum").sink(sink)
-    result = run(job, listener=events.append)
+    result = run(job, listeners=[events.append])
     assert result.status is JobStatus.COMPLETED
     assert result.restarts == 3
     assert result.processed_records == 6000

@@ -81,7 +81,7 @@ def test_records_out_count_on_as_records_in_do(numbers: Any, checkpoints: Path) 
         job.source(source, uid="in").filter(lambda n: n % 2 == 0).sink(CollectSink(), uid="out")
         return job.execute(**options)
 
-    half = run(numbers(6000, before), control=control, listener=listen)
+    half = run(numbers(6000, before), control=control, listeners=[listen])
     assert (half.status, half.restarts) == (JobStatus.CANCELLED, 1)
     assert 3000 <= half.processed_records < 6000
     assert half.written_by_sink == {"out": (half.processed_records + 1) // 2}

@@ -53,7 +53,7 @@ def test_the_source_reads_about_a_second_ahead(
         stream.key_by(lambda n: n % 3).reduce(max, uid="max").sink(calling(take))
     else:
         stream.sink(calling(take))
-    result = job.execute(control=control, listener=listen)
+    result = job.execute(control=control, listeners=[listen])
     assert result.status is JobStatus.CANCELLED
     bound = 2.5 * PER_SECOND * (2 if keyed else 1)
     assert max(ahead) < bound
@@ -89,7 +89,7 @@ def test_a_blocked_sink_declines_the_checkpoint_and_the_next_one_completes(
         ),
     )
     job.source(numbers(20_000)).sink(calling(take))
-    result = job.execute(listener=listen)
+    result = job.execute(listeners=[listen])
     assert result.status is JobStatus.COMPLETED
     assert seen == list(range(20_000))
     assert "within 300 ms" in failed[0].reason

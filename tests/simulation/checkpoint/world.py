@@ -13,8 +13,8 @@ from checkpoint.aligner import Aligned, Aligner
 from checkpoint.barrier import Barrier, CheckpointKind
 from checkpoint.commands import Abandon, Clean, Command, Commit, Fail, Finished, Note, Persist, Trigger
 from checkpoint.coordinator import CheckpointCoordinator
-from checkpoint.schedule import CoordinatorSettings
 from checkpoint.retention import Stored, plan_deletions
+from checkpoint.schedule import CoordinatorSettings
 from checkpoint.two_phase import TwoPhaseDriver
 from pipeline.core.errors import CheckpointError, Fenced, PipelineError, SinkError
 

@@ -21,7 +21,9 @@ from pipeline import (
     TumblingTimeWindows,
     WatermarkStrategy,
 )
+from pipeline.core.run_options import RunOptions
 from pipeline.graph.stream_graph import StreamGraph
+from pipeline.runtime.control import JobControl
 
 from .conftest import FakeSink, FakeSource
 
@@ -308,29 +310,23 @@ def test_explain_speaks_three_formats() -> None:
     assert "command line" in job.explain(command_line={"parallelism": "2"})
 
 
-def test_execute_hands_everything_to_the_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The job and each option, by name; the engine is imported only now."""
-    calls: list[tuple[Any, dict[str, Any]]] = []
+def test_execute_passes_everything_to_the_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan, its settings, the options and the control; the engine is imported only now."""
+    calls: list[tuple[Any, ...]] = []
     runtime = ModuleType("pipeline.runtime.job")
-    runtime.run_job = lambda job, **options: calls.append((job, options))  # pyright: ignore[reportAttributeAccessIssue]
+    runtime.run_job = lambda *arguments: calls.append(arguments)  # pyright: ignore[reportAttributeAccessIssue]
     monkeypatch.setitem(sys.modules, "pipeline.runtime.job", runtime)
-    job = as_chain()
-    options: dict[str, Any] = {
-        "fresh": False,
-        "take_over": True,
-        "restore_from": 3,
-        "accept_duplicates": True,
-        "allow_unmatched": True,
-        "assume_committed": False,
-        "command_line": {"chains": "interpreted"},
-        "listener": print,
-        "control": object(),
-    }
-    job.execute(**options)
-    assert calls == [(job, options)]
+    job, options, control = as_chain(), RunOptions(take_over=True), JobControl()
+    job.execute(options, command_line={"chains": "interpreted"}, control=control)
+    job.execute()
+    (plan, config, *given, ports, watched), (_, _, default, _, none) = calls
+    assert (plan.stream.job, config.values.chains, given) == ("realtime-alert", "interpreted", [options])
+    assert ports.storage is not None
+    assert watched is control
+    assert (default, none) == (RunOptions(), None)
 
 
 def test_a_start_from_nothing_and_from_a_checkpoint_is_refused() -> None:
     """Neither wins: whoever asks for both is mistaken about one."""
-    with pytest.raises(ConfigError, match="fresh starts over, restore_from=1 does not"):
-        as_chain().execute(fresh=True, restore_from=1)
+    with pytest.raises(ConfigError, match="fresh and restore_from are mutually exclusive"):
+        RunOptions(fresh=True, restore_from=1)

@@ -28,6 +28,7 @@ from pipeline.core.errors import (
 )
 from pipeline.core.job import JobStatus
 from pipeline.core.records import FailedRecord
+from pipeline.core.run_options import RunOptions
 from pipeline.runtime.control import JobControl
 from pipeline.runtime.result import JobResult
 
@@ -165,8 +166,8 @@ class TestRun:
         """What `execute` was called with; what becomes of it stands under `outcome`."""
         given: dict[str, Any] = {"outcome": RESULT}
 
-        def execute(job: StreamJob, **options: Any) -> JobResult:
-            given.update(options, job=job.name)
+        def execute(job: StreamJob, options: RunOptions, **others: Any) -> JobResult:
+            given.update(others, options=options, job=job.name)
             outcome = given["outcome"]
             if isinstance(outcome, Exception):
                 raise outcome
@@ -182,21 +183,11 @@ class TestRun:
         assert options["job"] == "totals"
 
     def test_each_switch_reaches_the_job(self, write_job: WriteJob, options: dict[str, Any]) -> None:
-        names = (
-            "fresh",
-            "take_over",
-            "restore_from",
-            "accept_duplicates",
-            "allow_unmatched",
-            "assume_committed",
-            "command_line",
-        )
         command("run", write_job())
-        assert [options[name] for name in names] == [False, False, None, False, False, None, {}]
+        assert (options["options"], options["command_line"]) == (RunOptions(), {})
         command("run", write_job(), "--fresh")
-        assert options["fresh"]
-        switches = ["--take-over", "--accept-duplicates", "--allow-unmatched-state"]
-        switches.append("--assume-uncommitted")
+        assert options["options"] == RunOptions(fresh=True)
+        switches = ["--take-over", "--accept-duplicates", "--allow-unmatched-state", "--assume-uncommitted"]
         command(
             "run",
             write_job(),
@@ -208,8 +199,14 @@ class TestRun:
             "--set",
             "parallelism=2",
         )
-        settings = {"parallelism": "2", "checkpoint_dir": "/a"}
-        assert [options[name] for name in names] == [False, True, 7, True, True, False, settings]
+        assert options["command_line"] == {"parallelism": "2", "checkpoint_dir": "/a"}
+        assert options["options"] == RunOptions(
+            take_over=True,
+            restore_from=7,
+            accept_duplicates=True,
+            allow_unmatched=True,
+            assume_committed=False,
+        )
 
     def test_json_is_the_only_thing_on_stdout(self, write_job: WriteJob, options: dict[str, Any]) -> None:
         shown = command("run", write_job(), "--json", "--quiet")
@@ -243,7 +240,7 @@ class TestRun:
         """Even where the command has an option of that name."""
         path = write_job("import sys; job = make('-'.join(sys.argv[1:]).replace('-', 'x'))")
         command("run", path, "--fresh", "--", "day", "--restore", 3)
-        assert (options["job"], options["fresh"], options["restore_from"]) == ("dayxxxrestorex3", True, None)
+        assert (options["job"], options["options"]) == ("dayxxxrestorex3", RunOptions(fresh=True))
 
     def test_the_jobs_help_is_a_success(self, write_job: WriteJob, options: dict[str, Any]) -> None:
         path = write_job("import argparse; argparse.ArgumentParser().parse_args()")
@@ -387,7 +384,7 @@ class TestRun:
         monkeypatch.setattr(JobControl, "stop", lambda _: asked.append("stop"))
         monkeypatch.setattr(JobControl, "abort", lambda _: asked.append("abort"))
 
-        def execute(job: StreamJob, **options: Any) -> JobResult:
+        def execute(job: StreamJob, options: RunOptions, **others: Any) -> JobResult:
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGINT):
                 signal.raise_signal(number)
             return RESULT

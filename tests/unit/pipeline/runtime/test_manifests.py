@@ -6,18 +6,18 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 from checkpoint.barrier import CheckpointKind
 from checkpoint.manifest import Manifest, Part
-from checkpoint.storage.base import StorageAttempt
+from checkpoint.storage.base import History, StorageAttempt
 from connectors import CollectionSource, CollectSink
 from pipeline.api.job import StreamJob
 from pipeline.core.job import JobMode
 from pipeline.graph.stream_graph import StreamGraph
 from pipeline.runtime.counts import Counts
-from pipeline.runtime.manifests import Execution, ManifestWriter, Restorer, handles_of
+from pipeline.runtime.manifests import Execution, ManifestWriter
+from pipeline.runtime.recovery import handles_of
 from pipeline.runtime.snapshot import (
     EncodedState,
     OperatorSnapshot,
@@ -25,7 +25,6 @@ from pipeline.runtime.snapshot import (
     SinkSnapshot,
     SubtaskSnapshot,
 )
-from pipeline.runtime.wiring import Wired
 from pipeline.testing.clock import ManualClock
 
 POSITION = ("orders.csv", timedelta(seconds=3))
@@ -37,10 +36,14 @@ class FakeStorage:
     """Keeps what is written, and in which order."""
 
     number: int = 4
+    history: History = field(default_factory=lambda: History((), 0, None))
     written: list[str] = field(default_factory=list[str])
 
     def write_manifest(self, manifest: Manifest) -> None:
         self.written.append(f"manifest {manifest.checkpoint_id}")
+
+    def note(self, checkpoint_id: int) -> None:
+        self.written.append(f"note {checkpoint_id}")
 
     def read_part(self, part: Part) -> io.BytesIO:
         return io.BytesIO(b"of " + part.name.encode())
@@ -138,90 +141,6 @@ class TestWriting:
         snapshot = SubtaskSnapshot(Participant("Process", 0), operators=[OperatorSnapshot("p", 0, None, [1])])
         (manifest,) = write(FakeStorage(), 7, snapshots=[snapshot])
         assert (manifest.parts, manifest.operator_state["p"]) == ((), [[1]])
-
-
-def read(state: Any) -> Any:
-    """Take readers of parts for what they read."""
-    if isinstance(state, list):
-        return [each.read() if isinstance(each, io.BytesIO) else each for each in cast("list[Any]", state)]
-    return state
-
-
-class Restored(SimpleNamespace):
-    """A source, operator or sink that notes what it is given."""
-
-    calls: list[Any]
-
-    def restore(self, *state: Any) -> None:
-        self.calls.append((self.uid, self.subtask, *map(read, state)))
-
-
-def wired(calls: list[Any], subtasks: int, **uids: str) -> Wired:
-    """The parts of an attempt, by the uids of source, operator and sink."""
-
-    def part(uid: str, subtask: int) -> Restored:
-        return Restored(uid=uid, subtask=subtask, ctx=SimpleNamespace(subtask=subtask), calls=calls)
-
-    return cast(
-        "Wired",
-        SimpleNamespace(
-            sources=[part(uids.get("source", "in"), 0)],
-            operators=[part(uids.get("operator", "sum"), subtask) for subtask in range(subtasks)],
-            sinks=[part(uids.get("sink", "out"), subtask) for subtask in range(subtasks)],
-            buffers=[],
-        ),
-    )
-
-
-class TestRestoring:
-    def restore(self, subtasks: int, **uids: str) -> list[Any]:
-        storage, calls = FakeStorage(), list[Any]()
-        (manifest,) = write(storage, 7)
-        restorer = Restorer(manifest, cast("StorageAttempt", storage), wired(calls, subtasks, **uids))
-        restorer.restore_sources_and_operators()
-        calls.append("commit")
-        restorer.restore_sinks()
-        return calls
-
-    def test_everything_comes_back_as_it_was(self) -> None:
-        """Positions, keyed state of all subtasks, each subtask's own state; sinks after the commit."""
-        keyed = [b"of 000000000007-sum-0", b"of 000000000007-sum-1"]
-        assert self.restore(subtasks=2) == [
-            ("in", 0, POSITION),
-            ("sum", 0, keyed, [{0}, {1}]),
-            ("sum", 1, keyed, [{0}, {1}]),
-            "commit",
-            ("out", 0, (0,)),
-            ("out", 1, (1,)),
-        ]
-
-    def test_a_subtask_that_is_new_is_offered_the_same(self) -> None:
-        keyed = [b"of 000000000007-sum-0", b"of 000000000007-sum-1"]
-        assert self.restore(subtasks=3)[3:] == [
-            ("sum", 2, keyed, [{0}, {1}]),
-            "commit",
-            ("out", 0, (0,)),
-            ("out", 1, (1,)),
-        ]
-
-    def test_what_the_manifest_does_not_know_begins_anew(self) -> None:
-        assert self.restore(1, source="new", operator="newer", sink="newest") == [
-            ("newer", 0, [], []),
-            "commit",
-        ]
-
-    def test_a_sink_that_stored_nothing_is_not_restored(self) -> None:
-        storage, calls = FakeStorage(), list[Any]()
-        empty = SubtaskSnapshot(Participant("Sink", 0), sinks=[SinkSnapshot("out", 0, None, [])])
-        (manifest,) = write(storage, 7, snapshots=[empty])
-        Restorer(manifest, cast("StorageAttempt", storage), wired(calls, 1)).restore_sinks()
-        assert calls == []
-
-
-def test_handles_come_back_oldest_first() -> None:
-    (manifest,) = write(FakeStorage(), 7)
-    assert handles_of(manifest, "out", 1) == [("txn", 1), ("txn", 1, "new")]
-    assert handles_of(manifest, "out", 2) == handles_of(manifest, "other", 0) == []
 
 
 def test_a_participant_reads_as_vertex_and_subtask() -> None:
