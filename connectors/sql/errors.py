@@ -9,8 +9,10 @@ from typing import Final, NamedTuple
 
 import psycopg
 
+from connectors.sql.chunks import UnloadableValue
 from connectors.sql.statement import WRAPPER_LINES
 from pipeline.core.errors import Fault, SourceError
+from pipeline.core.raised import describe
 
 
 class _Verdict(NamedTuple):
@@ -65,7 +67,25 @@ _BY_CLASS: Final[Sequence[tuple[type[psycopg.Error], _Verdict]]] = (
 
 _UNKNOWN: Final = _Verdict(False)
 
+_OF_POOLERS: Final[Sequence[tuple[str, _Verdict]]] = (
+    (
+        "not allowed in statement pooling mode",
+        _query(
+            "the pooler takes no transactions: use pool_mode = transaction, or connect to the server itself"
+        ),
+    ),
+    (
+        "unsupported startup parameter",
+        _query(
+            "the pooler passes no options= on: set them by ALTER ROLE … SET, or connect to the server itself"
+        ),
+    ),
+    ("bouncer config error", _Verdict(False, "see the pooler's log; check user and database in the DSN")),
+)
+"""Words of PgBouncer, which has one SQLSTATE for all it refuses."""
+
 _AT_CONNECT: Final[Sequence[tuple[str, _Verdict]]] = (
+    *_OF_POOLERS,
     ("authentication failed", _BY_STATE["28"]),
     ("no password supplied", _BY_STATE["28"]),
     ("no pg_hba.conf entry", _Verdict(False, "the server's pg_hba.conf does not let this user in from here")),
@@ -77,6 +97,7 @@ _AT_CONNECT: Final[Sequence[tuple[str, _Verdict]]] = (
 )
 """Words in the message of a refused connection, for which libpq gives no SQLSTATE."""
 
+_REFUSED: Final = _Verdict(True, "the server was reached and refused, for the reason it gives")
 _UNREACHED: Final = _Verdict(True, "check that the server runs and that host and port in the DSN are right")
 
 _LINE: Final = re.compile(r"^\S+ (\d+): (.*)$", re.MULTILINE)
@@ -99,9 +120,26 @@ def translated(doing: str) -> Generator[None]:
 def _source_error(error: psycopg.Error, doing: str) -> SourceError:
     """Build the error for a failure on an open connection."""
     verdict = _verdict(error)
-    found = SourceError(f"{_message(error)}, {doing}", retryable=verdict.retryable, hint=verdict.hint)
-    found.fault = verdict.fault
-    return found
+    return _built(f"{_message(error)}, {doing}", verdict)
+
+
+def unreadable_value(value: UnloadableValue, row: str) -> SourceError:
+    """Build the error for a value that Python cannot hold.
+
+    Args:
+        row: names its row.
+    """
+    column = '"' + value.column.replace('"', '""') + '"'
+    reason, hint = _reason(value.reason), f"cast it in the query, for example to text: {column}::text"
+    if isinstance(value.reason, UnicodeDecodeError):
+        reason = f"it is not UTF-8: {value.reason.object!r}"
+        hint = f"select its bytes and decode them in a map: convert_to({column}, 'SQL_ASCII')"
+    message = f"column {value.column!r} of {row} cannot be read: {reason}"
+    return _built(message, _Verdict(False, hint, Fault.USER))
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) if isinstance(error, psycopg.Error) else describe(error)
 
 
 def connect_error(error: psycopg.Error, server: str) -> SourceError:
@@ -112,12 +150,22 @@ def connect_error(error: psycopg.Error, server: str) -> SourceError:
         server: user, host and database, for the message.
     """
     text = " ".join(str(error).split())
-    verdict = next((verdict for words, verdict in _AT_CONNECT if words in text), _UNREACHED)
-    return SourceError(f"cannot connect to {server}: {text}", retryable=verdict.retryable, hint=verdict.hint)
+    otherwise = _REFUSED if "FATAL" in text else _UNREACHED
+    verdict = next((verdict for words, verdict in _AT_CONNECT if words in text), otherwise)
+    return _built(f"cannot connect to {server}: {text}", verdict)
+
+
+def _built(message: str, verdict: _Verdict) -> SourceError:
+    error = SourceError(message, retryable=verdict.retryable, hint=verdict.hint)
+    error.fault = verdict.fault
+    return error
 
 
 def _verdict(error: psycopg.Error) -> _Verdict:
     state = error.sqlstate
+    for words, verdict in _OF_POOLERS:
+        if words in str(error):
+            return verdict
     if state is None:
         return next((verdict for kind, verdict in _BY_CLASS if isinstance(error, kind)), _UNKNOWN)
     return next((_BY_STATE[state[:n]] for n in (5, 3, 2) if state[:n] in _BY_STATE), _UNKNOWN)

@@ -1,4 +1,4 @@
-"""Where a query stands: the last key emitted, and which of the rows that share it are done."""
+"""Where a query stands: the last key emitted, and which of the rows that share it were emitted."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Any, Final, Self
 
+from connectors.sql.identity import changed, check_unchanged
 from connectors.sql.rows import Row
 from pipeline.core.errors import Fault, SourceError
 
@@ -35,19 +36,28 @@ class Position:
     Args:
         processed_rows: rows emitted since the job's beginning.
         last_key: key of the last of them, None before the first or where the query has no key.
-        tied_rows: digests of the rows emitted that have this key.
+        key_complete: whether all rows that had this key are emitted: so it always is where keys are unique.
+        tied_rows: if not, digests of those that are.
         result_set_position: rows taken from the result set that is open now; a resumed run opens a new one.
     """
 
     processed_rows: int = 0
     last_key: Key | None = None
+    key_complete: bool = False
     tied_rows: tuple[str, ...] = ()
     result_set_position: int = 0
 
-    def advanced(self, rows: Sequence[Row], key_of: Callable[[Row], Key] | None) -> Self:
-        """Return the position behind `rows`, which follow this one; not empty.
+    def advanced(
+        self, rows: Sequence[Row], key_of: Callable[[Row], Key] | None, following: Row | None
+    ) -> Self:
+        """Return the position after `rows`, which follow this one; not empty.
 
-        Only the run of equal keys at the end is looked at, from behind: one row where keys are unique.
+        A digest tells a row from others only as long as nobody changes it, and as its values are the
+        same when they are computed again. So it is taken only where it must be: in the midst of
+        rows that share a key.
+
+        Args:
+            following: the row after these, None at the end of the result.
 
         Raises:
             SourceError: more rows share one key than a position can hold.
@@ -60,6 +70,8 @@ class Position:
         if key_of is None:
             return moved
         last = key_of(rows[-1])
+        if following is None or key_of(following) != last:
+            return replace(moved, last_key=last, key_complete=True, tied_rows=())
         start = len(rows) - 1
         while start and key_of(rows[start - 1]) == last:
             start -= 1
@@ -71,7 +83,7 @@ class Position:
                 f"more than {MAX_TIED_ROWS:,} rows share the key {_shown(last)}: not a usable key",
                 "add a column to key= that tells rows apart, such as the primary key",
             )
-        return replace(moved, last_key=last, tied_rows=tied)
+        return replace(moved, last_key=last, key_complete=False, tied_rows=tied)
 
     def remaining(self, rows: Iterator[Row], key_of: Callable[[Row], Key]) -> Iterator[Row]:
         """Return `rows`, which begin at the last key, without those that are already emitted."""
@@ -95,6 +107,7 @@ class Position:
             "processed_rows": self.processed_rows,
             "last_processed_id": _unwrapped(self.last_key),
             "result_set_position": self.result_set_position,
+            "key_complete": self.key_complete,
             "tied_rows": list(self.tied_rows),
         }
 
@@ -106,34 +119,21 @@ class Position:
             SourceError: it is of another source, another query, or the columns are others now.
         """
         if state.get("source_type") != SOURCE_TYPE:
-            raise _changed(
+            raise changed(
                 f"the checkpoint is of a source {state.get('source_type')!r}, expected {SOURCE_TYPE!r}"
             )
-        for name, now in identity.items():
-            if state.get(name) != now:
-                was = state.get(name)
-                raise _changed(
-                    f"{_IDENTITY[name]} changed since the checkpoint: it was {was!r}, now it is {now!r}"
-                )
+        check_unchanged(state, identity)
         if not identity["key"]:
-            raise _changed(
+            raise changed(
                 "a query without a key cannot continue behind a row, expected no position",
                 "start over with --fresh, or give the source a key=",
             )
         last = state["last_processed_id"]
         several = len(identity["key"]) > 1
         key = None if last is None else tuple(last) if several else (last,)
-        return cls(state["processed_rows"], key, tuple(state["tied_rows"]))
-
-
-_IDENTITY: Final = {
-    "sql": "the text of the query",
-    "parameters": "a parameter of the query",
-    "key": "the key of the query",
-    "columns": "the columns of the query's result",
-    "time_zone": "the time zone of the database session",
-}
-"""What must be as it was for a position to mean the same row, and how a message calls it."""
+        # Checkpoints of older releases do not say that a key is complete: their digests do.
+        complete = state.get("key_complete", False)
+        return cls(state["processed_rows"], key, complete, tuple(state["tied_rows"]))
 
 
 def key_getter(indexes: Sequence[int]) -> Callable[[Row], Key]:
@@ -181,13 +181,6 @@ def _unusable(message: str, hint: str) -> SourceError:
     """Build the error for rows that do not have the key that the job was told they have."""
     error = SourceError(message, retryable=False, hint=hint)
     error.fault = Fault.USER
-    return error
-
-
-def _changed(message: str, hint: str = "start over with --fresh, or restore what it was") -> SourceError:
-    """Build the error for a source that is not the one a checkpoint was taken of."""
-    error = SourceError(message, retryable=False, hint=hint)
-    error.fault = Fault.CONFIG
     return error
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from importlib.resources import files
 from itertools import islice
@@ -14,16 +14,19 @@ from typing import Any, Final
 import psycopg
 from psycopg import IsolationLevel, capabilities
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.errors import InvalidParameterValue, UndefinedObject
 from psycopg.rows import TupleRow, tuple_row
 
+from connectors.sql.chunks import ChunkCursor
 from connectors.sql.columns import Column
-from connectors.sql.errors import connect_error, translated
+from connectors.sql.errors import connect_error, translated, unreadable_value
+from connectors.sql.identity import DatabaseName
+from connectors.sql.loaders import register_loaders
 from connectors.sql.rows import Row
 from connectors.sql.statement import Query
 from pipeline.core.errors import ConfigError, SourceError
 
 _CONNECTION_DEFAULTS: Final = {
-    "client_encoding": "utf8",
     # A host that does not answer cannot be interrupted: a cancel waits for it this long, in seconds.
     "connect_timeout": 5,
     # A peer that is gone is noticed after about a minute instead of two hours.
@@ -44,10 +47,17 @@ _CHECK_CONNECTION: Final = b"SET LOCAL client_connection_check_interval = '1s'"
 _NAMES_COLLATIONS: Final = 130000
 """The first version of the server that can look a collation up by what `pg_collation_for` returns."""
 
-_EXACT_FLOATS: Final = b"SET LOCAL extra_float_digits = 3"
-"""A database or a user may have it lower; then text is rounded, and a key may stand behind its own row."""
+_SCRIPTS: Final = files("connectors.sql")
+_DESCRIBE_COLUMNS: Final = _SCRIPTS.joinpath("columns.sql").read_bytes()
+_NAME_DATABASE: Final = _SCRIPTS.joinpath("database.sql").read_text()
+_TAKE_BYTES_AS_THEY_ARE: Final = b"SET LOCAL client_encoding = 'SQL_ASCII'"
+"""For a database without an encoding: else the server refuses what is not UTF-8 without naming it."""
 
-_DESCRIBE_COLUMNS: Final = files("connectors.sql").joinpath("columns.sql").read_bytes()
+_SETTINGS: Final = _SCRIPTS.joinpath("settings.sql").read_bytes()
+_NAME_SYSTEM: Final = "SELECT system_identifier::text FROM pg_catalog.pg_control_system()"
+
+
+NameRow = Callable[[int, Mapping[str, Any]], str]
 
 
 class Session:
@@ -64,6 +74,7 @@ class Session:
         self._conninfo, self._server = _conninfo(dsn, application_name)
         self._lock = Lock()  # so that a cancel never meets a connection that is being closed
         self._connection: psycopg.Connection[TupleRow] | None = None
+        self._stream: ChunkCursor
         self._cancelled = False
 
     @property
@@ -90,9 +101,12 @@ class Session:
         connection.read_only = True
         with self._lock:
             self._connection = connection
-        self._have_the_server_notice()
         with translated("while preparing the connection"):
-            connection.execute(_EXACT_FLOATS)
+            self._have_the_server_notice()
+            connection.execute(_SETTINGS)
+            if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
+                connection.execute(_TAKE_BYTES_AS_THEY_ARE)
+        register_loaders(connection)
 
     def _have_the_server_notice(self) -> None:
         """Let a query end soon after its connection: a cancel that comes before it is read has no effect.
@@ -104,9 +118,16 @@ class Session:
             return
         try:
             connection.execute(_CHECK_CONNECTION)
-        except psycopg.Error:  # not on this platform; or the connection is gone, as its next use will tell
-            with suppress(psycopg.Error):
-                connection.rollback()
+        except (InvalidParameterValue, UndefinedObject):  # not on this platform, or not PostgreSQL itself
+            connection.rollback()
+
+    def database(self) -> DatabaseName:
+        """Return which database this is."""
+        found = self.first_row(Query(_NAME_DATABASE, ()))
+        assert found is not None
+        oid, name, schemas, system_is_readable = found
+        system = self.first_row(Query(_NAME_SYSTEM, ())) if system_is_readable else None
+        return DatabaseName(None if system is None else system[0], oid, name, schemas)
 
     def columns(self, query: Query) -> list[Column]:
         """Return the columns of a query, which proves it sound without running it.
@@ -116,12 +137,17 @@ class Session:
         """
         with translated("while preparing the query"), self._open_connection().cursor() as cursor:
             cursor.execute(query.text.encode(), query.parameters)
-            described = cursor.description or []
-            types = [column.type_code for column in described]
+            result = cursor.pgresult
+            assert result is not None
+            columns = range(result.nfields)
+            names = [(result.fname(column) or b"").decode() for column in columns]
+            # What PostgreSQL calls the modifier of a type is the length of a `character`, and 4.
+            lengths = [modifier - 4 if modifier >= 4 else None for modifier in map(result.fmod, columns)]
+            types = [result.ftype(column) for column in columns]
             facts = cursor.execute(_DESCRIBE_COLUMNS, (types,)).fetchall()
         return [
-            Column(column.name, name, column.display_size, is_enum)
-            for column, (name, is_enum) in zip(described, facts, strict=True)
+            Column(name, type_name, length, is_enum)
+            for name, length, (type_name, is_enum) in zip(names, lengths, facts, strict=True)
         ]
 
     def tells_texts_apart(self, collation: Query) -> bool:
@@ -149,18 +175,32 @@ class Session:
         """
         # Before version 17 libpq can hand on a result only row by row.
         size = fetch_size if capabilities.has_stream_chunked() else 1
-        cursor = self._open_connection().cursor()
-        return cursor.stream(query.text.encode(), query.parameters, binary=binary, size=size)
+        self._stream = ChunkCursor(self._open_connection())
+        return self._stream.stream(query.text.encode(), query.parameters, binary=binary, size=size)
 
-    def take(self, rows: Iterator[Row], count: int) -> list[Row]:
-        """Take up to `count` rows from a stream; none at its end, and none after a cancel."""
+    def take(self, rows: Iterator[Row], count: int, name_row: NameRow) -> list[Row]:
+        """Take up to `count` rows from the stream that was opened last; none at its end and after a cancel.
+
+        Args:
+            name_row: says which row it is, given how many were taken before it and its values by
+                column, without those that cannot be loaded.
+
+        Raises:
+            SourceError: the server or the network failed, or Python cannot hold a value.
+        """
+        taken: list[Row] = []
         try:
             with translated("while reading the query"):
-                return list(islice(rows, count))
-        except SourceError:
+                taken.extend(islice(rows, count))  # keeps what it has, if this raises
+        except Exception as error:
             if self._cancelled:
                 return []
-            raise
+            value = self._stream.unloadable() if _may_be_a_value(error) else None
+            if value is None:
+                raise
+            raise unreadable_value(value, name_row(len(taken), value.row)) from value.reason
+        self._stream.forget()
+        return taken
 
     def cancel(self) -> None:
         """Interrupt whatever this session is doing; called from another thread, maybe more than once."""
@@ -191,6 +231,14 @@ class Session:
         return self._connection
 
 
+def _may_be_a_value(error: Exception) -> bool:
+    """Whether an error can have come from loading a value: not from the server, nor from us."""
+    cause = error.__cause__ if isinstance(error, SourceError) else error
+    if isinstance(cause, psycopg.Error):
+        return cause.sqlstate is None and not isinstance(cause, psycopg.OperationalError)
+    return cause is not None
+
+
 def _conninfo(dsn: str, application_name: str) -> tuple[str, str]:
     """Return the DSN with our defaults under what it says itself, and how to call the server.
 
@@ -204,7 +252,12 @@ def _conninfo(dsn: str, application_name: str) -> tuple[str, str]:
             "the DSN cannot be read",
             hint="expected postgresql://user:password@host:5432/database or host=… dbname=…",
         ) from None
-    settings: dict[str, Any] = {**_CONNECTION_DEFAULTS, "application_name": application_name, **given}
+    settings: dict[str, Any] = {
+        **_CONNECTION_DEFAULTS,
+        "application_name": application_name,
+        **given,
+        "client_encoding": "utf8",  # whatever the DSN says: no other can hold every text
+    }
     host, user = given.get("host", "the default host"), given.get("user", "the default user")
     name = given.get("dbname", given.get("user"))  # libpq's own rule
     database = "the default database" if name is None else f"database {name!r}"

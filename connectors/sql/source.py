@@ -36,21 +36,22 @@ class SqlQuerySource(PollingSource[T]):
     """The rows of one query, in constant memory, as one consistent snapshot of the database.
 
     With a key the rows come in its order, whatever ORDER BY the query has, and a restarted job
-    continues behind the last one, in a new snapshot: rows that share the last key are told apart by
-    content, so that none is lost or repeated, provided that what was read has not been changed
-    meanwhile.
+    continues after the last one, in a new snapshot of the same database: what was inserted or changed
+    up to that key meanwhile is not read. Only where rows share a key and the run ended in their
+    midst are they told apart by content; one of these that was changed meanwhile is read again.
 
     Args:
         sql: one SELECT, VALUES, TABLE or WITH.
         key: the column, or columns, of the *result* to resume by. Never NULL; of a type with an
             order such as integer, text, timestamp or uuid, but not interval; indexed, or every run
-            sorts the result. Equal keys are allowed, up to 100,000 rows of one.
+            sorts the result. Rows may share a key, up to 100,000 of them; a key that tells rows apart
+            is safer.
         dsn: connection string or URI; default `PIPELINE_DSN`, then `DATABASE_URL`.
         parameters: values for psycopg's placeholders, `%s` or `%(name)s`; with it a literal `%` in
             the query is written `%%`.
         rows: what a record is: `dict`, `tuple` or `namedtuple`.
         fetch_size: rows fetched at once; smaller for rows of megabytes, or for a query that
-            trickles. What fills up is waited for.
+            trickles. What fills up is waited for, and with a key also the row after it.
 
     Raises:
         ConfigError: (here) the query is empty or more than one statement, or an argument is wrong;
@@ -132,7 +133,7 @@ class SqlQuerySource(PollingSource[T]):
         self._estimate = session.estimated_rows(self._statement.plan())
         self._reader = _Reader(session, self._statement, self._key, columns, self._fetch_size)
         self._shaper: Shaper = shaper(self._shape, [column.name for column in columns])
-        self._identity = self._identify(columns, session.time_zone)
+        self._identity = self._identify(columns, session)
 
     def restore_state(self, state: JsonLike) -> None:
         super().restore_state(state)
@@ -166,7 +167,7 @@ class SqlQuerySource(PollingSource[T]):
         if self._session is not None:
             self._session.close()
 
-    def _identify(self, columns: Sequence[Column], time_zone: str | None) -> dict[str, Any]:
+    def _identify(self, columns: Sequence[Column], session: Session) -> dict[str, Any]:
         parameters = self._statement.parameters
         return {
             "sql": self._sql,
@@ -174,8 +175,8 @@ class SqlQuerySource(PollingSource[T]):
             # A digest, since a parameter may be a secret.
             "parameters": None if parameters is None else digest((parameters,)),
             "columns": [[column.name, column.type] for column in columns],
-            # Where there are instants, their zone is a part of what they look like.
-            "time_zone": time_zone if any("with time zone" in column.type for column in columns) else None,
+            "time_zone": session.time_zone,
+            "database": session.database()._asdict(),
         }
 
 
@@ -202,6 +203,7 @@ class _Reader:
         self._key_of: Callable[[Row], Key] | None = key_getter(self._key_indexes) if key else None
         self._binary = binary_is_faithful(columns)
         self._fetch_size = fetch_size
+        self._ahead: list[Row] = []
         self.position = Position()
 
     def start(self, position: Position) -> None:
@@ -210,13 +212,29 @@ class _Reader:
         self._rows = self._query()
 
     def read(self, count: int) -> list[Row]:
-        """Return up to `count` rows; none at the end of the result."""
-        rows = self._session.take(self._rows, min(count, self._fetch_size))
+        """Return up to `count` rows; none at the end of the result, and none after a cancel."""
+        rows, following = self._take(min(count, self._fetch_size))
         if rows:
             if self._key:
                 check_keys(rows, self._key_indexes, self._key_names, self.position.processed_rows + 1)
-            self.position = self.position.advanced(rows, self._key_of)
+            self.position = self.position.advanced(rows, self._key_of, following)
         return rows
+
+    def _take(self, count: int) -> tuple[list[Row], Row | None]:
+        """Return up to `count` rows, and with a key the next one: it tells if the last key is complete."""
+        if not self._key:
+            return self._session.take(self._rows, count, self._name_row), None
+        wanted = count + 1 - len(self._ahead)
+        rows = self._ahead + self._session.take(self._rows, wanted, self._name_row)
+        if self._session.cancelled:
+            return [], None  # that no row follows says nothing then
+        self._ahead = rows[count:]
+        return rows[:count], rows[count] if self._ahead else None
+
+    def _name_row(self, before: int, values: Mapping[str, Any]) -> str:
+        number = self.position.processed_rows + len(self._ahead) + before + 1
+        key = ", ".join(f"{name} = {values[name]}" for name in self._key_names if name in values)
+        return f"row {number:,} ({key})" if key else f"row {number:,}"
 
     def _query(self) -> Iterator[Row]:
         last = self.position.last_key
@@ -229,9 +247,10 @@ class _Reader:
         # The failed run may have ended on just such a row, and no comparison with a key finds it.
         if self._session.first_row(self._statement.null_keys(self._key)) is not None:
             raise null_key(f"the result has a row with NULL in {', '.join(self._key_names)}")
-        query = self._statement.from_key(self._key, last)
+        position = self.position
+        query = self._statement.from_key(self._key, last, inclusive=not position.key_complete)
         rows = self._session.stream(query, binary=self._binary, fetch_size=self._fetch_size)
-        yield from self.position.remaining(rows, key_of)
+        yield from rows if position.key_complete else position.remaining(rows, key_of)
 
 
 def _new_session(dsn: str, application_name: str) -> Session:

@@ -116,15 +116,16 @@ class Statement:
     def in_key_order(self, key: Sequence[KeyColumn]) -> Query:
         return self._query(f"ORDER BY {_columns(key)}")
 
-    def from_key(self, key: Sequence[KeyColumn], values: Sequence[Any]) -> Query:
-        """Ask for the rows at `values` and behind: `>=`, since not all rows with that key may be done."""
+    def from_key(self, key: Sequence[KeyColumn], values: Sequence[Any], *, inclusive: bool) -> Query:
+        """Ask for the rows after those with the key `values`, and if `inclusive` for these as well."""
         names = [f"key_{number}" for number in range(len(key))]
         named = isinstance(self.parameters, Mapping)
         marks = [f"%({_PREFIX}{name})s" if named else "%s" for name in names]
         bounds = ", ".join(
             f"{mark}::{_escaped(column.type)}" for mark, column in zip(marks, key, strict=True)
         )
-        query = self._query(f"WHERE ({_columns(key)}) >= ({bounds}) ORDER BY {_columns(key)}")
+        comparison = ">=" if inclusive else ">"
+        query = self._query(f"WHERE ({_columns(key)}) {comparison} ({bounds}) ORDER BY {_columns(key)}")
         if isinstance(query.parameters, Mapping):
             last = {_PREFIX + name: value for name, value in zip(names, values, strict=True)}
             return Query(query.text, {**query.parameters, **last})

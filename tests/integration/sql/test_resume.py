@@ -42,15 +42,55 @@ def test_stopped_at_random_places_each_row_comes_once(
     assert reading().run(source, state).values == []
 
 
-def test_rows_added_behind_the_last_key_are_read_too(database: Database, reading: type[Reading]) -> None:
-    """The resumed run sees the database as it is then."""
+def test_rows_added_after_the_last_key_are_read_too(database: Database, reading: type[Reading]) -> None:
+    """The resumed run sees the database as it is then; what was inserted at or before the key is passed."""
     database.execute("CREATE TABLE t AS SELECT i AS id FROM generate_series(1, 10) AS i")
     source = SqlQuerySource("TABLE t", key="id", dsn=database.dsn, rows="tuple")
     first = reading(limit=5).run(source)
-    database.execute("INSERT INTO t VALUES (5), (11)")
+    database.execute("INSERT INTO t VALUES (4), (5), (11)")
     rest = reading().run(source, first.state).values
-    # The second 5 is a row like one already emitted, of which only one was.
-    assert rest == [(5,), (6,), (7,), (8,), (9,), (10,), (11,)]
+    assert rest == [(6,), (7,), (8,), (9,), (10,), (11,)]
+
+
+UNIQUE = ["SELECT n AS id, clock_timestamp() AS v FROM generate_series(1, 40) n", "TABLE t"]
+
+
+@pytest.mark.parametrize("fetch_size", [1, 3, 500])
+@pytest.mark.parametrize("sql", UNIQUE)
+def test_a_unique_key_is_read_once_whatever_becomes_of_its_row(
+    sql: str, fetch_size: int, database: Database, reading: type[Reading]
+) -> None:
+    """A value that differs each time, an UPDATE between two runs: stopped after any row, none comes twice."""
+    database.execute("CREATE TABLE t AS SELECT n AS id, 0 AS v FROM generate_series(1, 40) n")
+    source = SqlQuerySource(sql, key="id", dsn=database.dsn, rows="tuple", fetch_size=fetch_size)
+    for stop in range(1, 41, 3):
+        first = reading(limit=stop, batch=4).run(source)
+        database.execute("UPDATE t SET v = v + 1")
+        second = reading(batch=4).run(source, first.state)
+        assert [row[0] for row in first.values + second.values] == list(range(1, 41))
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3, 4, 5, 6])
+def test_an_update_among_rows_that_share_a_key_shows_only_in_their_midst(
+    stop: int, database: Database, reading: type[Reading]
+) -> None:
+    """Stopped at the end of such rows, each comes once; in between, a changed one is taken for another."""
+    database.execute(
+        "CREATE TABLE t AS SELECT n / 3 AS day, n AS id, 'new' AS v FROM generate_series(0, 5) n"
+    )
+    sql = "SELECT day, id, v FROM t ORDER BY id"
+    source = SqlQuerySource(sql, key="day", dsn=database.dsn, rows="tuple")
+    first = reading(limit=stop, batch=1).run(source)
+    database.execute("UPDATE t SET v = 'paid'")
+    second = reading(batch=1).run(source, first.state)
+    emitted = sorted(row[1] for row in first.values + second.values)
+    repeated = [] if stop in (3, 6) else [row[1] for row in first.values if row[0] == first.values[-1][0]]
+    assert emitted == sorted([*range(6), *repeated])
+    precise = SqlQuerySource(sql, key=("day", "id"), dsn=database.dsn, rows="tuple")
+    first = reading(limit=stop, batch=1).run(precise)
+    database.execute("UPDATE t SET v = 'sent'")
+    second = reading(batch=1).run(precise, first.state)
+    assert [row[1] for row in first.values + second.values] == list(range(6))
 
 
 def test_the_position_before_the_first_row_is_the_beginning(
@@ -119,7 +159,7 @@ def test_changed_parameters_are_another_query(database: Database, reading: type[
 def test_more_rows_than_a_position_can_tell_apart_are_refused(
     database: Database, reading: type[Reading]
 ) -> None:
-    sql = "SELECT 1 AS id, i FROM generate_series(1, 100001) AS i"
+    sql = "SELECT 1 AS id, i FROM generate_series(1, 102000) AS i"
     with pytest.raises(SourceError, match="more than 100,000 rows share the key 1"):
         reading().run(SqlQuerySource(sql, key="id", dsn=database.dsn, rows="tuple"))
 

@@ -4,11 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import psycopg
+import pytest
+
 from connectors.sql.session import Session
 from connectors.sql.statement import Statement
 
 if TYPE_CHECKING:
     from tests.conftest import Database
+
+
+def test_a_server_that_ends_the_connection_is_heard_at_once(database: Database) -> None:
+    """Not taken for one that lacks a setting, after which the next use knows only that it is closed."""
+    session = Session(database.dsn, "pipeline ends")
+    try:
+        session.connect()
+        database.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pipeline ends'"
+        )
+        with pytest.raises(psycopg.errors.AdminShutdown):
+            session._have_the_server_notice()
+    finally:
+        session.close()
 
 
 def test_all_queries_of_a_session_see_one_moment(database: Database) -> None:

@@ -53,17 +53,25 @@ VALUES: dict[str, list[tuple[str, Any]]] = {
     "interval": [
         ("1 day 02:03:04.000005", timedelta(days=1, hours=2, minutes=3, seconds=4, microseconds=5)),
         ("-1 day", timedelta(days=-1)),
-        ("2 months", timedelta(days=60)),
+        ("-00:00:00.000001", timedelta(microseconds=-1)),
     ],
-    "json": [('{"b": [1, null, 2.5], "a": "x"}', {"b": [1, None, 2.5], "a": "x"})],
-    "jsonb": [('{"n": {"m": [1, {"k": true}]}}', {"n": {"m": [1, {"k": True}]}}), ("null", None)],
+    "json": [
+        ('{"b": [1, null, 2.5], "a": "x"}', {"b": [1, None, 2.5], "a": "x"}),
+        ("[1e400, 1.10, 1E5]", [Decimal("1E+400"), 1.1, 100000.0]),
+    ],
+    "jsonb": [
+        ('{"n": {"m": [1, {"k": true}]}}', {"n": {"m": [1, {"k": True}]}}),
+        ("null", None),
+        ("[123456789.123456789123, 0.1]", [Decimal("123456789.123456789123"), 0.1]),
+        ("12345678901234567890", 12345678901234567890),
+    ],
     "integer[]": [("{1,NULL,3}", [1, None, 3]), ("{{1,2},{3,4}}", [[1, 2], [3, 4]]), ("{}", [])],
     "text[]": [('{a,"b,c",NULL}', ["a", "b,c", None])],
     "numeric[]": [("{1.50,2}", [Decimal("1.50"), Decimal(2)])],
     "timestamptz[]": [('{"2013-01-01 10:30:00.000005+00"}', [DAY.replace(tzinfo=UTC)])],
     "uuid[]": [("{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}", [UUID("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11")])],
     "mood": [("happy", "happy")],
-    "inet": [],
+    "inet": [("10.0.0.1/8", "10.0.0.1/8")],
     "point": [("(1,2)", "(1,2)")],
 }
 """For each type what PostgreSQL reads and what Python gets."""

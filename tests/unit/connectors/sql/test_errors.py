@@ -91,6 +91,10 @@ def test_an_unknown_state_is_not_retried() -> None:
         ('FATAL:  no pg_hba.conf entry for host "10.0.0.1"', False),
         ('FATAL:  permission denied for database "x"', False),
         ("SSL error: certificate verify failed", False),
+        ("FATAL:  unsupported startup parameter: options", False),
+        ("FATAL:  unsupported startup parameter in options: search_path", False),
+        ("FATAL:  bouncer config error", False),
+        ("FATAL:  query_wait_timeout", True),
         ("FATAL:  sorry, too many clients already", True),
         ("FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute", True),
         ("Connection refused", True),
@@ -106,6 +110,19 @@ def test_a_refused_connection_is_told_by_its_words(message: str, retryable: bool
     assert error.retryable is retryable
     assert str(error).startswith("cannot connect to database 'x' on db as me: connection failed:")
     assert error.hint
+
+
+def test_what_a_pooler_refuses_is_not_a_lost_connection() -> None:
+    """PgBouncer has one SQLSTATE, that of a protocol violation, for whatever it does not do."""
+    refused = translate(errors.ProtocolViolation("transaction blocks not allowed in statement pooling mode"))
+    assert (refused.retryable, refused.fault) == (False, Fault.CONFIG)
+    assert "pool_mode" in str(refused)
+    assert "lost" not in str(refused)
+
+
+def test_a_server_that_refuses_is_not_one_that_cannot_be_reached() -> None:
+    error = connect_error(psycopg.OperationalError("FATAL:  query_wait_timeout"), "database 'x' on db as me")
+    assert "check that the server runs" not in str(error)
 
 
 def test_a_database_that_the_dsn_does_not_name_is_not_given_a_name() -> None:

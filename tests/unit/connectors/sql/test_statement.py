@@ -67,16 +67,17 @@ def test_without_parameters_a_percent_sign_is_only_itself() -> None:
     assert Statement("SELECT 5 %% %s", (2,)).all_rows() == Query("\nSELECT 5 %% %s", (2,))
 
 
-def test_rows_are_asked_from_the_last_key_on_and_in_its_order() -> None:
-    """Rows that share the last key are asked for again: some of them may not be done."""
-    query = Statement("SELECT id FROM t").from_key(ID, (7,))
-    assert query.text.endswith('WHERE (q."id") >= (%s::bigint) ORDER BY q."id"')
+@pytest.mark.parametrize(("inclusive", "comparison"), [(False, ">"), (True, ">=")])
+def test_rows_are_asked_from_the_last_key_on_and_in_its_order(inclusive: bool, comparison: str) -> None:
+    """Rows that share the last key are asked for again where some of them are not emitted."""
+    query = Statement("SELECT id FROM t").from_key(ID, (7,), inclusive=inclusive)
+    assert query.text.endswith(f'WHERE (q."id") {comparison} (%s::bigint) ORDER BY q."id"')
     assert query.parameters == [7]
 
 
 def test_keys_of_several_columns_are_compared_as_rows() -> None:
     key = [KeyColumn("day", "date"), KeyColumn("No.%", "integer")]
-    query = Statement("SELECT * FROM t WHERE a = %s", ("x",)).from_key(key, ("2013-01-01", 4))
+    query = Statement("SELECT * FROM t WHERE a = %s", ("x",)).from_key(key, ("2013-01-01", 4), inclusive=True)
     assert query.text.endswith(
         'WHERE (q."day", q."No.%%") >= (%s::date, %s::integer) ORDER BY q."day", q."No.%%"'
     )
@@ -84,7 +85,7 @@ def test_keys_of_several_columns_are_compared_as_rows() -> None:
 
 
 def test_named_parameters_keep_their_names_beside_ours() -> None:
-    query = Statement("SELECT * FROM t WHERE a = %(a)s", {"a": 1}).from_key(ID, (7,))
+    query = Statement("SELECT * FROM t WHERE a = %(a)s", {"a": 1}).from_key(ID, (7,), inclusive=True)
     assert "(%(pipeline_key_0)s::bigint)" in query.text
     assert query.parameters == {"a": 1, "pipeline_key_0": 7}
 
