@@ -13,7 +13,7 @@ from checkpoint.sealed import seal, unseal
 from pipeline.core.errors import CheckpointCorrupted, CheckpointError
 
 FORMAT: Final = "pipeline-checkpoint"
-VERSION: Final = 2
+VERSION: Final = 3
 
 Json = Any
 """A value that JSON gives back equal: the state encoding has seen to that before it gets here."""
@@ -59,10 +59,7 @@ class Manifest:
         graph: by uid, kind, parallelism and max_parallelism of each operator.
         parts: the stored objects.
         logs: the epoch logs from which `committables` can be written again, needed until they are noted.
-        processed: records emitted by the sources since the beginning of the lineage.
-        failed: records skipped or dead-lettered since then.
-        late: records that came too late for their windows since then.
-        written: records taken by each sink since then, by uid.
+        counters: what the job has counted since the beginning of the lineage, by name.
     """
 
     job: str
@@ -81,10 +78,7 @@ class Manifest:
     graph: Mapping[str, Mapping[str, Json]]
     parts: Sequence[Part]
     logs: Sequence[Part] = ()
-    processed: int
-    failed: int
-    late: int = 0
-    written: Mapping[str, int] = dataclasses.field(default_factory=dict[str, int])
+    counters: Mapping[str, int]
 
     @property
     def size_bytes(self) -> int:

@@ -10,6 +10,7 @@ from itertools import repeat
 from operator import length_hint
 from typing import Any, Final
 
+from pipeline.core.counts import LATE
 from pipeline.core.elements import BEGINNING
 from pipeline.core.errors import GraphError, StateError
 from pipeline.core.policy import ErrorPolicy, SideTag
@@ -160,7 +161,7 @@ class WindowOperator(StreamOperator[Any, Any]):
         if late and self._windowing.late is not None:
             self._ctx.side_output(self._windowing.late, late)
         else:
-            self._ctx.count_late(len(late))
+            self._ctx.count(LATE, len(late))
 
     def _untimed(self) -> GraphError:
         return GraphError(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
 from pipeline.core.clock import Clock
+from pipeline.core.counts import FAILED
 from pipeline.core.errors import InternalError
 from pipeline.core.policy import SideTag
 from pipeline.core.records import FailedRecord
@@ -48,9 +50,8 @@ class VertexContext:
         self.subtask = subtask
         self.parallelism = parallelism
         self.clock = clock
-        self.failed = 0
+        self.counters: Counter[str] = Counter()
         self.failed_records: list[FailedRecord] = []
-        self.late = 0
         self.send_side: Callable[[SideOutput, Sequence[Any]], None] | None = None
         self.pause_until: Callable[[timedelta], None] | None = None
         self._runner: asyncio.Runner | None = None
@@ -73,11 +74,12 @@ class VertexContext:
         self.send_side(side, values)
 
     def count_failed(self, records: int, samples: Sequence[FailedRecord] = ()) -> None:
-        self.failed += records
+        self.counters[FAILED] += records
         self.failed_records.extend(samples)
 
-    def count_late(self, records: int) -> None:
-        self.late += records
+    def count(self, name: str, records: int) -> None:
+        """Add to a counter."""
+        self.counters[name] += records
 
     def pause(self, delay: timedelta) -> None:
         if self.pause_until is None:
@@ -167,8 +169,8 @@ class RunningOperatorContext:
     def count_failed(self, records: int, samples: Sequence[FailedRecord] = ()) -> None:
         self.vertex.count_failed(records, samples)
 
-    def count_late(self, records: int) -> None:
-        self.vertex.count_late(records)
+    def count(self, name: str, records: int) -> None:
+        self.vertex.count(name, records)
 
     def pause(self, delay: timedelta) -> None:
         self.vertex.pause(delay)

@@ -10,6 +10,7 @@ from typing import Any
 
 from checkpoint.barrier import CheckpointKind
 from pipeline.core.config import ResolvedConfig
+from pipeline.core.counts import PROCESSED
 from pipeline.core.errors import ConfigError, PipelineError
 from pipeline.core.job import JobStatus
 from pipeline.core.restart import RestartDecider, RestartStrategy
@@ -184,7 +185,7 @@ class _Run:
                 execution.execution_id,
                 1 if claimed is None else claimed.storage.number,
                 restored,
-                0 if manifest is None else manifest.processed,
+                0 if manifest is None else manifest.counters.get(PROCESSED, 0),
                 self._tally.restarts,
                 self._plan.stream.resumable,
                 self._plan.stream.durable,

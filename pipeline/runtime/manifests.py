@@ -11,9 +11,9 @@ from checkpoint.barrier import CheckpointKind
 from checkpoint.manifest import Manifest, Part
 from checkpoint.storage.base import StorageAttempt
 from pipeline.core.clock import Clock
+from pipeline.core.counts import Counts
 from pipeline.graph.stream_graph import StreamGraph
 from pipeline.operators.backpressure import Backpressure
-from pipeline.runtime.counts import Counts
 from pipeline.runtime.snapshot import SubtaskSnapshot
 from state.encoding import to_json
 
@@ -68,7 +68,7 @@ class ManifestWriter:
         self._storage = storage
         self._execution = execution
         self._parent = None if restored is None else restored.checkpoint_id
-        self._base = Counts.of(restored)
+        self._base = Counts() if restored is None else Counts(restored.counters)
         self._clock = clock
 
     def write(
@@ -110,10 +110,7 @@ class ManifestWriter:
             graph=execution.describe_graph(),
             parts=parts,
             logs=logs,
-            processed=counts.processed,
-            failed=counts.failed,
-            late=counts.late,
-            written=counts.written,
+            counters=counts.by_name,
         )
         self._storage.write_manifest(manifest)
         self._parent = checkpoint_id

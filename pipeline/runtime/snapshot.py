@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from checkpoint.manifest import Part
-from pipeline.runtime.counts import Counts
+from pipeline.core.counts import Counts
 from state.backend import StateSnapshot, Writable
 
 

@@ -9,11 +9,11 @@ from datetime import timedelta
 from typing import Any
 
 from checkpoint.barrier import Barrier
+from pipeline.core.counts import PROCESSED, WRITTEN, Counts
 from pipeline.core.errors import CheckpointError, PipelineError
 from pipeline.core.raised import as_exception
 from pipeline.reactive.producer import Interrupted, ThreadProducer
 from pipeline.runtime.contexts import RunningOperatorContext, VertexContext
-from pipeline.runtime.counts import Counts
 from pipeline.runtime.edge_buffer import EdgeBuffer
 from pipeline.runtime.events import Declined, SubtaskFailed, SubtaskLeft, TaskEvent
 from pipeline.runtime.fused import FusedChain
@@ -155,8 +155,12 @@ class Subtask(ABC):
     @property
     def counts(self) -> Counts:
         """What it has counted in this attempt; any thread."""
-        written = {} if self.sink is None else {self.sink.uid: self.sink.records}
-        return Counts(self.processed, self.ctx.failed, self.ctx.late, written)
+        counts = Counts({**self.ctx.counters, PROCESSED: self.processed})
+        return (
+            counts
+            if self.sink is None
+            else counts + Counts({f"{WRITTEN}:{self.sink.uid}": self.sink.records})
+        )
 
     # --- its own thread ---------------------------------------------------------------------------
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from pipeline.core.clock import Clock
+from pipeline.core.counts import FAILED, LATE, PROCESSED, WRITTEN, Counts
 from pipeline.core.records import FailedRecord, sampled
 from pipeline.runtime.attempt import Attempt, Outcome
-from pipeline.runtime.counts import Counts
 from pipeline.runtime.result import JobResult
 
 
@@ -46,11 +46,12 @@ class Tally:
         """
         view = None if attempt is None else attempt.view
         counts = Counts() if view is None else view.counts
+        written = counts.each(WRITTEN)
         reached = None if view is None else view.event_time
         return JobResult(
             status=outcome.status,
-            processed_records=counts.processed,
-            failed_records=counts.failed,
+            processed_records=counts[PROCESSED],
+            failed_records=counts[FAILED],
             dropped_records=0 if view is None else view.dropped,
             duration=timedelta(milliseconds=self._clock.monotonic_ms() - self._started_ms),
             state=outcome.state,
@@ -59,9 +60,9 @@ class Tally:
             restarts=self.restarts,
             restored_from=self.restored_from,
             checkpoint_path=self._checkpoint_path,
-            late_records=counts.late,
-            written_records=sum(counts.written.values()),
-            written_by_sink=counts.written,
+            late_records=counts[LATE],
+            written_records=sum(written.values()),
+            written_by_sink=written,
             failed_samples=self.failed_samples,
             event_time=None if reached is None else reached.timestamp,
         )

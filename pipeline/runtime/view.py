@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from checkpoint.manifest import Manifest
+from pipeline.core.counts import FAILED, LATE, PROCESSED, WRITTEN, Counts
 from pipeline.core.elements import BEGINNING
 from pipeline.core.job import JobStatus
 from pipeline.core.records import FailedRecord
-from pipeline.runtime.counts import Counts
 from pipeline.runtime.edges import edges_into
 from pipeline.runtime.result import EventTimeProgress, Progress
 from pipeline.runtime.wiring import Wired
@@ -34,14 +34,15 @@ class AttemptView:
         """
         edges = [edge for inner in self._wired.inners for edge in edges_into(inner)]
         counts = self.counts
+        written = counts.each(WRITTEN)
         return Progress(
             status,
-            processed=counts.processed,
-            written=sum(counts.written.values()),
-            written_by_sink=counts.written,
-            failed=counts.failed,
+            processed=counts[PROCESSED],
+            written=sum(written.values()),
+            written_by_sink=written,
+            failed=counts[FAILED],
             dropped=self.dropped,
-            late=counts.late,
+            late=counts[LATE],
             estimated=self._estimated(),
             checkpoints=checkpoints,
             last_checkpoint=None if newest is None else newest.checkpoint_id,
@@ -53,8 +54,8 @@ class AttemptView:
     @property
     def counts(self) -> Counts:
         """What became of records, over all attempts of the execution."""
-        none = Counts(written=dict.fromkeys((sink.uid for sink in self._wired.sinks), 0))
-        return sum((subtask.counts for subtask in self._wired.subtasks), Counts.of(self._restored) + none)
+        before = Counts() if self._restored is None else Counts(self._restored.counters)
+        return sum((subtask.counts for subtask in self._wired.subtasks), before)
 
     @property
     def dropped(self) -> int:

@@ -52,8 +52,8 @@ class OperatorContext(Protocol):
         """Add to the job's count of failed records, with some of them as a sample for its result."""
         ...
 
-    def count_late(self, records: int) -> None:
-        """Add to the job's count of records that came too late and that nobody reads."""
+    def count(self, name: str, records: int) -> None:
+        """Add to a counter of the job, such as `pipeline.core.counts.LATE`; a name of one's own makes one."""
         ...
 
     def pause(self, delay: timedelta) -> None:

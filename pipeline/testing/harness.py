@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Self
 
 from pipeline.core.clock import Clock
+from pipeline.core.counts import FAILED, LATE
 from pipeline.core.policy import DEAD_LETTERS, SideTag
 from pipeline.core.records import Batch, FailedRecord, Origin
 from pipeline.operators.base import OperatorFactory
@@ -54,20 +56,19 @@ class HarnessContext:
         self.keyed_state = keyed
         self.sides: dict[SideTag, list[Any]] = {}
         self.event_time = event_time
-        self.failed = 0
+        self.counters: Counter[str] = Counter()
         self.samples: list[FailedRecord] = []
-        self.late = 0
         self.pauses: list[timedelta] = []
 
     def side_output(self, tag: SideTag, values: Sequence[Any]) -> None:
         self.sides.setdefault(tag, []).extend(values)
 
     def count_failed(self, records: int, samples: Sequence[FailedRecord] = ()) -> None:
-        self.failed += records
+        self.counters[FAILED] += records
         self.samples.extend(samples)
 
-    def count_late(self, records: int) -> None:
-        self.late += records
+    def count(self, name: str, records: int) -> None:
+        self.counters[name] += records
 
     def pause(self, delay: timedelta) -> None:
         self.pauses.append(delay)
@@ -144,12 +145,12 @@ class OperatorHarness:
     @property
     def failed(self) -> int:
         """Records counted as failed so far."""
-        return self._ctx.failed
+        return self._ctx.counters[FAILED]
 
     @property
     def late(self) -> int:
         """Records counted as late so far."""
-        return self._ctx.late
+        return self._ctx.counters[LATE]
 
     @property
     def pauses(self) -> list[timedelta]:

@@ -111,8 +111,7 @@ def take():
             graph={},
             parts=stored,
             logs=logs,
-            processed=0,
-            failed=0,
+            counters={},
         )
         attempt.write_manifest(manifest)
         if noted:

@@ -26,8 +26,7 @@ EXAMPLE = Manifest(
     graph={"reduce:merge": {"kind": "reduce", "parallelism": 1, "max_parallelism": 128}},
     parts=(Part("000000000007-3-1-reduce_merge-0", "reduce:merge", 0, "ab" * 32, 1234),),
     logs=(Part("000000000007-3-2-kafka_alerts-0", "kafka:alerts", 0, "cd" * 32, 500),),
-    processed=70_000,
-    failed=2,
+    counters={"processed": 70_000, "failed": 2},
 )
 
 

@@ -65,9 +65,9 @@ def test_a_truncated_manifest_is_refused(manifest_of, keep):
 
 def test_an_unknown_version_is_refused_by_name():
     """A later release's manifest is not corrupt, and is not guessed at."""
-    data = seal({"format": "pipeline-checkpoint", "version": 3, "new": "field"})
+    data = seal({"format": "pipeline-checkpoint", "version": 4, "new": "field"})
 
-    with pytest.raises(CheckpointError, match=r"version 3 .*this release reads version 2") as caught:
+    with pytest.raises(CheckpointError, match=r"version 4 .*this release reads version 3") as caught:
         Manifest.from_bytes(data, "m.json")
 
     assert not isinstance(caught.value, CheckpointCorrupted)
@@ -77,10 +77,10 @@ def test_an_unknown_version_is_refused_by_name():
 @pytest.mark.parametrize(
     "body",
     [
-        {"format": "something-else", "version": 2},
-        {"format": "pipeline-checkpoint", "version": 2, "kind": "PERIODIC", "parts": []},
-        {"format": "pipeline-checkpoint", "version": 2, "kind": "SOMETIMES", "parts": []},
-        {"format": "pipeline-checkpoint", "version": 2},
+        {"format": "something-else", "version": 3},
+        {"format": "pipeline-checkpoint", "version": 3, "kind": "PERIODIC", "parts": []},
+        {"format": "pipeline-checkpoint", "version": 3, "kind": "SOMETIMES", "parts": []},
+        {"format": "pipeline-checkpoint", "version": 3},
     ],
 )
 def test_a_sealed_file_that_is_no_manifest_is_refused(body):

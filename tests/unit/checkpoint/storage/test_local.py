@@ -58,8 +58,7 @@ def manifest_of(attempt, checkpoint_id, *parts) -> Manifest:
         committables={},
         graph={},
         parts=parts,
-        processed=0,
-        failed=0,
+        counters={},
     )
 
 

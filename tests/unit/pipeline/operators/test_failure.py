@@ -40,7 +40,7 @@ def stop() -> None:
 
 def test_a_skipped_record_is_counted(ctx: HarnessContext) -> None:
     assert Failures(parity, ErrorPolicy.skip(), "op", ctx).recover(ERROR, refuse, 2, None) is DROPPED
-    assert (ctx.failed, ctx.sides) == (1, {})
+    assert (ctx.counters["failed"], ctx.sides) == (1, {})
 
 
 def test_a_dead_letter_is_sent_and_counted(ctx: HarnessContext) -> None:
@@ -54,7 +54,7 @@ def test_a_dead_letter_is_sent_and_counted(ctx: HarnessContext) -> None:
         "op",
         Origin("f", 7),
     )
-    assert ctx.failed == 1
+    assert ctx.counters["failed"] == 1
 
 
 def test_what_is_not_an_error_is_not_recovered_from(ctx: HarnessContext) -> None:
@@ -62,7 +62,7 @@ def test_what_is_not_an_error_is_not_recovered_from(ctx: HarnessContext) -> None
     failures = Failures(parity, ErrorPolicy.retry(3, then=ErrorPolicy.skip()), "op", ctx)
     with pytest.raises(KeyboardInterrupt):
         failures.recover(ERROR, stop, 2, None)
-    assert (len(ctx.pauses), ctx.failed) == (1, 0)
+    assert (len(ctx.pauses), ctx.counters["failed"]) == (1, 0)
 
 
 def test_a_cancelled_pause_ends_the_repetitions(ctx: HarnessContext) -> None:
@@ -78,7 +78,7 @@ def test_a_cancelled_pause_ends_the_repetitions(ctx: HarnessContext) -> None:
     failures = Failures(parity, ErrorPolicy.retry(3, then=ErrorPolicy.dead_letter()), "op", ctx)
     with pytest.raises(Interrupted):
         failures.recover(ERROR, lambda: 5, 2, None)
-    assert (ctx.failed, ctx.sides) == (0, {})
+    assert (ctx.counters["failed"], ctx.sides) == (0, {})
 
 
 @pytest.mark.parametrize("policy", [ErrorPolicy.retry(1), ErrorPolicy.fail()])

@@ -13,9 +13,9 @@ from checkpoint.manifest import Manifest, Part
 from checkpoint.storage.base import History, StorageAttempt
 from connectors import CollectionSource, CollectSink
 from pipeline.api.job import StreamJob
+from pipeline.core.counts import Counts
 from pipeline.core.job import JobMode
 from pipeline.graph.stream_graph import StreamGraph
-from pipeline.runtime.counts import Counts
 from pipeline.runtime.manifests import Execution, ManifestWriter
 from pipeline.runtime.recovery import handles_of
 from pipeline.runtime.snapshot import (
@@ -62,7 +62,9 @@ def execution(parallelism: int = 2) -> Execution:
     return Execution(graph(), "e1", "l1", 128, {"in": 1, "sum": parallelism, "out": parallelism})
 
 
-SOURCE = SubtaskSnapshot(Participant("Source", 0), sources={"in": POSITION}, counts=Counts(processed=100))
+SOURCE = SubtaskSnapshot(
+    Participant("Source", 0), sources={"in": POSITION}, counts=Counts({"processed": 100})
+)
 
 
 def inner(subtask: int) -> SubtaskSnapshot:
@@ -71,7 +73,7 @@ def inner(subtask: int) -> SubtaskSnapshot:
         operators=[OperatorSnapshot("sum", subtask, EncodedState(b""), {subtask})],
         parts=[Part(f"000000000007-sum-{subtask}", "sum", subtask, "digest", 0)],
         sinks=[SinkSnapshot("out", subtask, (subtask,), [("txn", subtask), ("txn", subtask, "new")])],
-        counts=Counts(failed=subtask + 1, written={"out": 10}),
+        counts=Counts({"failed": subtask + 1, "written:out": 10}),
     )
 
 
@@ -133,9 +135,9 @@ class TestWriting:
     def test_records_are_counted_on_from_what_was_restored(self) -> None:
         """Subtasks count what they did in this attempt; a later checkpoint of it does not count twice."""
         first, second = write(FakeStorage(), 7, 9)
-        assert Counts.of(first) == Counts.of(second) == Counts(100, 3, 0, {"out": 20})
+        assert first.counters == second.counters == {"processed": 100, "failed": 3, "written:out": 20}
         (third,) = write(FakeStorage(), 12, restored=second)
-        assert Counts.of(third) == Counts(200, 6, 0, {"out": 40})
+        assert third.counters == {"processed": 200, "failed": 6, "written:out": 40}
 
     def test_an_operator_without_keyed_state_has_no_part(self) -> None:
         snapshot = SubtaskSnapshot(Participant("Process", 0), operators=[OperatorSnapshot("p", 0, None, [1])])
