@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from pathlib import PurePath
 from typing import Final
@@ -16,6 +16,14 @@ class FileFormat(StrEnum):
 
     CSV = "csv"
     JSONL = "jsonl"
+    TEXT = "text"
+
+
+class Quoting(StrEnum):
+    """Whether quotes enclose the fields of a csv file."""
+
+    MINIMAL = "minimal"  # where a field needs it
+    NONE = "none"  # never: a quote is a character like any other
 
 
 _SUFFIXES: Final = {
@@ -23,12 +31,19 @@ _SUFFIXES: Final = {
     ".tsv": FileFormat.CSV,
     ".jsonl": FileFormat.JSONL,
     ".ndjson": FileFormat.JSONL,
+    ".txt": FileFormat.TEXT,
+    ".log": FileFormat.TEXT,
 }
 _COMPRESSED: Final = frozenset({".gz", ".bz2", ".xz", ".zst", ".zip"})
 
 
-def file_format(path: str, given: str | None) -> FileFormat:
+def file_format(path: str, given: str | None, known: Collection[FileFormat]) -> FileFormat:
     """Return the format of `path`: what was `given`, else what its suffix says.
+
+    Args:
+        path: of one file or of many, with a suffix or without.
+        given: what the user says it is.
+        known: the formats that can be had here.
 
     Raises:
         ConfigError: an unknown format, a suffix that says nothing, or a compressed file.
@@ -39,17 +54,19 @@ def file_format(path: str, given: str | None) -> FileFormat:
             f"{path}: compressed files ({suffix}) are not supported",
             hint="decompress it first and name the plain file",
         )
-    known = ", ".join(FileFormat)
+    names = ", ".join(known)
     if given is not None:
-        if given not in list(FileFormat):
-            raise ConfigError(f"{path}: format must be one of {known}, not {given!r}")
+        if given not in list(known):
+            raise ConfigError(f"{path}: format must be one of {names}, not {given!r}")
         return FileFormat(given)
-    if suffix not in _SUFFIXES:
+    found = _SUFFIXES.get(suffix)
+    if found is None or found not in known:
+        suffixes = ", ".join(suffix for suffix, means in _SUFFIXES.items() if means in known)
         raise ConfigError(
             f"{path}: the suffix {suffix!r} does not tell the format",
-            hint=f"say format= one of {known}, or use a suffix of {', '.join(_SUFFIXES)}",
+            hint=f"say format= one of {names}, or use a suffix of {suffixes}",
         )
-    return _SUFFIXES[suffix]
+    return found
 
 
 def csv_delimiter(path: str, given: str | None) -> str:
@@ -61,6 +78,34 @@ def csv_delimiter(path: str, given: str | None) -> str:
             f"{path}: delimiter must be one character, neither quote nor line end, not {given!r}"
         )
     return given
+
+
+def csv_quoting(path: str, given: str | None) -> Quoting:
+    """Return the quoting of a csv file: what was `given`, else none for `.tsv` and minimal for others.
+
+    Tab-separated values have no quotes by their definition, and most such files are full of loose ones.
+    """
+    if given is None:
+        return Quoting.NONE if PurePath(path).suffix.lower() == ".tsv" else Quoting.MINIMAL
+    if given not in list(Quoting):
+        raise ConfigError(f"{path}: quoting must be one of {', '.join(Quoting)}, not {given!r}")
+    return Quoting(given)
+
+
+def refuse_options(path: str, found: FileFormat, of_csv: Mapping[str, object]) -> None:
+    """Refuse options of csv for another format.
+
+    Args:
+        path: of the file, for the message.
+        found: its format.
+        of_csv: what was given for each option of csv; None, and True for one that is on, is the default.
+
+    Raises:
+        ConfigError: one was given, and the file is not csv.
+    """
+    given = [name for name, value in of_csv.items() if value is not None and value is not True]
+    if given and found is not FileFormat.CSV:
+        raise ConfigError(f"{path}: {', '.join(given)}: options of csv, not of {found}")
 
 
 def field_names(path: str, given: Sequence[str] | None) -> tuple[str, ...] | None:

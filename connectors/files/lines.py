@@ -1,11 +1,12 @@
-"""Reads a file in blocks that end where a line ends, from any byte on."""
+"""Reads a file in blocks that end where a line ends, from any line on."""
 
 from __future__ import annotations
 
 import os
 from typing import Final
 
-from pipeline.core.errors import SourceError
+from connectors.files.errors import lasting_error
+from pipeline.core.errors import Fault, SourceError
 
 BLOCK_BYTES: Final = 256 * 1024
 """Large enough that a system call costs nothing per record, small enough to stay in the cache."""
@@ -18,29 +19,45 @@ _GZIP_MAGIC: Final = b"\x1f\x8b"
 
 
 class LineBlocks:
-    """An open file that gives whole lines.
+    """An open file that returns whole lines; `seek` says from where.
 
     Args:
         path: the file.
-        offset: where to start; 0 skips a byte order mark.
 
     Attributes:
-        start: the byte that the first block begins with.
+        unterminated: whether the last line that was read has no line end, as only the last of a
+            file can.
 
     Raises:
-        SourceError: the file cannot have stood at `offset`, or is none of lines.
+        SourceError: the file does not consist of lines.
         OSError: it cannot be opened.
     """
 
-    def __init__(self, path: str, offset: int) -> None:
+    def __init__(self, path: str) -> None:
         self._path = path
         self._rest = b""
         self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by close()
-        try:
-            self.start = self._find_start(offset)
-        except BaseException:
-            self._file.close()
-            raise
+        self.unterminated = False
+
+    @property
+    def descriptor(self) -> int:
+        """Of the open file, whatever has its name now."""
+        return self._file.fileno()
+
+    def seek(self, offset: int) -> int:
+        """Go to a line and return the byte at which it begins.
+
+        That is `offset`, but behind a byte order mark at the beginning of the file, and behind the
+        line end that has been appended to what was the last line without one.
+
+        Raises:
+            SourceError: the file has no line that begins there, or is compressed.
+        """
+        start = self._after_mark() if offset == 0 else self._next_line(offset)
+        self._file.seek(start)
+        self._rest = b""
+        self.unterminated = False
+        return start
 
     def read(self) -> bytes:
         """Return the next block, empty at the end; only the file's last line may lack its line end."""
@@ -55,44 +72,44 @@ class LineBlocks:
             parts.append(data)
             size += len(data)
             if size > MAX_LINE_BYTES:
-                raise SourceError(
+                raise lasting_error(
+                    SourceError,
+                    Fault.USER,
                     f"{self._path} has a line of more than {MAX_LINE_BYTES >> 20} MiB",
-                    retryable=False,
-                    hint="check that it is a text file with line ends of \\n or \\r\\n",
+                    "check that it is a text file with line ends of \\n or \\r\\n",
                 )
         self._rest = b""
-        return b"".join(parts)
+        last = b"".join(parts)
+        self.unterminated = self.unterminated or bool(last)
+        return last
 
     def close(self) -> None:
         self._file.close()
 
-    def _find_start(self, offset: int) -> int:
-        fd = self._file.fileno()
-        if offset == 0:
-            head = os.pread(fd, 3, 0)
-            if head.startswith(_GZIP_MAGIC):
-                raise SourceError(
-                    f"{self._path} is compressed (gzip), which is not supported",
-                    retryable=False,
-                    hint="decompress it first",
-                )
-            offset = len(BYTE_ORDER_MARK) if head == BYTE_ORDER_MARK else 0
-        else:
-            self._check_position(fd, offset)
-        os.lseek(fd, offset, os.SEEK_SET)
-        return offset
+    def _after_mark(self) -> int:
+        head = os.pread(self.descriptor, 3, 0)
+        if head.startswith(_GZIP_MAGIC):
+            raise lasting_error(
+                SourceError,
+                Fault.USER,
+                f"{self._path} is compressed (gzip), which is not supported",
+                "decompress it first",
+            )
+        return len(BYTE_ORDER_MARK) if head == BYTE_ORDER_MARK else 0
 
-    def _check_position(self, fd: int, offset: int) -> None:
-        """Refuse a file that is not the one whose position was taken."""
-        size = os.fstat(fd).st_size
-        if size < offset:
-            found = f"has {size} bytes"
-        elif offset not in (size, len(BYTE_ORDER_MARK)) and os.pread(fd, 1, offset - 1) != b"\n":
-            found = "has no line that starts there"
-        else:
-            return
-        raise SourceError(
-            f"{self._path} was shrunk or replaced: the job stands at byte {offset}, the file {found}",
-            retryable=False,
-            hint="put the original file back, or start the job over with --fresh",
+    def _next_line(self, offset: int) -> int:
+        around = os.pread(self.descriptor, 3, offset - 1)
+        before, after = around[:1], around[1:]
+        if before == b"\n" or not after or offset == len(BYTE_ORDER_MARK):
+            return offset
+        # The last line had no line end when it was read. What has been appended since must begin with one.
+        for line_end in (b"\n", b"\r\n"):
+            if after.startswith(line_end):
+                return offset + len(line_end)
+        raise lasting_error(
+            SourceError,
+            Fault.USER,
+            f"{self._path} was read up to byte {offset}, in the middle of a line: its last line had no line "
+            "end then, and has been continued since",
+            "start the job over with --fresh, on a file whose lines are complete",
         )

@@ -27,7 +27,7 @@ class PartFiles(Output):
         super().__init__(final, encoder)
         self._owner = owner
         self._policy = policy
-        self._prefix = f"{final.stem}-{subtask}-"
+        self._subtask = subtask
         self._next: int | None = None
         self._part: StagedFile | None = None
         self._part_rows = 0
@@ -102,9 +102,25 @@ class PartFiles(Output):
     def _next_path(self) -> Path:
         number = self._first_free() if self._next is None else self._next
         self._next = number + 1
-        return self._final.with_name(f"{self._prefix}{number:06d}{self._final.suffix}")
+        return part_path(self._final, self._subtask, number)
 
     def _first_free(self) -> int:
-        part = re.compile(rf"{re.escape(self._prefix)}(\d+){re.escape(self._final.suffix)}")
-        found = (part.fullmatch(path.name) for path in self._final.parent.iterdir())
-        return max((int(match[1]) + 1 for match in found if match), default=0)
+        found = (_part_of(self._final, path) for path in present_parts(self._final))
+        return max((part[1] + 1 for part in found if part and part[0] == self._subtask), default=0)
+
+
+def part_path(final: Path, subtask: int, number: int) -> Path:
+    """Return the path of a part, beside the path that the user named."""
+    return final.with_name(f"{final.stem}-{subtask}-{number:06d}{final.suffix}")
+
+
+def present_parts(final: Path) -> Sequence[Path]:
+    """Return the parts that there are, of all subtasks."""
+    folder = final.parent
+    return [path for path in folder.iterdir() if _part_of(final, path)] if folder.is_dir() else []
+
+
+def _part_of(final: Path, path: Path) -> tuple[int, int] | None:
+    """Return the subtask and the number of a part; None for any other file."""
+    name = re.fullmatch(rf"{re.escape(final.stem)}-(\d+)-(\d+){re.escape(final.suffix)}", path.name)
+    return None if name is None else (int(name[1]), int(name[2]))

@@ -13,16 +13,22 @@ from connectors.files.commit import commit_files
 from connectors.files.csv_encoder import CsvEncoder
 from connectors.files.encoder import RecordEncoder
 from connectors.files.errors import file_error, lasting_error
-from connectors.files.formats import FileFormat, csv_delimiter, field_names, file_format
+from connectors.files.formats import (
+    FileFormat,
+    csv_delimiter,
+    field_names,
+    file_format,
+    refuse_options,
+)
 from connectors.files.jsonl_encoder import JsonlEncoder
 from connectors.files.lock import OutputLock
 from connectors.files.output import EpochFiles, Output
 from connectors.files.owner import Owner
-from connectors.files.part_files import PartFiles
+from connectors.files.part_files import PartFiles, part_path, present_parts
 from connectors.files.rolling import RollingPolicy
 from connectors.files.staging import remove_staged, sync_folder
 from connectors.files.whole_file import WholeFile
-from pipeline.core.errors import ConfigError, Fault, Fenced, SinkError
+from pipeline.core.errors import Fault, Fenced, SinkError
 from pipeline.spi.sink import CommitOutcome, SinkContext, SinkInfo, TwoPhaseCommitSink
 from pipeline.spi.source import JsonLike
 
@@ -70,13 +76,12 @@ class FileSink(TwoPhaseCommitSink[Any, EpochFiles]):
         delimiter: str | None = None,
     ) -> None:
         self._path = os.fspath(path)
-        self._format = file_format(self._path, format)
+        self._format = file_format(self._path, format, (FileFormat.CSV, FileFormat.JSONL))
         self._rolling = rolling
         self._fields = field_names(self._path, fields)
         self._header = header
         self._delimiter = csv_delimiter(self._path, delimiter)
-        if self._format is FileFormat.JSONL and (fields is not None or delimiter or not header):
-            raise ConfigError(f"{self._path}: fields, header and delimiter are options of csv, not of jsonl")
+        refuse_options(self._path, self._format, {"fields": fields, "header": header, "delimiter": delimiter})
 
     @property
     def info(self) -> SinkInfo:
@@ -85,6 +90,19 @@ class FileSink(TwoPhaseCommitSink[Any, EpochFiles]):
             return SinkInfo("file", self._path, "exactly-once", owns=str(final))
         parts = final.with_name(f"{final.stem}-*{final.suffix}")
         return SinkInfo("file", self._path, "exactly-once", max_parallelism=sys.maxsize, owns=str(parts))
+
+    @property
+    def target(self) -> Path:
+        """The file that it writes, or the first of its parts."""
+        final = Path(self._path).resolve()
+        return final if self._rolling is None else part_path(final, 0, 0)
+
+    def present(self) -> Sequence[Path]:
+        """Return what is visible of it now: its file, or its parts."""
+        final = Path(self._path).resolve()
+        if self._rolling is None:
+            return [final] if final.exists() else []
+        return present_parts(final)
 
     def open(self, ctx: SinkContext) -> None:
         final = Path(self._path).resolve()  # a handle may be committed from another working directory

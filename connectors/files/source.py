@@ -2,52 +2,82 @@
 
 from __future__ import annotations
 
-import glob
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
+from connectors.files.csv_form import MAX_RECORD_LINES, CsvForm
 from connectors.files.csv_reader import CsvReader
 from connectors.files.errors import file_error, lasting_error
-from connectors.files.formats import FileFormat, csv_delimiter, field_names, file_format, line_encoding
+from connectors.files.file_mark import FileMark
+from connectors.files.formats import (
+    FileFormat,
+    csv_delimiter,
+    csv_quoting,
+    field_names,
+    file_format,
+    line_encoding,
+    refuse_options,
+)
 from connectors.files.jsonl_reader import JsonlReader
 from connectors.files.lines import BLOCK_BYTES
-from connectors.files.reader import FilePosition, RecordReader
+from connectors.files.listing import file_ids, list_files, would_list
+from connectors.files.reader import FilePosition, RecordReader, Taken
+from connectors.files.seen_files import marks_from_state, recognise
+from connectors.files.sink import FileSink
+from connectors.files.text_reader import TextReader
 from pipeline.core.errors import ConfigError, Fault, SourceError
 from pipeline.core.job import JobMode
-from pipeline.core.records import OriginRange
-from pipeline.spi.source import JsonLike, Polled, PollingSource, SourceContext, SourceInfo
+from pipeline.core.policy import ErrorPolicy, require_input_policy
+from pipeline.core.records import Origin, OriginRange
+from pipeline.spi.source import JsonLike, Polled, PollingSource, Rejected, SourceContext, SourceInfo
+
+_log = logging.getLogger(__name__)
+
+_FAIL: Final = ErrorPolicy.fail()
 
 
 class _Position(NamedTuple):
-    """How many files are finished, and where the one after them stands."""
+    """How many files are finished, and how far the one after them has been read; None if not at all."""
 
     finished: int
-    at: FilePosition
+    mark: FileMark | None
 
 
 class FileSource(PollingSource[Any]):
-    """Reads one file, or all that match a pattern, in the order of their names.
+    r"""Reads one file, or all that match a pattern, in the order of their names.
 
-    A csv record is a dict of strings by field name, a jsonl record is what the line holds. The
-    origin of a record is its file and its number there, counted from 1. The position is
-    `{"files": {path: byte offset}, "current": path, "line", "record"}`.
+    A csv record is a dict of strings by field name, a jsonl record is what the line holds, a text
+    record is the line without its line end. The origin of a record is its file and its number
+    there, counted from 1. The position is `{"files": {path: …}}`: of each file how many bytes,
+    lines and records were read, with its size, inode and digests of its beginning and of what comes
+    before the position.
 
-    The files are listed when the job starts. What is appended to a finished file is not read; a
-    file that has appeared by the time a job continues is.
+    The files are listed when the job starts, each once, whatever links lead to it. A job that
+    continues refuses a file that is not the one it has read; it reads what has been appended to
+    one, and files that have appeared.
 
     Args:
         path: a file, or a pattern with `*`, `?`, `[…]` and `**`; a relative one starts at the
-            working directory of the process.
-        format: `csv` or `jsonl`; default what the suffix says.
+            working directory of the process, `~` at the user's own folder.
+        format: `csv`, `jsonl` or `text`; default what the suffix says.
         delimiter: of csv; default a comma, for `.tsv` a tab.
         fields: names of the csv fields, for files without a header; default their first line.
-        encoding: of csv, any in which a line end is the byte 10; jsonl is always UTF-8.
+        encoding: of csv and text, any in which a line end is the byte 10; jsonl is always UTF-8.
+        quoting: whether quotes enclose csv fields: `minimal`, or `none` where a quote is a character
+            like any other; default `minimal`, for `.tsv` `none`.
+        null: the text of a csv field that is read as None, such as `\N`; default none, so that an
+            empty field is an empty text.
+        max_record_lines: the most lines of one csv record; more are taken for a quote that is not
+            closed.
+        on_error: what happens to a line that cannot be read: fail, skip or dead-letter. Its dead
+            letter has the line as text, or as bytes where it cannot be decoded.
 
     Raises:
         ConfigError: an unknown or compressed format, an option that does not belong to it.
-        SourceError: no such file, a file changed under the position, a line that cannot be read.
+        SourceError: no such file, another file than was read before, a line that cannot be read.
 
     Example:
         >>> FileSource("flights/*.csv").info.kind
@@ -62,64 +92,95 @@ class FileSource(PollingSource[Any]):
         delimiter: str | None = None,
         fields: Sequence[str] | None = None,
         encoding: str = "utf-8",
+        quoting: str | None = None,
+        null: str | None = None,
+        max_record_lines: int = MAX_RECORD_LINES,
+        on_error: ErrorPolicy = _FAIL,
     ) -> None:
-        self._path = os.fspath(path)
-        self._format = file_format(self._path, format)
-        self._encoding = line_encoding(self._path, encoding)
-        self._delimiter = csv_delimiter(self._path, delimiter)
-        self._fields = field_names(self._path, fields)
-        if self._format is FileFormat.JSONL and (
-            delimiter or fields is not None or self._encoding != "utf-8"
-        ):
-            raise ConfigError(
-                f"{self._path}: delimiter, fields and encoding are options of csv, not of jsonl"
-            )
+        self._target = os.fspath(path)
+        self._path = os.path.expanduser(self._target)  # noqa: PTH111 - a pattern, it may be
+        self._format = file_format(self._path, format, FileFormat)
+        if max_record_lines < 1:
+            raise ConfigError(f"{self._target}: max_record_lines must be at least 1, not {max_record_lines}")
+        self._form = CsvForm(
+            field_names(self._path, fields),
+            csv_delimiter(self._path, delimiter),
+            csv_quoting(self._path, quoting),
+            line_encoding(self._path, encoding),
+            null,
+            max_record_lines,
+        )
+        of_csv = {"delimiter": delimiter, "fields": fields, "quoting": quoting, "null": null}
+        refuse_options(self._target, self._format, of_csv)
+        if self._format is FileFormat.JSONL and self._form.encoding != "utf-8":
+            raise ConfigError(f"{self._target}: encoding is an option of csv and text, not of jsonl")
+        require_input_policy("FileSource: on_error", on_error)
+        self.on_error = on_error
         self._reader: RecordReader | None = None
 
     @property
     def info(self) -> SourceInfo:
-        return SourceInfo("file", self._path, JobMode.BATCH_ROLLER)
+        return SourceInfo("file", self._target, JobMode.BATCH_ROLLER)
+
+    def overlap(self, other: object) -> str | None:
+        if not isinstance(other, FileSink | FileSource):
+            return None
+        if isinstance(other, FileSink) and would_list(self._path, other.target):
+            return str(other.target)  # it need not be there yet
+        theirs = file_ids(other.present())
+        common = file_ids(self.present()).keys() & theirs.keys()
+        return theirs[min(common)] if common else None
+
+    def present(self) -> Sequence[Path]:
+        """Return the files there are now; none where the job would fail to find them."""
+        try:
+            return [Path(name) for name in list_files(self._path).files]
+        except SourceError:
+            return ()
 
     def open(self, ctx: SourceContext[Any]) -> None:
-        self._order = self._matching()
-        self._ends: list[int] = []  # of the finished files, in their order
+        self._listing = list_files(self._path)
+        for name, kept in self._listing.left_out.items():
+            _log.warning("%s is left out: it is another name of %s", name, kept)
+        self._order = list(self._listing.files)
+        self._marks: list[FileMark] = []  # of the finished files, in their order
+        self._starts: Mapping[str, FileMark] = {}  # of those that were begun before
+
+    def restore_state(self, state: JsonLike) -> None:
+        if state is None:  # nothing had been read
+            return
+        seen = recognise(marks_from_state(state), self._listing)
+        finished = [name for name, file in seen.items() if not file.unread]
+        self._starts = {name: file.mark for name, file in seen.items() if file.unread}
+        self._marks = [seen[name].mark for name in finished]
+        self._order = [*finished, *self._starts, *(name for name in self._listing.files if name not in seen)]
+        self._position = self._at_next()
 
     def seek(self, position: JsonLike) -> None:
-        at = FilePosition()
-        if position is not None:
-            at = self._continue_from(cast("Mapping[str, Any]", position))
-        self._position = _Position(len(self._ends), at)
-        if len(self._ends) < len(self._order):
-            self._reader = self._open_reader(self._order[len(self._ends)], at)
+        self._open_next()
 
     def poll(self, demand: int) -> Polled[Any] | None:
         while self._reader is not None:
-            path = self._order[len(self._ends)]
-            try:
-                values = self._reader.read(demand)
-            except OSError as error:
-                raise file_error(SourceError, "read", path, error) from error
-            at = self._reader.position
-            if values is not None:
-                origins = OriginRange(path, at.record - len(values) + 1, len(values))
-                return Polled(values, _Position(len(self._ends), at), origins=origins)
-            self._next_file(at.offset)
+            taken, mark = self._take(self._reader, demand)
+            if taken is not None:
+                return self._polled(taken, mark)
+            self._finish(self._reader, mark)
         return None
 
     def snapshot_state(self) -> JsonLike:
-        if not isinstance(self._position, _Position):
-            return self._position
-        finished, at = self._position
-        files = dict(zip(self._order[:finished], self._ends, strict=False))
-        current = self._order[finished] if finished < len(self._order) else None
-        if current is not None:
-            files[current] = at.offset
-        return {"files": files, "current": current, "line": at.line, "record": at.record}
+        if self._position is None:
+            return None
+        finished, mark = cast("_Position", self._position)
+        # What was begun before and is not reached yet stays where it was; what is reached overrides it.
+        marks = {**self._starts, **dict(zip(self._order, self._marks[:finished], strict=False))}
+        if mark is not None:
+            marks[self._order[finished]] = mark
+        return {"files": {name: mark.to_state() for name, mark in marks.items()}}
 
     def estimated_records(self) -> int | None:
         """Return the size of all files over the mean length of the first lines of the first one."""
         try:
-            paths = self._matching()
+            paths = list_files(self._path).files
             size = sum(Path(path).stat().st_size for path in paths)
             with open(paths[0], "rb") as file:
                 sample = file.read(BLOCK_BYTES)
@@ -128,7 +189,7 @@ class FileSource(PollingSource[Any]):
         lines = sample.count(b"\n")
         if not lines:
             return None
-        header = len(paths) if self._format is FileFormat.CSV and self._fields is None else 0
+        header = len(paths) if self._format is FileFormat.CSV and self._form.fields is None else 0
         return max(0, size * lines // (sample.rfind(b"\n") + 1) - header)
 
     def close(self) -> None:
@@ -136,61 +197,66 @@ class FileSource(PollingSource[Any]):
             self._reader.close()
             self._reader = None
 
-    def _matching(self) -> list[str]:
-        exact = Path(self._path).exists() or not glob.has_magic(self._path)
-        if exact:
-            files = [self._path]
+    def _take(self, reader: RecordReader, demand: int) -> tuple[Taken | None, FileMark]:
+        path = self._order[len(self._marks)]
+        try:
+            taken = reader.read(demand)
+            mark = FileMark.of(reader.descriptor, reader.position)
+        except OSError as error:
+            raise file_error(SourceError, "read", path, error) from error
+        if mark.size < mark.at.offset:
+            message = f"{path} has {mark.size:,} bytes, of which {mark.at.offset:,} have been read"
+            hint = "it was cut while it was read: put it back, or start the job over with --fresh"
+            raise lasting_error(SourceError, Fault.USER, message, hint)
+        return taken, mark
+
+    def _polled(self, taken: Taken, mark: FileMark) -> Polled[Any]:
+        path = self._order[len(self._marks)]
+        numbers = taken.numbers
+        origins: Sequence[Origin]
+        if isinstance(numbers, range):
+            origins = OriginRange(path, numbers.start, len(numbers))
         else:
-            found = glob.glob(self._path, recursive=True)  # noqa: PTH207 - Path.glob knows no absolute pattern
-            files = sorted(path for path in found if not Path(path).is_dir())
-        if not files:
-            raise SourceError(
-                f"no file matches {self._path} (from {Path.cwd()})", retryable=False, hint="check the path"
+            origins = [Origin(path, number) for number in numbers]
+        rejected = [
+            Rejected(bad.text, bad.error, Origin(path, bad.number), self.on_error) for bad in taken.bad
+        ]
+        position = _Position(len(self._marks), mark)
+        return Polled(taken.values, position, origins=origins, rejected=rejected)
+
+    def _finish(self, reader: RecordReader, mark: FileMark) -> None:
+        if reader.unterminated and self._format is not FileFormat.JSONL:
+            # A JSON value says itself whether it is whole; half a number is a number, half a text a text.
+            path = self._order[len(self._marks)]
+            _log.warning(
+                "%s:%d has no line end: it was read as it is, and may be cut off", path, mark.at.line
             )
-        for path in files:
-            self._check_regular(Path(path))
-        return files
-
-    def _check_regular(self, path: Path) -> None:
-        try:
-            path.stat()
-        except OSError as error:
-            raise file_error(SourceError, "read", path, error) from error
-        if path.is_dir():
-            hint = f"name its files: {path / f'*.{self._format}'}"
-            raise lasting_error(SourceError, Fault.CONFIG, f"{path} is a folder", hint)
-        if not path.is_file():
-            raise lasting_error(SourceError, Fault.CONFIG, f"{path} is not a regular file", "name a file")
-
-    def _continue_from(self, position: Mapping[str, Any]) -> FilePosition:
-        """Put the finished files first, then the current one, then all that are not begun."""
-        files: Mapping[str, int] = position["files"]
-        current: str | None = position["current"]
-        finished = [path for path in files if path != current]
-        unread = [path for path in self._order if path not in files]
-        self._ends = [files[path] for path in finished]
-        if current is None:
-            self._order = finished + unread
-            return FilePosition()
-        if current not in self._order:
-            raise SourceError(
-                f"{current} is gone: the job stands at byte {files[current]} of it",
-                retryable=False,
-                hint="put the file back, or start the job over with --fresh",
-            )
-        self._order = [*finished, current, *unread]
-        return FilePosition(files[current], position["line"], position["record"])
-
-    def _open_reader(self, path: str, at: FilePosition) -> RecordReader:
-        try:
-            if self._format is FileFormat.JSONL:
-                return JsonlReader(path, at)
-            return CsvReader(path, at, self._fields, self._delimiter, self._encoding)
-        except OSError as error:
-            raise file_error(SourceError, "read", path, error) from error
-
-    def _next_file(self, end: int) -> None:
         self.close()
-        self._ends.append(end)
-        if len(self._ends) < len(self._order):
-            self._reader = self._open_reader(self._order[len(self._ends)], FilePosition())
+        self._marks.append(mark)
+        self._open_next()
+
+    def _at_next(self) -> _Position:
+        """Return the position before the next record of the first file that is not finished."""
+        following = self._order[len(self._marks) : len(self._marks) + 1]
+        return _Position(len(self._marks), self._starts.get(following[0]) if following else None)
+
+    def _open_next(self) -> None:
+        if len(self._marks) == len(self._order):
+            return
+        path = self._order[len(self._marks)]
+        start = self._starts.get(path)
+        try:
+            reader = self._open_reader(path)
+        except OSError as error:
+            raise file_error(SourceError, "read", path, error) from error
+        self._reader = reader  # closed by `close`, whatever follows
+        reader.seek(FilePosition() if start is None else start.at)
+
+    def _open_reader(self, path: str) -> RecordReader:
+        match self._format:
+            case FileFormat.JSONL:
+                return JsonlReader(path)
+            case FileFormat.TEXT:
+                return TextReader(path, self._form.encoding)
+            case FileFormat.CSV:
+                return CsvReader(path, self._form)

@@ -15,7 +15,7 @@ from connectors.kafka.topics import Selection
 from pipeline.core.durations import milliseconds
 from pipeline.core.errors import ConfigError, MissingExtra
 from pipeline.core.job import JobMode
-from pipeline.core.policy import ErrorPolicy
+from pipeline.core.policy import ErrorPolicy, require_input_policy
 from pipeline.spi.source import JsonLike, Source, SourceContext, SourceInfo
 
 if TYPE_CHECKING:
@@ -159,7 +159,8 @@ class KafkaSource(Source[T]):
         config: Mapping[str, str | float] | None = None,
     ) -> None:
         self._client = ClientConfig(bootstrap_servers, config, owned=_OWNED, defaults=_DEFAULTS)
-        self.on_error = _decoding_policy(on_error)
+        require_input_policy("on_error of a source", on_error)
+        self.on_error = on_error
         self._group = group_id
         self._plan = ReadingPlan(
             selection=Selection(topics, pattern),
@@ -230,15 +231,6 @@ def _key_format(key: Any, *, metadata: bool) -> Format[Any] | None:
             "key= is given, but the records are the values alone", hint="give metadata=True too"
         )
     return None
-
-
-def _decoding_policy(policy: ErrorPolicy) -> ErrorPolicy:
-    if policy.attempts:
-        raise ConfigError(
-            f"on_error of a source must be fail, skip or dead_letter, not {policy.describe()}",
-            hint="the same bytes decoded again give the same error",
-        )
-    return policy
 
 
 def _checked_isolation(isolation: Isolation) -> Isolation:

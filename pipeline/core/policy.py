@@ -106,6 +106,24 @@ class ErrorPolicy:
         return retried + {"dead_letter": "dead-letter"}.get(self.kind, self.kind)
 
 
+def require_input_policy(what: str, policy: Any) -> None:
+    """Refuse what is no policy for input that cannot be read.
+
+    Args:
+        what: the argument, for the message.
+        policy: what was given for it.
+
+    Raises:
+        ConfigError: it is no `ErrorPolicy`, or one that retries.
+    """
+    require_policy(what, policy)
+    if policy.attempts:
+        raise ConfigError(
+            f"{what} must be fail, skip or dead_letter, not {policy.describe()}",
+            hint="the same bytes read again give the same error",
+        )
+
+
 def require_policy(what: str, policy: Any) -> None:
     """Refuse what is no policy, such as its bare name or a method that was not called.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import combinations
+from itertools import combinations, product
 
 from pipeline.core.errors import GraphError
 from pipeline.graph.stream_graph import StreamGraph, StreamNode
@@ -24,6 +24,8 @@ def validate(graph: StreamGraph, *, checkpointed: bool) -> None:
     _every_stream_ends_in_a_sink(graph)
     _given_uids_are_unique(graph)
     _sinks_do_not_overwrite_each_other(graph)
+    _no_source_reads_an_output(graph)
+    _sources_that_meet_read_different_input(graph)
     _side_outputs_have_a_writer(graph)
     _side_outputs_have_a_reader(graph)
     _windows_run_as_one_operator(graph)
@@ -61,6 +63,28 @@ def _sinks_do_not_overwrite_each_other(graph: StreamGraph) -> None:
         if target is not None and target == taken:
             message = f"two sinks would overwrite each other's {target[1]}: {first} and {node}"
             raise _error(graph, node, message, "give each a target of its own, or union() the streams")
+
+
+def _no_source_reads_an_output(graph: StreamGraph) -> None:
+    for node, sink in product(graph.sources, graph.sinks):
+        assert node.source is not None
+        shared = node.source.overlap(sink.sink)
+        if shared is not None:
+            message = f"the job would read its own output: {node} reads {shared}, which {sink} writes"
+            hint = "write to another folder, or to a name that the source does not read"
+            raise _error(graph, node, message, hint)
+
+
+def _sources_that_meet_read_different_input(graph: StreamGraph) -> None:
+    for first, node in combinations(graph.sources, 2):
+        assert first.source is not None
+        ends = [{sink.id for sink in graph.downstream_sinks(source.id)} for source in (first, node)]
+        shared = first.source.overlap(node.source) if ends[0] & ends[1] else None
+        if shared is not None:
+            message = f"two sources would read {shared} into one output: {first} and {node}"
+            raise _error(
+                graph, node, message, "read it once: one stream can be the input of several operators"
+            )
 
 
 def _target(node: StreamNode) -> tuple[str, str] | None:

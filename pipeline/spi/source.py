@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from pipeline.core.errors import SourceError
 from pipeline.core.job import JobMode
@@ -159,6 +159,16 @@ class Source(ABC, Generic[T]):
     def info(self) -> SourceInfo:
         """Facts known before `open`."""
 
+    def overlap(self, other: object, /) -> str | None:
+        """Name what it would read and another part of the job reads or writes too; None if nothing.
+
+        Asked before anything is opened.
+
+        Args:
+            other: a sink or another source of the job.
+        """
+        return None
+
     def open(self, ctx: SourceContext[T], /) -> None:
         """Connect. Raise `SourceError` with what was expected and found if that fails."""
 
@@ -193,6 +203,15 @@ class Source(ABC, Generic[T]):
         """Release everything `open` acquired; called exactly once per `open`, whatever failed."""
 
 
+class Rejected(NamedTuple):
+    """What a poll found that cannot be read as a record; see `SourceContext.reject`."""
+
+    value: object
+    error: SourceError
+    origin: Origin
+    policy: ErrorPolicy
+
+
 @dataclass(slots=True)  # made for each batch: a frozen one takes three times as long
 class Polled(Generic[T]):
     """What one poll gave.
@@ -203,6 +222,7 @@ class Polled(Generic[T]):
         timestamps: event time of each, milliseconds UTC, where the source knows it.
         origins: where each was read.
         split: the part of the input all of them come from.
+        rejected: what could not be read among them.
     """
 
     values: Sequence[T]
@@ -210,6 +230,7 @@ class Polled(Generic[T]):
     timestamps: Sequence[int] | None = None
     origins: Sequence[Origin] | None = None
     split: str = ""
+    rejected: Sequence[Rejected] = ()
 
 
 class PollingSource(Source[T]):
@@ -242,5 +263,7 @@ class PollingSource(Source[T]):
             if polled is None or ctx.cancelled:
                 return
             with ctx.checkpoint_lock:
+                for rejected in polled.rejected:
+                    ctx.reject(*rejected)
                 ctx.emit(polled.values, polled.timestamps, polled.origins, split=polled.split)
                 self._position = polled.position

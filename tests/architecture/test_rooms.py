@@ -18,7 +18,7 @@ ROOMS = {
     "rich": ("pipeline/cli/",),
     "confluent_kafka": ("connectors/kafka/",),
     "msgspec": ("state/", "checkpoint/", "connectors/files/", "connectors/kafka/"),
-    "xxhash": ("state/", "connectors/sql/"),
+    "xxhash": ("state/", "connectors/sql/", "connectors/files/"),
 }
 FOR_THE_TYPE_CHECKER = {"typing_extensions"}
 

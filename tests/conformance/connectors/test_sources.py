@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from connectors import CollectionSource, FileSource, GeneratorSource
+from pipeline.core.policy import ErrorPolicy
 from pipeline.testing.connectors import SourceVerification
 
 
@@ -70,6 +71,43 @@ class TestCsvWithoutHeader(FileSourceVerification):
 
     def expected(self, records: int) -> list[Any]:
         return [{"n": str(n), "letter": "x"} for n in range(records)]
+
+
+class TestTsv(FileSourceVerification):
+    """Quotes are characters there, and lines end with records."""
+
+    def create_source(self, records: int) -> FileSource:
+        path = self.folder / f"{records}.tsv"
+        if not path.exists():
+            path.write_text("n\ttext\n" + "".join(f'{n}\t"{n}\n' for n in range(records)))
+        return FileSource(path)
+
+    def expected(self, records: int) -> list[Any]:
+        return [{"n": str(n), "text": f'"{n}'} for n in range(records)]
+
+
+class TestCsvWithBadLines(FileSourceVerification):
+    """One before each record and one at the end: they are passed, whatever is asked for."""
+
+    def create_source(self, records: int) -> FileSource:
+        path = self.folder / f"{records}.csv"
+        if not path.exists():
+            path.write_text("n,text\n" + "".join(f'"bad\n{n},"a\nb"\n' for n in range(records)) + "bad\n")
+        return FileSource(path, on_error=ErrorPolicy.skip())
+
+    def expected(self, records: int) -> list[Any]:
+        return [{"n": str(n), "text": "a\nb"} for n in range(records)]
+
+
+class TestText(FileSourceVerification):
+    def create_source(self, records: int) -> FileSource:
+        path = self.folder / f"{records}.log"
+        if not path.exists():
+            path.write_text("".join(f"é {n}\r\n" for n in range(records)), "utf-8", newline="")
+        return FileSource(path)
+
+    def expected(self, records: int) -> list[Any]:
+        return [f"é {n}" for n in range(records)]
 
 
 class TestJsonl(FileSourceVerification):

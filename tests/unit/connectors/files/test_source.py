@@ -7,7 +7,6 @@ import gzip
 import io
 import json
 import tracemalloc
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,33 +15,12 @@ from hypothesis import strategies as st
 
 from connectors import FileSource
 from connectors.files import lines
-from pipeline.core.errors import ConfigError, Fault, SourceError
+from pipeline.core.errors import ConfigError
 from pipeline.core.job import JobMode
-from pipeline.testing.connectors import SourceDriver, SourceSnapshot
+from pipeline.core.policy import ErrorPolicy
+from pipeline.testing.connectors import SourceDriver
 
-
-def read_all(source: FileSource) -> list[Any]:
-    with SourceDriver(source) as driver:
-        return driver.take(1_000_000)
-
-
-def stop_after(source: FileSource, records: int, restore: SourceSnapshot | None = None) -> SourceSnapshot:
-    with SourceDriver(source, restore) as driver:
-        driver.take(records)
-        driver.wait_until_idle()
-        return driver.snapshot()
-
-
-def continued(source: FileSource, snapshot: SourceSnapshot) -> list[Any]:
-    with SourceDriver(source, snapshot) as driver:
-        return driver.take(1_000_000)
-
-
-def error_of(source: FileSource, snapshot: SourceSnapshot | None = None) -> SourceError:
-    with pytest.raises(SourceError) as caught, SourceDriver(source, snapshot) as driver:
-        driver.take(1_000_000)
-    return caught.value
-
+from .reading import continued, error_of, read_all, stop_after
 
 # --- reading ------------------------------------------------------------------------------------
 
@@ -79,23 +57,21 @@ def test_any_csv_is_read_like_the_standard_library_does_and_resumed_anywhere(
 
 
 def test_the_position_is_the_byte_offset_of_each_file(tmp_path) -> None:
-    """As the checkpoint's tables document it, with what messages need beside it."""
+    """As the checkpoint's tables document it, with what tells the file from others."""
     (tmp_path / "a.csv").write_bytes(b"n\n1\n2\n")
     (tmp_path / "b.csv").write_bytes(b'n\n"3\n"\n4\n')
     source = FileSource(tmp_path / "*.csv")
     a, b = str(tmp_path / "a.csv"), str(tmp_path / "b.csv")
-    assert json.loads(stop_after(source, 1).state) == {
-        "files": {a: 4},
-        "current": a,
-        "line": 2,
-        "record": 1,
-    }
-    assert json.loads(stop_after(source, 3).state) == {
-        "files": {a: 6, b: 7},
-        "current": b,
-        "line": 3,
-        "record": 1,
-    }
+
+    def positions(records: int) -> dict[str, tuple[int, ...]]:
+        files = json.loads(stop_after(source, records).state)["files"]
+        keys = ("offset", "line", "record", "size")
+        return {name: tuple(mark[key] for key in keys) for name, mark in files.items()}
+
+    assert positions(1) == {a: (4, 2, 1, 6)}
+    assert positions(3) == {a: (6, 3, 2, 6), b: (7, 3, 1, 9)}
+    (mark, _) = json.loads(stop_after(source, 3).state)["files"].values()
+    assert set(mark) == {"offset", "line", "record", "size", "inode", "modified", "head", "tail"}
 
 
 def test_origins_name_the_file_and_count_its_records_from_one(tmp_path) -> None:
@@ -139,6 +115,35 @@ def test_a_header_may_span_lines(tmp_path) -> None:
     assert continued(source, stop_after(source, 1)) == [{"two\nlines": "3", "b": "4"}]
 
 
+def test_text_is_read_line_by_line(tmp_path, monkeypatch) -> None:
+    r"""Without line ends of either kind; an empty line as it is, `\f` as any character."""
+    monkeypatch.setattr(lines, "BLOCK_BYTES", 7)
+    path = tmp_path / "access.log"
+    path.write_bytes('127.0.0.1 - "GET /ü"\r\n\nfinal\fline\x85\nno end'.encode())
+    expected = ['127.0.0.1 - "GET /ü"', "", "final\fline\x85", "no end"]
+    assert read_all(FileSource(path)) == expected
+    for stop in range(4):
+        assert continued(FileSource(path), stop_after(FileSource(path), stop)) == expected[stop:]
+    latin = tmp_path / "latin"
+    latin.write_bytes("ü\n".encode("latin-1"))
+    assert read_all(FileSource(latin, "text", encoding="latin-1")) == ["ü"]
+
+
+def test_a_text_stands_for_none_on_wish(tmp_path) -> None:
+    r"""An empty field and a missing one are told apart, as PostgreSQL writes them with `NULL '\N'`."""
+    path = tmp_path / "t.csv"
+    path.write_bytes(b'a,b\n\\N,\nx,"\\N"\n')
+    assert read_all(FileSource(path)) == [{"a": r"\N", "b": ""}, {"a": "x", "b": r"\N"}]
+    assert read_all(FileSource(path, null=r"\N")) == [{"a": None, "b": ""}, {"a": "x", "b": None}]
+
+
+def test_a_home_folder_is_found(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "n.jsonl").write_text("1\n")
+    assert read_all(FileSource("~/*.jsonl")) == [1]
+    assert FileSource("~/*.jsonl").info.target == "~/*.jsonl"  # the uid is the same for every user
+
+
 def test_memory_stays_flat(tmp_path) -> None:
     """A file many times the size of a block is read within a few blocks' memory."""
     path = tmp_path / "large.csv"
@@ -178,124 +183,7 @@ def test_info() -> None:
     assert info.durable
 
 
-# --- files that change ------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def numbers(tmp_path) -> Path:
-    path = tmp_path / "numbers.csv"
-    path.write_bytes(b"n\n10\n20\n30\n")
-    return path
-
-
-def test_a_shrunk_file_is_refused(numbers) -> None:
-    source = FileSource(numbers)
-    snapshot = stop_after(source, 2)
-    numbers.write_bytes(b"n\n1\n")
-    error = error_of(source, snapshot)
-    assert f"{numbers} was shrunk or replaced: the job stands at byte 8, the file has 4 bytes" in str(error)
-    assert not error.retryable
-
-
-def test_a_replaced_file_is_refused(numbers) -> None:
-    """One in which no line starts where the job stands is another file."""
-    source = FileSource(numbers)
-    snapshot = stop_after(source, 2)
-    numbers.write_bytes(b"n\n1000\n2000\n3000\n")
-    assert "has no line that starts there" in str(error_of(source, snapshot))
-
-
-def test_a_vanished_file_is_refused(numbers) -> None:
-    other = numbers.with_name("zzz.csv")
-    other.write_text("n\n40\n")
-    source = FileSource(numbers.parent / "*.csv")
-    snapshot = stop_after(source, 2)
-    numbers.unlink()
-    assert f"{numbers} is gone: the job stands at byte 8 of it" in str(error_of(source, snapshot))
-
-
-def test_a_finished_file_may_vanish_and_a_new_one_is_read(numbers) -> None:
-    """What is behind the position is not needed; what appears before it in the order is read all the same."""
-    numbers.with_name("last.csv").write_text("n\n40\n50\n")
-    last = FileSource(numbers.parent / "*s*.csv")
-    numbers.rename(numbers.with_name("a-s.csv"))
-    snapshot = stop_after(last, 4)
-    numbers.with_name("a-s.csv").unlink()
-    numbers.with_name("as-new.csv").write_text("n\n60\n")
-    assert continued(last, snapshot) == [{"n": "50"}, {"n": "60"}]
-
-
-def test_what_is_appended_to_the_current_file_is_read(numbers) -> None:
-    source = FileSource(numbers)
-    snapshot = stop_after(source, 3)
-    with open(numbers, "ab") as file:
-        file.write(b"40\n")
-    assert continued(source, snapshot) == [{"n": "40"}]
-
-
-# --- what cannot be read ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("t.csv", b"a,b\n1,2\n\n1,2,3\n", ":4: expected 2 fields, found 3"),
-        ("t.csv", b"a,b\n1\n", ":2: expected 2 fields, found 1"),
-        ("t.csv", b'a\n"x"y\n', ":2: "),
-        ("t.csv", b'a\n1\n"open\n\n', ":3: unexpected end of data — a quote is opened and never closed"),
-        ("t.csv", b"a,b\n1,2\r3,4\n", ":2: new-line character seen in unquoted field — a line ends"),
-        ("t.jsonl", b"1\n1e400\n", ":2: Number out of range — no float"),
-        ("t.csv", b"a\nx\n\xff\n", ":3: not utf-8: invalid start byte (byte 0xff)"),
-        ("t.csv", b"a,b,a\n", ":1: the header names a more than once"),
-        ("t.jsonl", b'{"a":1}\n\n{"a":\n', ":3: "),
-        ("t.jsonl", b'1\n"\xff"\n', ":2: "),
-        ("t.jsonl", b"1\n2 3\n", ":2: "),
-        ("t.jsonl", b'1\n{"a":\n1}\n', ":2: "),
-    ],
-)
-def test_a_line_that_cannot_be_read_is_named(name, content, message, tmp_path) -> None:
-    """File, line, and what is wrong; a retry cannot help."""
-    path = tmp_path / name
-    path.write_bytes(content)
-    error = error_of(FileSource(path))
-    assert f"{path}{message}" in str(error)
-    assert not error.retryable
-    assert error.fault is Fault.USER
-    assert error.hint
-
-
-def test_a_field_may_be_as_long_as_a_sink_writes_it(tmp_path) -> None:
-    """The csv module's own limit of 131,072 characters is raised, and never lowered for others."""
-    path = tmp_path / "long.csv"
-    path.write_bytes(b"a\n" + b"x" * 200_000 + b"\n")
-    before = csv.field_size_limit()
-    csv.field_size_limit(131_072)
-    try:
-        assert len(read_all(FileSource(path))[0]["a"]) == 200_000
-        csv.field_size_limit(2**40)
-        read_all(FileSource(path))
-        assert csv.field_size_limit() == 2**40
-    finally:
-        csv.field_size_limit(before)
-
-
-def test_the_line_is_right_behind_a_restore(tmp_path) -> None:
-    path = tmp_path / "t.csv"
-    path.write_bytes(b'a\n"two\nlines"\n2\n\n1,2\n')
-    source = FileSource(path)
-    with SourceDriver(source, batch_limit=1) as driver:
-        driver.take(2)
-        driver.wait_until_idle()
-        snapshot = driver.snapshot()
-    assert f"{path}:6: expected 1 fields, found 2" in str(error_of(source, snapshot))
-
-
-def test_a_line_without_end_is_no_line(tmp_path, monkeypatch) -> None:
-    """Instead of filling the memory, it is an error that names the file."""
-    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 1 << 20)
-    path = tmp_path / "t.csv"
-    path.write_bytes(b"\0" * (2 << 20))
-    assert "has a line of more than 1 MiB" in str(error_of(FileSource(path)))
+# --- what cannot be opened ---------------------------------------------------------------------------
 
 
 def test_a_missing_file(tmp_path, monkeypatch) -> None:
@@ -330,8 +218,8 @@ def test_compressed_files_are_refused_by_name_and_by_content(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"path": "data.txt"}, "the suffix '.txt' does not tell the format"),
-        ({"path": "data.csv", "format": "xml"}, "format must be one of csv, jsonl, not 'xml'"),
+        ({"path": "data.dat"}, "the suffix '.dat' does not tell the format"),
+        ({"path": "data.csv", "format": "xml"}, "format must be one of csv, jsonl, text, not 'xml'"),
         ({"path": "data.csv", "delimiter": "ab"}, "delimiter must be one character"),
         ({"path": "data.csv", "encoding": "utf-16"}, "the encoding utf-16 is not supported"),
         ({"path": "data.csv", "encoding": "utf-99"}, "unknown encoding 'utf-99'"),
@@ -339,6 +227,12 @@ def test_compressed_files_are_refused_by_name_and_by_content(tmp_path) -> None:
         ({"path": "data.csv", "fields": ["a", "a"]}, "must be different names"),
         ({"path": "data.csv", "fields": "ab"}, "must be different names"),
         ({"path": "data.csv", "fields": []}, "must be different names"),
+        ({"path": "data.csv", "quoting": "all"}, "quoting must be one of minimal, none, not 'all'"),
+        ({"path": "data.csv", "max_record_lines": 0}, "max_record_lines must be at least 1, not 0"),
+        ({"path": "data.log", "null": "-", "quoting": "none"}, "quoting, null: options of csv, not of text"),
+        ({"path": "data.jsonl", "encoding": "latin-1"}, "an option of csv and text, not of jsonl"),
+        ({"path": "data.csv", "on_error": "skip"}, "on_error must be an ErrorPolicy, not 'skip'"),
+        ({"path": "data.csv", "on_error": ErrorPolicy.retry(2)}, "must be fail, skip or dead_letter"),
     ],
 )
 def test_wrong_arguments_are_refused_before_anything_starts(arguments, message) -> None:

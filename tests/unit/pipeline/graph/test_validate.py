@@ -87,6 +87,36 @@ def test_a_sink_object_ends_one_stream() -> None:
     assert "one sink object ends two streams: x and y" in refusal(graph).message
 
 
+class Reading(FakeSource):
+    """Reads what others of its target read or write."""
+
+    def overlap(self, other: object) -> str | None:
+        info = getattr(other, "info", None)
+        return self.info.target if info is not None and info.target == self.info.target else None
+
+
+def test_a_job_does_not_read_its_own_output() -> None:
+    """Run twice, it would double; and after a crash it would read what it had written before."""
+    graph = Graph()
+    source = graph.add_source(Reading("/d/all.csv"), written_at="job.py:3", uid="in")
+    graph.add_sink(FakeSink("/d/all.csv"), source, uid="out")
+    error = refusal(graph)
+    assert error.message == (
+        "the job would read its own output: in (job.py:3) reads /d/all.csv, which out writes"
+    )
+
+
+def test_sources_that_meet_do_not_read_the_same() -> None:
+    """Overlapping patterns would give records twice; where they do not meet, nothing is doubled."""
+    graph = Graph()
+    one, two = graph.add_source(Reading("a"), uid="x"), graph.add_source(Reading("a"), uid="y")
+    graph.add_sink(FakeSink("1"), one, uid="first")
+    graph.add_sink(FakeSink("2"), two, uid="second")
+    validate(graph.stream(), checkpointed=False)
+    graph.add_sink(FakeSink("3"), graph.add_operator(Union(), [one, two]))
+    assert "two sources would read a into one output: x and y" in refusal(graph).message
+
+
 def test_a_dead_letter_needs_a_reader() -> None:
     """Dead letters that go nowhere would be records lost in silence."""
     graph = Graph()
