@@ -56,7 +56,7 @@ class Manifest:
         operator_state: what is small or a summary of what the parts hold, by uid.
         sink_state: what each sink has written, by uid.
         committables: by sink uid, for each subtask the transaction handles to commit, oldest first.
-        graph: by uid, kind, parallelism and max_parallelism of each operator.
+        graph: by uid, kind, parallelism and max_parallelism of each operator, and its windows if it has any.
         parts: the stored objects.
         logs: the epoch logs from which `committables` can be written again, needed until they are noted.
         counters: what the job has counted since the beginning of the lineage, by name.

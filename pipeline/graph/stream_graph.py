@@ -173,6 +173,12 @@ class StreamGraph:
         """Whether all sources before a node tell event time; otherwise its time is that of processing."""
         return all(source.watermarks is not None for source in self.upstream_sources(node))
 
+    def windows_of(self, node: StreamNode) -> str:
+        """Return by which windows of which time a node's state is divided; empty where it has none."""
+        windows = "" if node.spec is None else node.spec.windows
+        time = "event time" if self.has_event_time(node.id) else "processing time"
+        return f"{windows}, {time}" if windows else ""
+
     @property
     def resumable(self) -> bool:
         """False if a source can only start over: the job is then one epoch."""

@@ -49,6 +49,14 @@ class OperatorSpec(ABC):
         """Whether it must be found again by its uid in a checkpoint."""
         return False
 
+    @property
+    def windows(self) -> str:
+        """The windows its state is divided by, as a checkpoint keeps them; empty where it has none.
+
+        State that was divided otherwise is refused, so the words for the same windows never change.
+        """
+        return ""
+
     def describe(self) -> str:
         """More for `explain` than kind and function say; empty for nothing."""
         return ""

@@ -60,6 +60,10 @@ class WindowFold(OperatorFactory):
         return True
 
     @property
+    def windows(self) -> str:
+        return self.windowing.assigner.describe()
+
+    @property
     def late(self) -> SideTag | None:
         """The side output of records that come too late; None where they are counted."""
         return self.windowing.late

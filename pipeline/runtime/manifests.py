@@ -44,6 +44,7 @@ class Execution:
                 "parallelism": self.parallelism[node.uid],
                 "max_parallelism": limit,
                 "sources": [source.uid for source in graph.upstream_sources(node.id)],
+                **({"windows": graph.windows_of(node)} if node.spec is not None else {}),
             }
             for node in graph.nodes
             if node.keeps_state

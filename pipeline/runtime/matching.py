@@ -122,6 +122,16 @@ def _check_same(manifest: Manifest, uid: str, stored: Mapping[str, Any], here: M
             f"the job has it as {here['kind']}",
             "give the new operator a uid of its own",
         )
+    was, now = (described.get("windows") for described in (stored, here))
+    if (
+        was is not None and now is not None and was != now
+    ):  # what an older release stored says nothing of them
+        raise _changed(
+            f"checkpoint {manifest.checkpoint_id} holds the state of {uid!r} {_windows(was)}, "
+            f"the job has it {_windows(now)}",
+            "put the windows back as they were; to begin with empty ones give the operator another uid, and "
+            "drop what it has in those that are open with --allow-unmatched-state",
+        )
     keyed = any(part.uid == uid for part in manifest.parts)
     if keyed and here["max_parallelism"] != stored["max_parallelism"]:
         raise _changed(
@@ -141,6 +151,10 @@ def _check_same(manifest: Manifest, uid: str, stored: Mapping[str, Any], here: M
             f"the job has {here['parallelism']}",
             f"keep its parallelism at {stored['parallelism']}",
         )
+
+
+def _windows(described: str) -> str:
+    return f"in windows ({described})" if described else "without windows"
 
 
 def _layout(described: Mapping[str, Any]) -> tuple[int, int]:

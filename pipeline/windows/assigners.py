@@ -87,7 +87,11 @@ class WindowAssigner(ABC):
 
     @abstractmethod
     def describe(self) -> str:
-        """A few words for graphs and `explain`."""
+        """A few words for graphs, `explain` and checkpoints.
+
+        Two assigners of different windows differ in them, and they stay the same over releases: state
+        is refused to windows that are described otherwise than those it was stored for.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from confluent_kafka.cimpl import NewPartitions
 
 from connectors import KafkaSource
 from connectors.kafka.embedded import EmbeddedKafka
+from pipeline import SlidingTimeWindows, TumblingTimeWindows
+from pipeline.core.errors import CheckpointError
 from pipeline.testing import ManualClock
 from pipeline.testing.connectors import SourceDriver
 from tests.integration.kafka.conftest import Write, write_to
@@ -21,6 +24,7 @@ from tests.kafka_broker import TIMEOUT, Topics
 from tests.tcp_proxy import TcpProxy
 
 SOON = timedelta(milliseconds=20)
+MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture(autouse=True)
@@ -32,9 +36,9 @@ def _broker(kafka: str, monkeypatch: pytest.MonkeyPatch) -> None:
 # --- silence ---------------------------------------------------------------------------------------
 
 
-def test_records_that_wait_to_be_read_are_no_silence(topic: Topics, write: Write) -> None:
+def test_records_that_wait_to_be_read_are_no_silence(topic: Topics, write: Write, tmp_path: Path) -> None:
     """However short the idleness: a partition whose first answer is still to come is waited for."""
-    name, sums = topic(3), Sums("backlog")
+    name, sums = topic(3), Sums("backlog", tmp_path)
     for partition in range(3):
         write(name, recs(0, 5_000), partition=partition)
     sums.start(
@@ -45,9 +49,9 @@ def test_records_that_wait_to_be_read_are_no_silence(topic: Topics, write: Write
     assert sums.windows == dict.fromkeys(range(0, 5_000, 10), 30)
 
 
-def test_an_empty_partition_is_idle(topic: Topics, write: Write) -> None:
+def test_an_empty_partition_is_idle(topic: Topics, write: Write, tmp_path: Path) -> None:
     name, clock = topic(2), ManualClock()
-    sums = Sums("idle", clock=clock)
+    sums = Sums("idle", tmp_path, clock)
     write(name, recs(0, 11))
     sums.start(KafkaSource(name, config=QUICK), watermarks=MONOTONIC.with_idleness(timedelta(seconds=3)))
     sums.wait_read(11)
@@ -58,11 +62,11 @@ def test_an_empty_partition_is_idle(topic: Topics, write: Write) -> None:
 
 
 def test_a_broker_that_stands_still_makes_no_partition_idle(
-    crashable_kafka: EmbeddedKafka, kafka_proxy: TcpProxy
+    crashable_kafka: EmbeddedKafka, kafka_proxy: TcpProxy, tmp_path: Path
 ) -> None:
     """What was written meanwhile comes partition by partition when it is back, and none of it is late."""
     clock, direct = ManualClock(), crashable_kafka.address()
-    name, sums = Topics(direct)(3), Sums("frozen", clock=clock)
+    name, sums = Topics(direct)(3), Sums("frozen", tmp_path, clock)
     for partition in range(3):
         write_to(direct, name, recs(0, 5), partition=partition)
     source = KafkaSource(
@@ -124,9 +128,11 @@ def test_a_topic_that_is_no_longer_read_does_not_hold_event_time(
     assert sums.windows == {0: 15, 10: 10, 20: 10}
 
 
-def test_a_partition_read_to_its_end_does_not_hold_the_others_back(topic: Topics, write: Write) -> None:
+def test_a_partition_read_to_its_end_does_not_hold_the_others_back(
+    topic: Topics, write: Write, tmp_path: Path
+) -> None:
     """A window fires while the other partition is still read; else state would grow with the input."""
-    name, sums = topic(2), Sums("ended")
+    name, sums = topic(2), Sums("ended", tmp_path)
     write(name, [rec(0)], partition=1)
     write(name, recs(0, 21))
     sums.start(KafkaSource(name, stop={name: {0: 40, 1: 1}}, config=QUICK))
@@ -137,10 +143,10 @@ def test_a_partition_read_to_its_end_does_not_hold_the_others_back(topic: Topics
 
 
 def test_a_partition_added_to_a_running_job_is_waited_for_once_it_is_found(
-    topic: Topics, write: Write
+    topic: Topics, write: Write, tmp_path: Path
 ) -> None:
     """What it holds by then is not late unless event time has passed it already."""
-    name, sums = topic(), Sums("added")
+    name, sums = topic(), Sums("added", tmp_path)
     write(name, recs(0, 2))
     sums.start(KafkaSource(name, discovery_interval=SOON, config=QUICK))
     sums.wait_read(2)
@@ -152,6 +158,35 @@ def test_a_partition_added_to_a_running_job_is_waited_for_once_it_is_found(
     sums.wait_fired(4)
     assert sums.stop().late_records == 0
     assert sums.windows == {0: 18, 10: 20, 20: 20, 30: 20}
+
+
+# --- windows that change -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("after", "described"),
+    [
+        (TumblingTimeWindows.of(MINUTE / 3), "tumbling 20 s"),
+        (TumblingTimeWindows.of(MINUTE, MINUTE / 2), "tumbling 1 min, offset 30 s"),
+        (SlidingTimeWindows.of(MINUTE, MINUTE / 3), "sliding 1 min every 20 s"),
+    ],
+)
+def test_other_windows_than_those_of_the_checkpoint_are_refused(
+    topic: Topics, write: Write, tmp_path: Path, after: Any, described: str
+) -> None:
+    """Records of the old ones would vanish; put back as they were, the job continues with all of them."""
+    name, sums = topic(), Sums("changed", tmp_path)
+    write(name, recs(0, 31))
+    sums.start(KafkaSource(name, config=QUICK), windows=TumblingTimeWindows.of(MINUTE))
+    sums.wait_read(31)
+    sums.stop()
+    with pytest.raises(CheckpointError, match=rf"'sum' in windows \(tumbling 1 min, .*\({described}, event"):
+        sums.start(KafkaSource(name, config=QUICK), windows=after).join()
+    write(name, recs(31, 61))
+    sums.start(KafkaSource(name, config=QUICK), windows=TumblingTimeWindows.of(MINUTE))
+    sums.wait_fired(1)
+    assert sums.stop().late_records == 0
+    assert sums.windows == {0: 60}
 
 
 # --- what the source answers -------------------------------------------------------------------------

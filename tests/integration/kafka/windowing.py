@@ -41,11 +41,11 @@ class Sums:
 
     Args:
         name: of the job.
-        folder: where its checkpoints are; None for a job without any.
+        folder: where its checkpoints are.
         clock: of the job; None for the system's.
     """
 
-    def __init__(self, name: str, folder: Path | None = None, clock: Clock | None = None) -> None:
+    def __init__(self, name: str, folder: Path, clock: Clock | None = None) -> None:
         self.control = JobControl()
         self.sink: CollectSink[tuple[int, int]] = CollectSink()
         self._name = name
@@ -69,13 +69,11 @@ class Sums:
         windows: Any = TEN_SECONDS,
     ) -> Sums:
         """Start a run; `join` ends it."""
-        config = JobConfig(restart=RestartStrategy.none())
-        if self._folder is not None:
-            config = JobConfig(
-                checkpoint_dir=self._folder,
-                checkpoint_interval=timedelta(hours=1),
-                restart=RestartStrategy.none(),
-            )
+        config = JobConfig(
+            checkpoint_dir=self._folder,
+            checkpoint_interval=timedelta(hours=1),
+            restart=RestartStrategy.none(),
+        )
         job = StreamJob(self._name, config)
         first, *others = (
             job.source(source, watermarks=watermarks, uid=f"in{number}")

@@ -112,7 +112,13 @@ class TestWriting:
         (manifest,) = write(FakeStorage(), 7)
         assert manifest.graph == {
             "in": {"kind": "collection", "parallelism": 1, "max_parallelism": 128, "sources": ["in"]},
-            "sum": {"kind": "reduce", "parallelism": 2, "max_parallelism": 128, "sources": ["in"]},
+            "sum": {
+                "kind": "reduce",
+                "parallelism": 2,
+                "max_parallelism": 128,
+                "sources": ["in"],
+                "windows": "",
+            },
             "out": {"kind": "collect", "parallelism": 2, "max_parallelism": 128, "sources": ["in"]},
         }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
@@ -25,6 +26,8 @@ from pipeline.runtime.snapshot import (
     SubtaskSnapshot,
 )
 from pipeline.testing.clock import ManualClock
+from pipeline.windows.assigners import SlidingTimeWindows, TumblingTimeWindows, WindowAssigner
+from pipeline.windows.watermarks import WatermarkStrategy
 
 
 class Storage:
@@ -223,6 +226,61 @@ def test_another_operator_under_the_uid_is_refused() -> None:
     ) as raised:
         check_matches(manifest, execution(job()), noted=True, allow_unmatched=True)
     assert raised.value.fault is Fault.USER
+
+
+MINUTE = timedelta(minutes=1)
+MINUTES = "tumbling 1 min, event time"
+
+
+def windowed(windows: WindowAssigner | None, *, event_time: bool = True) -> StreamJob:
+    """A fold of the uid `sum`, in windows or without any."""
+    made = StreamJob("totals", mode=JobMode.SQL_TASK)
+    strategy = WatermarkStrategy.monotonic(timestamp=int) if event_time else None
+    keyed = made.source(CollectionSource([1]), strategy, uid="in").key_by(str)
+    folded = keyed.reduce(max, uid="sum") if windows is None else keyed.window(windows).reduce(max, uid="sum")
+    folded.sink(CollectSink(), uid="out")
+    return made
+
+
+@pytest.mark.parametrize(
+    ("after", "described"),
+    [
+        (windowed(TumblingTimeWindows.of(MINUTE / 3)), "in windows (tumbling 20 s, event time)"),
+        (windowed(TumblingTimeWindows.of(MINUTE * 2)), "in windows (tumbling 2 min, event time)"),
+        (
+            windowed(TumblingTimeWindows.of(MINUTE, MINUTE / 2)),
+            "in windows (tumbling 1 min, offset 30 s, event time)",
+        ),
+        (
+            windowed(SlidingTimeWindows.of(MINUTE, MINUTE / 2)),
+            "in windows (sliding 1 min every 30 s, event time)",
+        ),
+        (
+            windowed(TumblingTimeWindows.of(MINUTE), event_time=False),
+            "in windows (tumbling 1 min, processing time)",
+        ),
+        (windowed(None), "without windows"),
+    ],
+)
+def test_state_is_not_taken_into_other_windows(after: StreamJob, described: str) -> None:
+    """Records would vanish or be counted in windows that never were: refused, with what the state has."""
+    before = windowed(TumblingTimeWindows.of(MINUTE))
+    check_matches(manifest_of(before), execution(before), noted=True, allow_unmatched=False)
+    for here, there in ((before, after), (after, before)):
+        with pytest.raises(CheckpointError) as raised:
+            check_matches(manifest_of(here), execution(there), noted=True, allow_unmatched=True)
+        assert f"in windows ({MINUTES})" in raised.value.message
+        assert described in raised.value.message
+        assert "--allow-unmatched-state" in str(raised.value.hint)
+        assert raised.value.fault is Fault.USER
+
+
+def test_a_checkpoint_that_says_nothing_of_windows_is_accepted() -> None:
+    """Older releases did not store it."""
+    before = windowed(TumblingTimeWindows.of(MINUTE))
+    manifest = manifest_of(before)
+    old = {uid: {k: v for k, v in each.items() if k != "windows"} for uid, each in manifest.graph.items()}
+    check_matches(replace(manifest, graph=old), execution(before), noted=True, allow_unmatched=False)
 
 
 def test_the_number_of_key_groups_cannot_change() -> None:
