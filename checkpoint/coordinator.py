@@ -97,10 +97,15 @@ class CheckpointCoordinator:
             return self._schedule.expires_at
         return self._schedule.due_at if self._phase is _Phase.IDLE else None
 
-    def start(self, now: int) -> list[Command]:
-        """Begin: intervals and pauses count from here."""
+    def start(self, now: int, *, at_once: bool = False) -> list[Command]:
+        """Begin: intervals and pauses count from here.
+
+        Args:
+            at_once: take a checkpoint now, and again after each pause until one succeeds: something that
+                only this run knows must be stored.
+        """
         self._phase = _Phase.IDLE
-        self._schedule.start(now)
+        self._schedule.start(now, at_once=at_once)
         return self._trigger_if_due(now)
 
     def tick(self, now: int) -> list[Command]:
@@ -182,6 +187,7 @@ class CheckpointCoordinator:
             return []
         self._phase = _Phase.COMMITTING
         self._failures = 0
+        self._schedule.complete()
         return [Commit(checkpoint_id)]
 
     def committed(self, checkpoint_id: int, now: int) -> list[Command]:

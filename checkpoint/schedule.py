@@ -37,6 +37,7 @@ class CheckpointSchedule:
     def __init__(self, settings: CoordinatorSettings) -> None:
         self._settings = settings
         self._hastened = False
+        self._first_wanted = False
         self._triggered_at = 0
         self._over_at = 0
         self._rows = 0
@@ -52,15 +53,22 @@ class CheckpointSchedule:
         """When the next periodic checkpoint may begin, None if only rows or requests can tell."""
         earliest = self._over_at + self._settings.min_pause_ms
         rows, interval = self._settings.rows, self._settings.interval_ms
-        if self._hastened:
+        if self._hastened or self._first_wanted:
             return earliest
         if rows is not None and self._rows - self._rows_at_trigger >= rows:
             return earliest
         return None if interval is None else max(earliest, self._triggered_at + interval)
 
-    def start(self, now: int) -> None:
-        """Count intervals and pauses from here."""
+    def start(self, now: int, *, at_once: bool = False) -> None:
+        """Count intervals and pauses from here.
+
+        Args:
+            at_once: the first one is due now and, if it fails, after each pause until one is complete.
+        """
         self._triggered_at = self._over_at = now
+        if at_once:
+            self._first_wanted = True
+            self._over_at = now - self._settings.min_pause_ms
 
     def rows_emitted(self, total: int) -> None:
         """Take note of how many records the sources have emitted since the start of the run."""
@@ -75,6 +83,10 @@ class CheckpointSchedule:
         self._hastened = False
         self._triggered_at = now
         self._rows_at_trigger = self._rows
+
+    def complete(self) -> None:
+        """Take note that it has a manifest."""
+        self._first_wanted = False
 
     def over(self, now: int) -> None:
         """Take note that it has ended, one way or the other."""

@@ -43,6 +43,19 @@ def checked_stop(stop: Stop | None) -> Stop | None:
     return None if stop is None else _checked("stop", stop, _STOPS)
 
 
+def check_past(start: Start, now_ms: int) -> None:
+    """Refuse a start in the future: no offset is known of it, and what comes before it would be read.
+
+    Raises:
+        ConfigError: the time has not come yet.
+    """
+    if isinstance(start, datetime) and milliseconds_of(start) > now_ms:
+        raise ConfigError(
+            f"start={start.isoformat()} is in the future",
+            hint="start the job then; or start='latest', and filter records by their time",
+        )
+
+
 def start_offsets(
     start: Start,
     partitions: Sequence[Partition],
@@ -83,18 +96,22 @@ def start_offsets(
     return first | dict(named)
 
 
-def stop_offsets(
-    stop: Stop | None, partitions: Sequence[Partition], brokers: OffsetQueries, *, committed: bool
-) -> dict[Partition, int] | None:
-    """Return the offset before which reading ends in each partition; None if it never does.
+def is_fixed(start: Start) -> bool:
+    """Whether a start looked up later is the same place, so that what was written meanwhile is read."""
+    return start == "earliest" or isinstance(start, Mapping)
 
-    Partitions that explicit offsets do not name are read to where they end now.
+
+def stop_offsets(
+    stop: Stop, partitions: Sequence[Partition], brokers: OffsetQueries, *, committed: bool
+) -> dict[Partition, int]:
+    """Return the offset before which reading ends in each partition.
+
+    Partitions that explicit offsets do not name are read to where they end now, as are those that
+    have no record of a time or later.
 
     Raises:
         ConfigError: explicit offsets name a partition that does not exist.
     """
-    if stop is None:
-        return None
     if isinstance(stop, datetime):
         return _at(stop, partitions, brokers, committed=committed)
     end = dict(brokers.end_offsets(partitions, committed=committed))
@@ -104,9 +121,14 @@ def stop_offsets(
 def _at(
     time: datetime, partitions: Sequence[Partition], brokers: OffsetQueries, *, committed: bool
 ) -> dict[Partition, int]:
-    found = brokers.offsets_at(partitions, (time - _EPOCH) // timedelta(milliseconds=1))
+    found = brokers.offsets_at(partitions, milliseconds_of(time))
     end = brokers.end_offsets([partition for partition, at in found.items() if at < 0], committed=committed)
     return {**found, **end}
+
+
+def milliseconds_of(time: datetime) -> int:
+    """Return a time in milliseconds UTC."""
+    return (time - _EPOCH) // timedelta(milliseconds=1)
 
 
 def _named(offsets: Any, partitions: Sequence[Partition]) -> dict[Partition, int]:

@@ -48,17 +48,21 @@ class Position(NamedTuple):
     Args:
         offsets: the next offset.
         topic_ids: ids of the topics that the offsets were counted in.
+        stop: what is known of where reading ends; None if it never does.
     """
 
     offsets: Mapping[Partition, int]
     topic_ids: Mapping[str, str]
+    stop: JsonLike = None
 
     def to_state(self) -> JsonLike:
         """Return what a checkpoint stores."""
-        offsets: dict[str, Any] = {}
-        for partition, offset in self.offsets.items():
-            offsets.setdefault(partition.topic, {})[str(partition.number)] = offset
-        return {"source_type": SOURCE_TYPE, "offsets": offsets, "topic_ids": dict(self.topic_ids)}
+        state: dict[str, Any] = {
+            "source_type": SOURCE_TYPE,
+            "offsets": by_topic(self.offsets),
+            "topic_ids": dict(self.topic_ids),
+        }
+        return state if self.stop is None else {**state, "stop": self.stop}
 
     @classmethod
     def from_state(cls, state: JsonLike) -> Position:
@@ -74,13 +78,7 @@ class Position(NamedTuple):
                 retryable=False,
                 hint="give the sources of the job the uids they had, or start over with --fresh",
             )
-        topics: dict[str, dict[str, int]] = stored["offsets"]
-        offsets = {
-            Partition(topic, int(number)): offset
-            for topic, numbers in topics.items()
-            for number, offset in numbers.items()
-        }
-        return cls(offsets, stored["topic_ids"])
+        return cls(of_topics(stored["offsets"]), stored["topic_ids"], stored.get("stop"))
 
     def check_topics(self, topics: Mapping[str, Topic]) -> None:
         """Refuse to go on in a topic that is not the one the offsets were counted in.
@@ -107,6 +105,24 @@ class Position(NamedTuple):
         for partition, offset in self.offsets.items():
             if not first[partition] <= offset <= end[partition]:
                 raise out_of_range(partition, offset, f"it has {first[partition]} to {end[partition]}")
+
+
+def by_topic(offsets: Mapping[Partition, int]) -> JsonLike:
+    """Return offsets as a checkpoint stores them: by topic and number, that as text."""
+    state: dict[str, dict[str, int]] = {}
+    for partition, offset in offsets.items():
+        state.setdefault(partition.topic, {})[str(partition.number)] = offset
+    return state
+
+
+def of_topics(state: JsonLike) -> dict[Partition, int]:
+    """Return what `by_topic` was called on."""
+    topics: dict[str, dict[str, int]] = state
+    return {
+        Partition(topic, int(number)): offset
+        for topic, numbers in topics.items()
+        for number, offset in numbers.items()
+    }
 
 
 def check_same(name: str, known_id: str, found: Topic | None) -> None:
@@ -141,4 +157,5 @@ def without_topics(position: Position, kept: Iterable[str]) -> Position:
     return Position(
         {partition: offset for partition, offset in position.offsets.items() if partition.topic in names},
         {name: id_ for name, id_ in position.topic_ids.items() if name in names},
+        position.stop,
     )

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import Message
 
-from connectors.kafka.bounds import start_offsets, stop_offsets
+from connectors.kafka.bounds import check_past, is_fixed, start_offsets
 from connectors.kafka.cluster import Cluster
 from connectors.kafka.config import ClientSettings
 from connectors.kafka.decoding import Decoded, Decoder, by_partition
@@ -17,6 +17,7 @@ from connectors.kafka.partitions import Partition, Position, without_topics
 from connectors.kafka.plan import ReadingPlan
 from connectors.kafka.reader import Reader
 from connectors.kafka.silence import Silence
+from connectors.kafka.stops import Stops
 from connectors.kafka.topics import Watch
 from pipeline.core.clock import Clock, SystemClock
 from pipeline.core.errors import SourceError
@@ -27,11 +28,12 @@ _log = logging.getLogger(__name__)
 
 
 class _Read(NamedTuple):
-    """What was read of one partition, and the offset behind it."""
+    """What was read of one partition, the offset after it, and where the partition ends if that is known."""
 
     partition: Partition
     decoded: Decoded
     next_offset: int
+    stop: int | None
 
 
 class Reading:
@@ -56,13 +58,14 @@ class Reading:
         self._clock = clock or SystemClock()
         self._cluster = Cluster(settings, SourceError)
         self._reader = Reader(settings, group, plan.isolation)
-        self._silence = Silence(self._cluster, committed=plan.isolation == "read_committed")
+        committed = plan.isolation == "read_committed"
+        self._silence = Silence(self._cluster, committed=committed)
+        self._stops = Stops(plan.stop, self._clock, committed=committed)
         self._decoders: dict[str, Decoder] = {}
         self._restored: Position | None = None
         # Changed under the checkpoint lock; empty until reading has begun.
         self._offsets: dict[Partition, int] = {}
         self._shown: Mapping[Partition, int] = {}
-        self._stops: Mapping[Partition, int] | None = None
         self._reads: set[Partition] = set()
 
     def open(self) -> None:
@@ -71,6 +74,13 @@ class Reading:
         self._watch = Watch(
             self._cluster, self._plan.selection, self._topics, self._plan.look_every_ms, self._clock
         )
+
+    def find_start(self) -> JsonLike:
+        """Find where a fresh start begins, and keep it; None where that is found again at any time."""
+        if is_fixed(self._plan.start):
+            return None
+        self._restored = Position(self._start_offsets(), self._watch.ids)
+        return self._restored.to_state()
 
     def restore(self, state: JsonLike) -> None:
         """Take up a position, if the brokers still have what it stands before."""
@@ -90,13 +100,14 @@ class Reading:
             self._cluster.first_offsets(position.offsets),
             self._cluster.end_offsets(position.offsets, committed=False),
         )
+        self._stops.restore(position.stop)
         self._restored = position
 
     def snapshot(self) -> JsonLike:
         """Return the position; None before there is one."""
         if self._offsets:
             self._shown = dict(self._offsets)
-            return Position(self._shown, self._watch.ids).to_state()
+            return Position(self._shown, self._watch.ids, self._stops.snapshot()).to_state()
         return None if self._restored is None else self._restored.to_state()
 
     def show_offsets(self) -> None:
@@ -118,6 +129,7 @@ class Reading:
             if not self._reads:
                 return
             self._follow_topics(ctx)
+            self._look_for_stops()
             self._settle_silence(ctx)
             taken = self._reader.take(min(demand, ctx.batch_limit))
             reads = list(self._decoded(taken.messages))
@@ -130,20 +142,25 @@ class Reading:
                 self._drop_finished(ctx)
 
     def _begin(self, ctx: SourceContext[Any]) -> None:
-        partitions = [partition for name, topic in self._topics.items() for partition in topic.of(name)]
-        committed = self._plan.isolation == "read_committed"
-        if self._restored is None:
-            offsets = start_offsets(
-                self._plan.start, partitions, self._group, self._cluster, committed=committed
-            )
-        else:
-            known = self._restored.offsets
-            new = self._cluster.first_offsets([one for one in partitions if one not in known])
-            offsets = {**known, **new}
-        self._stops = stop_offsets(self._plan.stop, partitions, self._cluster, committed=committed)
+        offsets = self._start_offsets() if self._restored is None else self._continued(self._restored.offsets)
+        self._stops.find(list(offsets), self._cluster)
         self._add(ctx, offsets)
         with ctx.checkpoint_lock:
             self._drop_finished(ctx)
+
+    def _start_offsets(self) -> dict[Partition, int]:
+        plan, partitions = self._plan, self._partitions()
+        check_past(plan.start, self._clock.now_ms())
+        committed = plan.isolation == "read_committed"
+        return start_offsets(plan.start, partitions, self._group, self._cluster, committed=committed)
+
+    def _continued(self, known: Mapping[Partition, int]) -> dict[Partition, int]:
+        """Return where partitions continue, and new ones begin unless they came after the end of reading."""
+        new = [] if self._stops.settled else [one for one in self._partitions() if one not in known]
+        return {**known, **self._cluster.first_offsets(new)}
+
+    def _partitions(self) -> list[Partition]:
+        return [partition for name, topic in self._topics.items() for partition in topic.of(name)]
 
     def _add(self, ctx: SourceContext[Any], offsets: Mapping[Partition, int]) -> None:
         with ctx.checkpoint_lock:
@@ -156,16 +173,28 @@ class Reading:
 
     def _follow_topics(self, ctx: SourceContext[Any]) -> None:
         new = self._watch.new_partitions()
-        if new and self._stops is None:  # what is to end reads what there was when it began
+        if new and not self._stops.settled:
             self._add(ctx, self._cluster.first_offsets(new))
+
+    def _look_for_stops(self) -> None:
+        """Find where the partitions end once the time for it has come; brokers that are away are awaited."""
+        if not self._stops.due:
+            return
+        try:
+            self._stops.find(list(self._offsets), self._cluster)
+        except SourceError as error:
+            if not error.retryable:
+                raise
 
     def _decoded(self, messages: list[Message]) -> Iterator[_Read]:
         for partition, found in by_partition(messages, self._reads, alone=len(self._offsets) == 1):
             next_offset = (found[-1].offset() or 0) + 1
-            if self._stops is not None and next_offset > (stop := self._stops[partition]):
+            stop = self._stops.before(partition, found)
+            if stop is not None and next_offset > stop:
                 found = found[: bisect_left(found, stop, key=_offset)]  # noqa: PLW2901
                 next_offset = stop
-            yield _Read(partition, self._decoders[partition.topic].decode(partition, found), next_offset)
+            decoded = self._decoders[partition.topic].decode(partition, found)
+            yield _Read(partition, decoded, next_offset, stop)
 
     def _emit(self, ctx: SourceContext[Any], read: _Read) -> None:
         decoded = read.decoded
@@ -173,12 +202,13 @@ class Reading:
             ctx.reject(poison.data, poison.error, poison.origin, self._on_error)
         ctx.emit(decoded.values, decoded.timestamps, decoded.origins, split=read.partition.split)
         self._offsets[read.partition] = read.next_offset
+        if read.stop is not None:
+            self._stops.note(read.partition, read.stop)
 
     def _pass_ends(self, ends: Mapping[Partition, int]) -> None:
         """Go behind what no record is: the marks of transactions, and what was aborted."""
         for partition, end in ends.items():
-            stop = end if self._stops is None else self._stops[partition]
-            self._offsets[partition] = max(self._offsets[partition], min(end, stop))
+            self._offsets[partition] = max(self._offsets[partition], self._stops.limit(partition, end))
 
     def _settle_silence(self, ctx: SourceContext[Any]) -> None:
         """Say of silent partitions whether they have records, once the brokers have answered."""
@@ -194,9 +224,7 @@ class Reading:
                     ctx.settle_silence(partition.split, pending=pending)
 
     def _drop_finished(self, ctx: SourceContext[Any]) -> None:
-        if self._stops is None:
-            return
-        finished = {one for one in self._reads if self._offsets[one] >= self._stops[one]}
+        finished = self._stops.reached(self._offsets, self._reads)
         if finished:
             self._reads -= finished
             self._reader.drop(finished)

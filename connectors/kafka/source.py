@@ -67,9 +67,11 @@ class KafkaSource(Source[T]):
         bootstrap_servers: the brokers; default what the file of `PIPELINE_KAFKA_CONFIG` names, then
             `PIPELINE_KAFKA`.
         start: where a job without a checkpoint begins: `earliest`, `latest`, `group` (where the group
-            stands, else earliest), a datetime (with its zone), or offsets `{topic: {partition: offset}}`.
-        stop: the source ends there: `latest` (where the partitions end when the run starts), a
-            datetime, or offsets, which are not read; None for never.
+            is, else earliest), a datetime in the past (with its zone), or offsets `{topic: {partition:
+            offset}}`. It is looked up once: restarts begin there, whatever was written meanwhile.
+        stop: the source ends there: `latest` (where the partitions end when the job starts), a
+            datetime, which may be in the future, or offsets, which are not read; None for never.
+            It is looked up once, too.
         value, key: formats, `Json()`, `Json(type)`, `Text()`, `Bytes()`, `Avro(…)`, or functions from bytes.
         metadata: whether a record is a `KafkaRecord` with key, headers, timestamp, topic, partition and
             offset, instead of the value alone.
@@ -193,6 +195,9 @@ class KafkaSource(Source[T]):
         if self._cancelled:  # before there was anything to cancel
             self._reading.cancel()
         self._reading.open()
+
+    def find_start(self) -> JsonLike:
+        return self._opened.find_start()
 
     def restore_state(self, state: JsonLike) -> None:
         self._opened.restore(state)

@@ -32,6 +32,7 @@ from pipeline.runtime.lifecycle import THREAD_GRACE, Lifecycle
 from pipeline.runtime.recovery import Recovery, handles_of
 from pipeline.runtime.result import Progress
 from pipeline.runtime.snapshot import Participant
+from pipeline.runtime.starts import Starts
 from pipeline.runtime.status import StatusTracker
 from pipeline.runtime.view import AttemptView
 from pipeline.runtime.wiring import Wired
@@ -57,6 +58,7 @@ class Attempt:
         config: resolved settings.
         stored: where checkpoints go and the one to continue from; None for a job without.
         resumable: False if a source can only start over: no checkpoint before the end of input.
+        starts: where the sources of this run began.
         mailbox: where subtasks and control put their events.
         tracker: the job's state, and who listens.
 
@@ -71,6 +73,7 @@ class Attempt:
         stored: Stored | None,
         *,
         resumable: bool,
+        starts: Starts,
         mailbox: Mailbox,
         tracker: StatusTracker,
         clock: Clock,
@@ -78,6 +81,7 @@ class Attempt:
         self._wired = wired
         self._stored = stored
         self._resumable = resumable
+        self._starts = starts
         self._tracker = tracker
         self._clock = clock
         self._incoming = Incoming(mailbox, whole_ms(config.cancel_timeout), clock, tracker.listener)
@@ -96,9 +100,9 @@ class Attempt:
             PipelineError: the first failure; everything is closed when it arrives.
         """
         try:
-            self._initialise()
+            begun_unstored = self._initialise()
             self._start()
-            kind = self._supervise()
+            kind = self._supervise(begun_unstored=begun_unstored)
             state = self._leave(kind)
         except BaseException as error:
             self._tear_down(error)
@@ -135,7 +139,8 @@ class Attempt:
 
     # --- INITIALIZING -----------------------------------------------------------------------------
 
-    def _initialise(self) -> None:
+    def _initialise(self) -> bool:
+        """Open and restore everything; return whether a source has begun where no checkpoint says so."""
         faultpoint("P17")
         with self._incoming.interrupting(self._lifecycle.interrupt):
             self._lifecycle.open()
@@ -143,7 +148,9 @@ class Attempt:
             recovery = self._recovery()
             if recovery is not None:
                 recovery.run()
+            begun_unstored = self._starts.settle(self._wired.sources)
             self._begin_epochs()
+        return begun_unstored
 
     def _recovery(self) -> Recovery | None:
         stored = self._stored
@@ -164,9 +171,10 @@ class Attempt:
         for subtask in reversed(self._wired.subtasks):
             subtask.start()
 
-    def _supervise(self) -> CheckpointKind:
+    def _supervise(self, *, begun_unstored: bool) -> CheckpointKind:
         """Handle events until a checkpoint ends the run."""
-        self._checkpoints.start()
+        can_store = self._stored is not None and self._resumable
+        self._checkpoints.start(at_once=begun_unstored and can_store)
         while self._checkpoints.ended_by is None:
             event = self._incoming.next(self._checkpoints.next_deadline)
             if event is None:

@@ -108,9 +108,13 @@ class Checkpoints:
         """The lowest checkpoint id that surely has no manifest."""
         return self._coordinator.undecided_from
 
-    def start(self) -> None:
-        """Count intervals from here."""
-        self._carry_out(self._coordinator.start(self._now()))
+    def start(self, *, at_once: bool = False) -> None:
+        """Count intervals from here.
+
+        Args:
+            at_once: take the first checkpoint now: something that only this run knows must be stored.
+        """
+        self._carry_out(self._coordinator.start(self._now(), at_once=at_once))
 
     def tick(self) -> None:
         """Let time pass."""

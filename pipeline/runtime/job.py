@@ -26,6 +26,7 @@ from pipeline.runtime.events import JobStarted, Restarting, StopRequested
 from pipeline.runtime.incoming import Aborted
 from pipeline.runtime.manifests import Execution, ManifestWriter
 from pipeline.runtime.result import JobResult, Progress
+from pipeline.runtime.starts import Starts
 from pipeline.runtime.status import StatusTracker
 from pipeline.runtime.tally import Tally
 from pipeline.runtime.wiring import Wiring
@@ -72,6 +73,7 @@ class _Run:
         self._tracker = StatusTracker(ports.listeners)
         self._continuation = Continuation(plan, options, self._config.max_parallelism)
         self._tally = Tally(ports.clock, None if ports.storage is None else ports.storage.location)
+        self._starts = Starts()
         self._attempt: Attempt | None = None
         control.watch(self._progress)
 
@@ -169,6 +171,7 @@ class _Run:
             self._config,
             stored,
             resumable=self._plan.stream.resumable,
+            starts=self._starts,
             mailbox=mailbox,
             tracker=self._tracker,
             clock=clock,

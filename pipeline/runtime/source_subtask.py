@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from checkpoint.barrier import Barrier, CheckpointKind
 from pipeline.core.elements import END_OF_INPUT, TimeElement
@@ -27,6 +27,8 @@ from pipeline.runtime.subtask import HostedOperator, Post, Store, Subtask
 from pipeline.spi.source import Source
 from pipeline.windows.watermarks import WatermarkStrategy
 
+R = TypeVar("R")
+
 
 class SourceSubtask(Subtask):
     """Runs `Source.run` and is its context.
@@ -46,6 +48,7 @@ class SourceSubtask(Subtask):
     Attributes:
         estimate: about how many records there are in all; None where unknown.
         input_ended: whether it has read its last record.
+        restored: whether it has been given a position.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class SourceSubtask(Subtask):
         self._lock = threading.Lock()
         self.checkpoint_lock = LockScope(self._lock, self._settle)
         self.estimate: int | None = None
+        self.restored = False
         self._emitted = 0
         self._emitted_at_barrier = 0
         self._rows_posted = False
@@ -97,14 +101,16 @@ class SourceSubtask(Subtask):
         """Open the source."""
         self._is_open = True
         self._call(self._source.open, self)
-        self._call(self._estimate)
-
-    def _estimate(self) -> None:
-        self.estimate = self._source.estimated_records()
+        self.estimate = self._call(self._source.estimated_records)
 
     def restore(self, position: Any) -> None:
         """Go to a position."""
         self._call(self._source.restore_state, position)
+        self.restored = position is not None
+
+    def find_start(self) -> Any:
+        """Return where a fresh start begins, None where that is found again at any time."""
+        return self._call(self._source.find_start)
 
     def restore_time(self, state: Any) -> None:
         """Continue with the event time of a snapshot, if both then and now something wants to know it."""
@@ -289,9 +295,9 @@ class SourceSubtask(Subtask):
             self.post(InputEnded(self.participant))
         self.producer.wait_until(lambda: self._finished)
 
-    def _call(self, function: Any, *arguments: Any) -> None:
+    def _call(self, function: Callable[..., R], *arguments: Any) -> R:
         try:
-            function(*arguments)
+            return function(*arguments)
         except PipelineError as error:
             error.located(job=self.job_name, operator=self._uid)
             raise

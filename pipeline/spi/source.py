@@ -148,10 +148,11 @@ class SourceContext(Protocol[T_contra]):
 class Source(ABC, Generic[T]):
     """Reads records from somewhere and knows where it stands.
 
-    The engine calls, on one thread of the source's own: `open`, `restore_state` if there is
-    something to restore, `run`, `close`. `snapshot_state` is called under the checkpoint lock and
-    `cancel` at any time, both from any thread. An instance describes the source; the engine runs a
-    shallow copy of it for each attempt, so what `open` creates belongs to one attempt.
+    The engine calls, one after the other: `open`, `restore_state` if there is something to restore
+    and `find_start` if not, `run`, `close`; `run` on a thread of the source's own, the others on the
+    job's. `snapshot_state` is called under the checkpoint lock and `cancel` at any time, both from
+    any thread. An instance describes the source; the engine runs a shallow copy of it for each
+    attempt, so what `open` creates belongs to one attempt.
     """
 
     @property
@@ -171,6 +172,15 @@ class Source(ABC, Generic[T]):
 
     def open(self, ctx: SourceContext[T], /) -> None:
         """Connect. Raise `SourceError` with what was expected and found if that fails."""
+
+    def find_start(self) -> JsonLike:
+        """Find where a fresh start begins, if a later look could find another place; None if not.
+
+        `run` begins there, and so do all attempts that have no checkpoint to continue from: the engine
+        keeps the position, passes it to their `restore_state`, and takes a checkpoint as soon as the
+        job runs. Otherwise what was written before a restart would be skipped.
+        """
+        return None
 
     @abstractmethod
     def run(self, ctx: SourceContext[T], /) -> None:

@@ -127,6 +127,10 @@ class SourceDriver(Generic[T]):
         """Return once the source has declared so many splits."""
         self._wait_until(lambda: len(self.splits) >= splits, f"{splits} splits")
 
+    def wait_until_ended_splits(self, splits: int) -> None:
+        """Return once the source has ended so many splits."""
+        self._wait_until(lambda: len(self.ended_splits) >= splits, f"{splits} ended splits")
+
     def ask_about(self, split: str) -> bool:
         """Tell the source that a split is silent, and return whether it finds records pending there."""
         with self._changed:
@@ -254,6 +258,8 @@ class SourceDriver(Generic[T]):
                 self.source.open(self)
                 if self._restore is not None:
                     self.source.restore_state(loaded(self._restore.state))
+                else:
+                    self.source.find_start()
                 self.source.run(self)
                 self._end()
                 with self._changed:  # its last position may be asked for until it is closed

@@ -48,6 +48,24 @@ def test_a_checkpoint_goes_through_its_steps_in_order():
     assert coordinator.in_flight is None
 
 
+def test_a_first_checkpoint_may_be_wanted_at_once_until_it_succeeds():
+    """It has what only this run knows: where it began. Pauses still count between two attempts at it."""
+    coordinator = coordinator_of(interval_ms=1_000, min_pause_ms=50)
+    assert coordinator.start(7, at_once=True) == [trigger(1)]
+    assert coordinator.decline(1, "a", NO, 10) == [Abandon(1, "a declined: no")]
+    assert coordinator.next_deadline() == 60
+    assert coordinator.tick(60) == [trigger(2)]
+    assert complete(coordinator, 2, 70) == [Clean(2)]
+    assert coordinator.next_deadline() == 1_060, "from then on by the interval"
+
+
+def test_it_is_wanted_without_an_interval_too():
+    coordinator = coordinator_of()
+    assert coordinator.start(0, at_once=True) == [trigger(1)]
+    complete(coordinator, 1, 5)
+    assert coordinator.next_deadline() is None
+
+
 def test_only_one_epoch_is_between_its_barrier_and_its_note():
     """Whatever is due or asked for waits until the commit before it is noted."""
     coordinator = coordinator_of(interval_ms=10, rows=1)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from connectors.kafka.bounds import start_offsets, stop_offsets
+from connectors.kafka.bounds import Start, check_past, is_fixed, start_offsets, stop_offsets
 from connectors.kafka.partitions import Partition
 from pipeline.core.errors import ConfigError, SourceError
 
@@ -36,7 +36,7 @@ def start(start: object, *, group: str = "g", committed: bool = True) -> dict[Pa
     return start_offsets(start, [A, B], group, Brokers(), committed=committed)  # pyright: ignore[reportArgumentType]
 
 
-def stop(stop: object, *, committed: bool = True) -> dict[Partition, int] | None:
+def stop(stop: object, *, committed: bool = True) -> dict[Partition, int]:
     return stop_offsets(stop, [A, B], Brokers(), committed=committed)  # pyright: ignore[reportArgumentType]
 
 
@@ -51,11 +51,29 @@ def test_starts() -> None:
 
 
 def test_stops() -> None:
-    assert stop(None) is None
     assert stop("latest") == {A: 15, B: 15}
     assert stop("latest", committed=False) == {A: 20, B: 20}
     assert stop(NOON) == {A: 12, B: 15}
     assert stop({"events": {1: 30}}) == {A: 15, B: 30}
+
+
+@pytest.mark.parametrize(
+    ("start", "fixed"),
+    [("earliest", True), ({"events": {0: 3}}, True), ("latest", False), ("group", False), (NOON, False)],
+)
+def test_only_the_beginning_and_offsets_are_the_same_place_whenever_they_are_looked_up(
+    start: Start, fixed: bool
+) -> None:
+    assert is_fixed(start) is fixed
+
+
+def test_a_start_in_the_future_is_refused() -> None:
+    """What is written before it would be read; a stop in the future is awaited instead."""
+    noon = round(NOON.timestamp() * 1000)
+    check_past(NOON, noon)
+    check_past("latest", 0)
+    with pytest.raises(ConfigError, match=r"start=2026-01-01T12:00:00\+00:00 is in the future"):
+        check_past(NOON, noon - 1)
 
 
 @pytest.mark.parametrize("offset", [9, 21])

@@ -8,15 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.kafka.partitions import Partition, Position, Topic, check_same, without_topics
+from connectors.kafka.partitions import (
+    Partition,
+    Position,
+    Topic,
+    by_topic,
+    check_same,
+    of_topics,
+    without_topics,
+)
 from pipeline.core.errors import SourceError
 from state.encoding import from_json, to_json
 
 names = st.text("abc.-_", min_size=1, max_size=4)
 partitions = st.builds(Partition, names, st.integers(0, 20))
-positions = st.builds(
-    Position, st.dictionaries(partitions, st.integers(0, 2**62)), st.dictionaries(names, names)
-)
+offsets = st.dictionaries(partitions, st.integers(0, 2**62))
+positions = st.builds(Position, offsets, st.dictionaries(names, names), st.none() | offsets.map(by_topic))
 
 EVENTS = Partition("events", 0)
 
@@ -25,6 +32,11 @@ EVENTS = Partition("events", 0)
 def test_a_position_comes_back_from_a_checkpoint_as_it_was(position: Position) -> None:
     stored = json.dumps(to_json(position.to_state()))
     assert Position.from_state(from_json(json.loads(stored))) == position
+
+
+@given(offsets)
+def test_offsets_come_back_from_a_checkpoint_as_they_were(offsets: dict[Partition, int]) -> None:
+    assert of_topics(json.loads(json.dumps(by_topic(offsets)))) == offsets
 
 
 @pytest.mark.parametrize("state", [{"source_type": "jdbc_query"}, {}, [1], "x", 3])
