@@ -52,16 +52,12 @@ class EdgeBuffer:
     ) -> None:
         self.buffer = buffer
         self.lane = lane
-        self.dropped = 0
         self._condition = condition
-        self._now = now
+        self._drops = Drops(now)
         self._queue = BufferQueue()
         self._codec = BufferCodec(buffer.uid, buffer.value_type)
         self._untried = stored
-        self._prefetch = Prefetch()
-        self._asked = Rate(now)
-        self._subscription: Subscription | None = None
-        self._last_drop = -ACTIVE_FOR_S
+        self._requests = Requests(now)
         self._ended = False
 
     # --- the job's thread -----------------------------------------------------------------------
@@ -72,7 +68,7 @@ class EdgeBuffer:
 
     def restore(self, part: Readable | None, dropped: int) -> None:
         """Go back to a snapshot; called before `open`."""
-        self.dropped = dropped
+        self._drops.count = dropped
         for element in [] if part is None else self._codec.decode(part.read()):
             if isinstance(element, Batch):
                 self._queue.append(cast("Batch[Any]", element))
@@ -81,19 +77,15 @@ class EdgeBuffer:
 
     def open(self) -> None:
         """Ask for the first records, less those that were restored."""
-        assert self._subscription is not None
         if self.buffer.asks_without_limit:
-            self._subscription.request(UNBOUNDED)
-            return
-        room = self.capacity - self._queue.records
-        self._prefetch.first(max(self.capacity, self._queue.records))
-        if room > 0:
-            self._request(room)
+            self._requests.ask_for_everything()
+        else:
+            self._requests.first(self.capacity, self._queue.records)
 
     # --- the upstream thread -----------------------------------------------------------------
 
     def on_subscribe(self, subscription: Subscription) -> None:
-        self._subscription = subscription
+        self._requests.subscription = subscription
 
     def on_next_batch(self, values: Any) -> None:
         if self._untried:
@@ -102,9 +94,7 @@ class EdgeBuffer:
         with self._condition:
             dropped = self._ADMIT[self.buffer.strategy](self, values)
             count = sum(map(len, dropped))
-            if count:
-                self.dropped += count
-                self._last_drop = self._now()
+            self._drops.add(count)
             self._condition.notify_all()
         if count and self.buffer.on_drop is not None:
             self._tell(self.buffer.on_drop, dropped)
@@ -112,7 +102,7 @@ class EdgeBuffer:
     def on_control(self, element: object) -> None:
         with self._condition:
             if isinstance(element, Barrier) and element.kind is not CheckpointKind.FINAL:
-                self._queue.cut(element, self.dropped)
+                self._queue.cut(element, self._drops.count)
             else:
                 self._queue.append_control(element)
             self._condition.notify_all()
@@ -177,6 +167,11 @@ class EdgeBuffer:
     # --- any thread --------------------------------------------------------------------------
 
     @property
+    def dropped(self) -> int:
+        """Records it has dropped, over all attempts of the execution."""
+        return self._drops.count
+
+    @property
     def buffered(self) -> int:
         """Records in the queue."""
         return self._queue.records
@@ -189,14 +184,13 @@ class EdgeBuffer:
     @property
     def active(self) -> bool:
         """Whether what is before it is held back, or loses records, now."""
-        loses = self._now() - self._last_drop < ACTIVE_FOR_S
         is_full = self.buffered >= self.capacity and self.buffer.strategy is not BackpressureStrategy.LATEST
-        return is_full or loses
+        return is_full or self._drops.lately
 
     @property
     def request_rate(self) -> float | None:
         """Records a second that it asks for; None where it asks without limit."""
-        return None if self.buffer.asks_without_limit else self._asked.value
+        return None if self.buffer.asks_without_limit else self._requests.rate
 
     # --- the consumer's thread, holding the condition --------------------------------------------
 
@@ -231,10 +225,8 @@ class EdgeBuffer:
 
     def consumed(self, values: Batch[Any]) -> None:
         """Say that the records last taken are dealt with; asks for more when it is time."""
-        if not self.buffer.asks_without_limit and (
-            more := self._prefetch.consumed(len(values), self.capacity)
-        ):
-            self._request(more)
+        if not self.buffer.asks_without_limit:
+            self._requests.consumed(len(values), self.capacity)
 
     def snapshot(self, barrier: Barrier) -> OperatorSnapshot:
         """Encode what the barrier has overtaken; called once it is aligned."""
@@ -242,13 +234,68 @@ class EdgeBuffer:
             overtaken = self._queue.overtaken_by(barrier)
             self._queue.forget(barrier.checkpoint_id)
             elements: Sequence[Element] = ()
-            dropped = self.dropped
+            dropped = self._drops.count
             if overtaken is not None:
                 elements, dropped = overtaken
         part = EncodedState(self._codec.encode(elements)) if elements else None
         return OperatorSnapshot(self.uid, self.lane, part, {"dropped": dropped})
 
-    def _request(self, n: int) -> None:
-        assert self._subscription is not None
+
+class Drops:
+    """Counts dropped records, and remembers when the last one was dropped."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.count = 0
+        self._now = now
+        self._last = -ACTIVE_FOR_S
+
+    def add(self, records: int) -> None:
+        """Count records that have been dropped just now."""
+        if records:
+            self.count += records
+            self._last = self._now()
+
+    @property
+    def lately(self) -> bool:
+        """Whether records have been dropped in the last `ACTIVE_FOR_S`."""
+        return self._now() - self._last < ACTIVE_FOR_S
+
+
+class Requests:
+    """Asks upstream for what there is room for, by the 75 % rule.
+
+    Attributes:
+        subscription: set once the upstream is connected.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.subscription: Subscription | None = None
+        self._prefetch = Prefetch()
+        self._asked = Rate(now)
+
+    @property
+    def rate(self) -> float:
+        """Records a second that have been asked for, lately."""
+        return self._asked.value
+
+    def ask_for_everything(self) -> None:
+        """Ask without limit, once."""
+        assert self.subscription is not None
+        self.subscription.request(UNBOUNDED)
+
+    def first(self, capacity: int, held: int) -> None:
+        """Ask for as many records as fit beside those that are held already."""
+        self._prefetch.first(max(capacity, held))
+        if capacity > held:
+            self._ask(capacity - held)
+
+    def consumed(self, records: int, capacity: int) -> None:
+        """Take note of consumed records and ask for more when it is time."""
+        more = self._prefetch.consumed(records, capacity)
+        if more:
+            self._ask(more)
+
+    def _ask(self, n: int) -> None:
+        assert self.subscription is not None
         self._asked.add(n)
-        self._subscription.request(n)
+        self.subscription.request(n)

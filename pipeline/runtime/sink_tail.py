@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -16,11 +15,11 @@ from pipeline.core.errors import CheckpointError, PipelineError, SinkError
 from pipeline.core.faults import faultpoint
 from pipeline.core.functions import function_ref
 from pipeline.core.raised import describe
-from pipeline.reactive.demand import MAX_BOUND, AdaptiveBound, Prefetch
 from pipeline.reactive.producer import Interrupted
 from pipeline.reactive.subscriber import Subscription
 from pipeline.runtime.contexts import RunningSinkContext
 from pipeline.runtime.events import SinkFull, TaskEvent
+from pipeline.runtime.sink_demand import SinkDemand
 from pipeline.runtime.snapshot import SinkSnapshot
 from pipeline.spi.sink import AnySink, TwoPhaseCommitSink
 
@@ -44,16 +43,10 @@ class SinkTail:
     ) -> None:
         self._sink = sink
         self._ctx = ctx
-        self._post = post
-        self._bound = AdaptiveBound(min(max_batch or MAX_BOUND, MAX_BOUND))
-        self._prefetch = Prefetch()
-        self._subscription: Subscription | None = None
+        self._demand = SinkDemand(max_batch, lambda: sink.wants_more, lambda: post(SinkFull(ctx.uid)))
         self._two_phase: TwoPhaseDriver[Any] | None = None
         self._invoke: Callable[..., None] = cast("Any", sink).invoke_batch
         self._open = False
-        self._held_back = 0  # demand that waits for the sink to want more
-        self._full = False
-        self._demand_lock = threading.Lock()  # guards the two above
         self.records = 0
         if isinstance(sink, TwoPhaseCommitSink):
             self._two_phase = TwoPhaseDriver(cast("TwoPhaseCommitSink[Any, Any]", sink), ctx.uid)
@@ -95,7 +88,7 @@ class SinkTail:
         if self._call(self._two_phase.commit, checkpoint_id):
             return False
         self._ctx.logs.forget(checkpoint_id)
-        self._ask(0)
+        self._demand.look_again()
         return True
 
     @property
@@ -122,8 +115,7 @@ class SinkTail:
     # --- the stream: the vertex's thread ----------------------------------------------------------
 
     def on_subscribe(self, subscription: Subscription) -> None:
-        self._subscription = subscription
-        subscription.request(self._prefetch.first(self._bound.value))
+        self._demand.subscribe(subscription)
 
     def on_next_batch(self, values: Any) -> None:
         if not self._open:
@@ -136,10 +128,7 @@ class SinkTail:
         else:
             self._call(self._invoke, records, self._ctx)
         self.records += count
-        self._bound.observe(count, time.perf_counter() - started)
-        more = self._prefetch.consumed(count, self._bound.value)
-        if more:
-            self._ask(more)
+        self._demand.consumed(count, time.perf_counter() - started)
 
     def on_control(self, element: object) -> None:
         """The end of the input is for the sink; barriers reach it by `snapshot`."""
@@ -167,21 +156,8 @@ class SinkTail:
             faultpoint("P4")
         state = self._call(self._sink.snapshot_state)
         logs = self._ctx.logs.needed()
-        self._ask(0)
+        self._demand.look_again()
         return SinkSnapshot(self.uid, self.subtask, state, handles, logs)
-
-    def _ask(self, more: int) -> None:
-        """Request so many records more, or hold that back until the sink has an epoch with room for them."""
-        with self._demand_lock:
-            self._held_back += more
-            full, was_full = not self._sink.wants_more, self._full
-            self._full = full
-            asked = 0 if full else self._held_back
-            self._held_back -= asked
-        if full and not was_full:
-            self._post(SinkFull(self.uid))
-        if asked and self._subscription is not None:
-            self._subscription.request(asked)
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         try:
