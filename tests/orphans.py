@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-RUN = "PIPELINE_TEST_RUN"
+RUN = "PYTEST_RUN_OF_PIPELINE"
 """The variable with the run's id."""
 
 _LEAVING_S = 3  # that processes have which are about to leave by themselves

@@ -69,7 +69,7 @@ def test_it():
     stopped = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
     stopped.send_signal(signal.SIGSTOP)
     with tempfile.TemporaryDirectory() as data, EmbeddedPostgres(pathlib.Path(data) / "data"):
-        (folder / "run").write_text(os.environ["PIPELINE_TEST_RUN"] + " " + data)
+        (folder / "run").write_text(os.environ["PYTEST_RUN_OF_PIPELINE"] + " " + data)
         signal.pause()
 """
 

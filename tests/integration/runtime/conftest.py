@@ -13,6 +13,7 @@ import pytest
 from pipeline.core.job import JobMode
 from pipeline.spi.sink import Sink, SinkInfo
 from pipeline.spi.source import Polled, PollingSource, SourceInfo
+from tests.acceptance.jobs.gate import Gate
 
 
 class Numbers(PollingSource[int]):
@@ -38,6 +39,10 @@ class Numbers(PollingSource[int]):
         values = range(self._next, min(self._count, self._next + min(demand, self._batch)))
         self._next = values.stop
         return Polled(values, values.stop)
+
+
+class GatedNumbers(Gate, Numbers):
+    """Waits for a checkpoint after every 150."""
 
 
 class Calling(Sink[Any]):
@@ -79,6 +84,11 @@ def nothing_left() -> Iterator[None]:
 @pytest.fixture
 def numbers() -> type[Numbers]:
     return Numbers
+
+
+@pytest.fixture
+def gated_numbers() -> type[GatedNumbers]:
+    return GatedNumbers
 
 
 @pytest.fixture
