@@ -85,22 +85,29 @@ class StreamNode:
     @property
     def dead_letters(self) -> SideTag | None:
         """The side output it sends dead letters to, None if it sends none."""
-        policy = self.on_error
-        if policy is None or policy.kind != "dead_letter":
-            return None
-        return policy.tag or DEAD_LETTERS
+        return _dead_letters(self.on_error)
+
+    @property
+    def timeless(self) -> SideTag | None:
+        """The side output of a source's records that have no event time, None if they go to none."""
+        return None if self.watermarks is None else _dead_letters(self.watermarks.on_error)
 
     @property
     def side_tags(self) -> Sequence[SideTag]:
-        """The side outputs it writes to."""
+        """The side outputs it writes to, each once."""
         late = self.definition.late if isinstance(self.definition, WindowFold) else None
-        return [tag for tag in (self.dead_letters, late) if tag is not None]
+        tags = (self.dead_letters, late, self.timeless)
+        return list(dict.fromkeys(tag for tag in tags if tag is not None))
 
     def __str__(self) -> str:
         """Return what error messages call it: its uid and where to find it."""
         first = self.functions[0] if self.functions else None
         where = self.written_at if first is None or first.file is None else f"{first.file}:{first.line}"
         return self.uid if where is None else f"{self.uid} ({where})"
+
+
+def _dead_letters(policy: ErrorPolicy | None) -> SideTag | None:
+    return (policy.tag or DEAD_LETTERS) if policy is not None and policy.kind == "dead_letter" else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ def _side_outputs_have_a_reader(graph: StreamGraph) -> None:
         for tag in node.side_tags:
             if (node.id, tag) in read:
                 continue
-            dead = tag == node.dead_letters
+            dead = tag in (node.dead_letters, node.timeless)
             what = "dead letters" if dead else "late records"
             message = f"nobody reads the {what} of {node}: they would be lost"
             otherwise = (

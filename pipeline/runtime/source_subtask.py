@@ -15,6 +15,7 @@ from pipeline.core.faults import faultpoint
 from pipeline.core.policy import DEAD_LETTERS, ErrorPolicy
 from pipeline.core.raised import describe
 from pipeline.core.records import FAILED_RECORDS_KEPT, Batch, DeadLetter, FailedRecord, Origin
+from pipeline.operators.timestamps import Timestamps
 from pipeline.reactive.demand import BatchBound
 from pipeline.reactive.producer import Interrupted
 from pipeline.runtime.checkpoint_lock import BarrierThread, LockScope
@@ -89,6 +90,7 @@ class SourceSubtask(Subtask):
             self._time = SourceTime(
                 watermarks,
                 uid,
+                Timestamps(watermarks, uid, ctx, ctx.clock),
                 ctx.clock,
                 self._barriers.wake,
                 confirms_silence=source.info.confirms_silence,

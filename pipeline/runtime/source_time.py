@@ -5,24 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from operator import length_hint
 from typing import Any, Final
 
 from pipeline.core.clock import Clock
 from pipeline.core.elements import BEGINNING, TimeElement
-from pipeline.core.errors import PipelineError, SourceError, UserFunctionError
-from pipeline.core.functions import function_ref
-from pipeline.core.raised import describe
 from pipeline.core.records import Batch
+from pipeline.operators.timestamps import Timestamps
 from pipeline.runtime.event_time import MergedTime
 from pipeline.runtime.idleness import Idleness
 from pipeline.runtime.result import EventTimeProgress
 from pipeline.windows.watermarks import WatermarkStrategy
 
 _log = logging.getLogger(__name__)
-
-LAST_INSTANT: Final = 253_402_300_799_999
-"""The end of the year 9999: what is beyond has another unit than milliseconds."""
 
 UNNAMED: Final = ""
 """The split of a source that names none."""
@@ -48,7 +42,8 @@ class SourceTime:
 
     Args:
         strategy: the user's.
-        uid: of the source, for errors.
+        uid: of the source, for people.
+        timestamps: gives its records their time.
         wake: see `Idleness`.
         confirms_silence: whether a silent split is idle only once the source has said that nothing is
             pending in it.
@@ -58,6 +53,7 @@ class SourceTime:
         self,
         strategy: WatermarkStrategy,
         uid: str,
+        timestamps: Timestamps,
         clock: Clock,
         wake: Callable[[], None],
         *,
@@ -66,6 +62,7 @@ class SourceTime:
         self._strategy = strategy
         self._confirms_silence = confirms_silence
         self._uid = uid
+        self._timestamps = timestamps
         self._clock = clock
         self._splits: dict[str, _Split] = {}
         self._merged: MergedTime[str] = MergedTime()
@@ -102,8 +99,7 @@ class SourceTime:
 
     def stamped(self, batch: Batch[Any], split: str) -> Iterator[Batch[Any] | TimeElement]:
         """Yield the records with their timestamps, and behind them how far event time has come."""
-        timestamps = self._timestamps(batch)
-        batch = Batch(batch.values, timestamps, batch.origins)
+        batch, greatest = self._timestamps.stamp(batch)
         yield from self._know(split)
         if self._merged.is_idle(split):  # it holds event time back again before its records are seen
             yield from self._merged.advance(split, BEGINNING)
@@ -111,9 +107,9 @@ class SourceTime:
             self.idleness.hear(split)
         known = self._splits[split]
         for piece in self._pieces(batch, known):
-            greatest = self._greatest(piece)
+            moves = self._moving(piece, greatest if piece is batch else None)
             yield piece
-            known.greatest = max(known.greatest, greatest)
+            known.greatest = max(known.greatest, moves)
             if self._is_due(known):
                 known.records = 0
                 yield from self._merged.advance(split, self._watermark(known))
@@ -214,7 +210,8 @@ class SourceTime:
         """Cut a batch behind each record that a watermark follows."""
         every = self._strategy.every
         if every is None:
-            yield batch
+            if len(batch):
+                yield batch
             return
         start = 0
         while start < len(batch):
@@ -231,68 +228,13 @@ class SourceTime:
             return BEGINNING
         return split.greatest - self._strategy.bound_ms - 1
 
-    def _greatest(self, batch: Batch[Any]) -> int:
+    def _moving(self, batch: Batch[Any], greatest: int | None) -> int:
+        """Return the greatest timestamp that moves event time."""
         timestamps = batch.timestamps
         assert timestamps is not None
-        greatest = max(timestamps)
-        if greatest > LAST_INSTANT:
-            self._refuse(batch, timestamps)
+        if greatest is None:
+            greatest = max(timestamps)
         ahead = self._strategy.max_ahead_ms
         if ahead is not None and greatest > (limit := self._clock.now_ms() + ahead):
             return max((each for each in timestamps if each <= limit), default=BEGINNING)
         return greatest
-
-    def _timestamps(self, batch: Batch[Any]) -> Sequence[int]:
-        function = self._strategy.timestamp
-        if function is None:
-            timestamps = batch.timestamps
-            if timestamps is None:
-                raise SourceError(
-                    f"{self._uid} gives its records no timestamps",
-                    retryable=False,
-                    hint="tell the watermark strategy where they are: timestamp=lambda record: …",
-                ).located(operator=self._uid)
-        else:
-            timestamps = self._call(function, batch)
-        try:
-            total = sum(timestamps)  # of ints only it is an int, and quicker found than their types
-        except TypeError:
-            total = None
-        if type(total) is not int:
-            self._refuse(batch, timestamps)
-        return timestamps
-
-    def _call(self, function: Callable[[Any], int], batch: Batch[Any]) -> list[int]:
-        values = iter(batch.values)
-        try:
-            return list(map(function, values))
-        except PipelineError:
-            raise
-        except Exception as error:
-            index = len(batch) - length_hint(values) - 1
-            message = f"{function_ref(function).name} raised {describe(error)}"
-            raise self._error(message, batch, index) from error
-
-    def _refuse(self, batch: Batch[Any], timestamps: Sequence[Any]) -> None:
-        for index, found in enumerate(timestamps):
-            if not isinstance(found, int):
-                raise self._error(
-                    f"a timestamp must be an int, milliseconds UTC, found {found!r} ({type(found).__name__})",
-                    batch,
-                    index,
-                )
-            if found > LAST_INSTANT:
-                raise self._error(
-                    f"a timestamp must be milliseconds UTC, found {found}, which is after the year 9999",
-                    batch,
-                    index,
-                )
-
-    def _error(self, message: str, batch: Batch[Any], index: int) -> PipelineError:
-        function = self._strategy.timestamp
-        position = None if batch.origins is None else str(batch.origins[index])
-        if function is None:
-            return SourceError(message, retryable=False).located(operator=self._uid, position=position)
-        return UserFunctionError(
-            message, hint="mend the timestamp function; take out records that have no time before it"
-        ).located(operator=self._uid, function=str(function_ref(function)), position=position)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from pipeline.core.durations import describe_duration, milliseconds
 from pipeline.core.errors import ConfigError
 from pipeline.core.functions import function_ref, is_async
+from pipeline.core.policy import ErrorPolicy, require_policy
+
+_FAIL: Final = ErrorPolicy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,32 +22,42 @@ class WatermarkStrategy:
     A record that comes no more than the bound behind the greatest timestamp of its split is never late.
 
     Attributes:
-        timestamp: the event time of a record, milliseconds UTC; None for the one its source gives it.
+        timestamp: the event time of a record, milliseconds UTC or a datetime with its zone; None for the
+            one that its source has for it.
         bound_ms: how far behind the greatest timestamp a record may come, milliseconds.
         idleness_ms: a split silent for this long no longer holds event time back; None for never.
         every: records of a split between two watermarks; None for one at the end of each batch.
         max_ahead_ms: a timestamp further ahead of the clock than this does not move event time.
+        on_error: what happens to a record for which `timestamp` raises, or returns no time.
     """
 
-    timestamp: Callable[[Any], int] | None = None
+    timestamp: Callable[[Any], int | datetime] | None = None
     bound_ms: int = 0
     idleness_ms: int | None = None
     every: int | None = None
     max_ahead_ms: int | None = None
+    on_error: ErrorPolicy = ErrorPolicy()
 
     @classmethod
     def bounded_out_of_orderness(
-        cls, bound: timedelta, *, timestamp: Callable[[Any], int] | None = None
+        cls,
+        bound: timedelta,
+        *,
+        timestamp: Callable[[Any], int | datetime] | None = None,
+        on_error: ErrorPolicy = _FAIL,
     ) -> WatermarkStrategy:
         """Allow records to come up to `bound` behind the latest one.
 
         Args:
             bound: 0 or more.
-            timestamp: a plain function from a record to milliseconds UTC; left out, records have the
-                time that their source gives them, as Kafka does.
+            timestamp: a plain function from a record to milliseconds UTC, or to a datetime with its
+                zone; left out, records have the time that their source has for them, as Kafka does.
+            on_error: what happens to a record for which `timestamp` raises or returns no time: fail,
+                skip, retry, or dead_letter, to a side output of the source.
 
         Raises:
-            ConfigError: a negative bound, or `timestamp` is not a plain function.
+            ConfigError: a negative bound, `timestamp` is not a plain function, or `on_error` is given
+                without one.
 
         Example:
             >>> WatermarkStrategy.bounded_out_of_orderness(
@@ -52,14 +65,23 @@ class WatermarkStrategy:
             ... ).describe()
             'up to 1 s out of order'
         """
+        require_policy("on_error of a watermark strategy", on_error)
         if timestamp is not None:
             _require_plain(timestamp)
-        return cls(timestamp, milliseconds("the bound of out-of-orderness", bound, least=0))
+        elif on_error != _FAIL:
+            raise ConfigError(
+                "on_error of a watermark strategy is for its timestamp function, and there is none",
+                hint="give it timestamp= too, or leave out on_error",
+            )
+        bound_ms = milliseconds("the bound of out-of-orderness", bound, least=0)
+        return cls(timestamp, bound_ms, on_error=on_error)
 
     @classmethod
-    def monotonic(cls, *, timestamp: Callable[[Any], int] | None = None) -> WatermarkStrategy:
+    def monotonic(
+        cls, *, timestamp: Callable[[Any], int | datetime] | None = None, on_error: ErrorPolicy = _FAIL
+    ) -> WatermarkStrategy:
         """Expect the timestamps of each split never to go back."""
-        return cls.bounded_out_of_orderness(timedelta(), timestamp=timestamp)
+        return cls.bounded_out_of_orderness(timedelta(), timestamp=timestamp, on_error=on_error)
 
     def with_idleness(self, timeout: timedelta) -> WatermarkStrategy:
         """Let event time pass a split that has been silent for `timeout` (at least 1 ms)."""
@@ -88,10 +110,12 @@ class WatermarkStrategy:
             parts.append(f"a watermark every {self.every} records")
         if self.max_ahead_ms is not None:
             parts.append(f"held where timestamps are {describe_duration(self.max_ahead_ms)} ahead")
+        if self.on_error != _FAIL:
+            parts.append(f"without a time: {self.on_error.describe()}")
         return ", ".join(parts)
 
 
-def _require_plain(timestamp: Callable[[Any], int]) -> None:
+def _require_plain(timestamp: Callable[[Any], int | datetime]) -> None:
     if not callable(timestamp):
         raise ConfigError(
             f"timestamp must be a function from a record to milliseconds UTC, not {timestamp!r}"

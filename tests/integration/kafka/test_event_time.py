@@ -5,6 +5,7 @@ Covers of FAULTS: idle partitions; a backlog after an outage; partitions added.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from confluent_kafka.cimpl import NewPartitions
 from connectors import KafkaSource
 from connectors.kafka.embedded import EmbeddedKafka
 from pipeline import SlidingTimeWindows, TumblingTimeWindows
-from pipeline.core.errors import CheckpointError
+from pipeline.core.errors import CheckpointError, UserFunctionError
+from pipeline.core.policy import ErrorPolicy
 from pipeline.testing import ManualClock
 from pipeline.testing.connectors import SourceDriver
 from tests.integration.kafka.conftest import Write, write_to
@@ -187,6 +189,25 @@ def test_other_windows_than_those_of_the_checkpoint_are_refused(
     sums.wait_fired(1)
     assert sums.stop().late_records == 0
     assert sums.windows == {0: 60}
+
+
+# --- records without a time ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bad", [None, {"v": 1}, {"ts": "noon", "v": 1}])
+def test_a_record_without_a_time_does_not_fail_every_start(
+    topic: Topics, write: Write, tmp_path: Path, bad: Any
+) -> None:
+    """A tombstone, one without the field, one in which it is something else."""
+    name, sums = topic(), Sums("timeless", tmp_path)
+    write(name, [*recs(0, 5), bad, *recs(5, 21)])
+    with pytest.raises(UserFunctionError, match="on_error=ErrorPolicy") as failed:
+        sums.start(KafkaSource(name, stop="latest", config=QUICK)).join()
+    assert failed.value.position == f"{name}-0@5"
+    skipping = replace(MONOTONIC, on_error=ErrorPolicy.skip())
+    done = sums.start(KafkaSource(name, stop="latest", config=QUICK), watermarks=skipping).join()
+    assert (done.failed_records, done.late_records) == (1, 0)
+    assert sums.windows == {0: 10, 10: 10, 20: 1}
 
 
 # --- what the source answers -------------------------------------------------------------------------

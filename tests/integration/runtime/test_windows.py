@@ -27,6 +27,7 @@ from pipeline import (
     WatermarkStrategy,
 )
 from pipeline.core.job import JobMode
+from pipeline.core.policy import DEAD_LETTERS
 from pipeline.runtime.result import EventTimeProgress, Progress
 from pipeline.spi.source import Polled, PollingSource, Source, SourceContext, SourceInfo
 
@@ -195,6 +196,42 @@ def test_a_timestamp_function_that_raises_fails_the_job_by_name() -> None:
         job.execute()
     assert "test_windows.py" in str(failed.value)
     assert failed.value.operator == "collection:memory"
+
+
+@pytest.mark.parametrize("window", [True, False])
+@pytest.mark.parametrize("policy", [ErrorPolicy.skip(), ErrorPolicy.dead_letter()])
+def test_records_without_a_time_follow_the_policy_of_the_strategy(policy: ErrorPolicy, window: bool) -> None:
+    """in = in windows + failed; where no window asks for the time, every record has passed."""
+    sink, dead = CollectSink(), CollectSink()
+    strategy = WatermarkStrategy.monotonic(timestamp=lambda event: event[1] + 0, on_error=policy)
+    events: list[Any] = [(1, 0), None, (1, 10), (1, "x"), (1, 20)]
+    job = StreamJob("timeless")
+    records = job.source(CollectionSource(events), watermarks=strategy, uid="in")
+    if window:
+        records.key_by(key_of).window(SECOND).reduce(add, uid="sum").sink(sink, uid="out")
+    else:
+        records.sink(sink, uid="out")
+    if policy.kind == "dead_letter":
+        records.side_output(DEAD_LETTERS).sink(dead, uid="dead")
+    done = job.execute()
+    if not window:
+        assert (sink.values, dead.values, done.failed_records) == (events, [], 0)
+        return
+    assert (sink.values, done.processed_records, done.failed_records) == ([(1, 30)], 5, 2)
+    if policy.kind == "dead_letter":
+        assert [letter.value for letter in dead.values] == [None, (1, "x")]
+        assert "TypeError" in dead.values[0].error
+
+
+def test_dead_letters_of_a_strategy_need_a_reader() -> None:
+    job = StreamJob("timeless")
+    strategy = WatermarkStrategy.monotonic(timestamp=time_of, on_error=ErrorPolicy.dead_letter())
+    windows = (
+        job.source(CollectionSource(EVENTS), watermarks=strategy, uid="in").key_by(key_of).window(SECOND)
+    )
+    windows.reduce(add, uid="sum").sink(CollectSink())
+    with pytest.raises(GraphError, match="nobody reads the dead letters of in"):
+        job.execute()
 
 
 class HalfOfThem(PollingSource[tuple[int, int]]):

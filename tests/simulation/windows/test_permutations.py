@@ -21,8 +21,10 @@ import pytest
 from pipeline.core.elements import Watermark
 from pipeline.core.policy import SideTag
 from pipeline.core.records import Batch
+from pipeline.operators.timestamps import Timestamps
 from pipeline.operators.window import WindowReduce
 from pipeline.operators.window_fold import Windowing
+from pipeline.runtime.contexts import Identity, VertexContext
 from pipeline.runtime.source_time import SourceTime
 from pipeline.testing import ManualClock, OperatorHarness
 from pipeline.testing.harness import OperatorSnapshot
@@ -128,7 +130,9 @@ class Oracle:
         self.outcome = Outcome()
 
     def run(self) -> Outcome:
-        for event in self.scene.events:
+        for number, event in enumerate(self.scene.events):
+            if number == self.scene.restart:
+                self.idle.clear()  # a restart waits for every split again
             if isinstance(event, Silence):
                 self.idle = set(self.scene.splits)
                 self._advance()
@@ -226,9 +230,12 @@ class Engine:
         subtasks = self.scene.subtasks[1]
         self.windows = [self._subtask(number, subtasks, snapshots) for number in range(subtasks)]
         self._tell(self.time.now())
+        self._tell(self.time.declare(self.scene.splits))
 
     def _source(self) -> SourceTime:
-        return SourceTime(self.strategy, "source", self.clock, lambda: None)
+        ctx = VertexContext(Identity("job", "lineage", 1), 0, 1, self.clock)
+        timestamps = Timestamps(self.strategy, "source", ctx, self.clock)
+        return SourceTime(self.strategy, "source", timestamps, self.clock, lambda: None)
 
     def _subtask(self, number: int, subtasks: int, restore: Sequence[OperatorSnapshot]) -> OperatorHarness:
         late = LATE if self.scene.to_side_output else None

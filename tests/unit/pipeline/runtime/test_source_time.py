@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from pipeline.core.elements import IDLE, Watermark
-from pipeline.core.errors import SourceError, UserFunctionError
-from pipeline.core.records import Batch, OriginRange
-from pipeline.runtime.source_time import LAST_INSTANT, SourceTime
+from pipeline.core.policy import ErrorPolicy
+from pipeline.core.records import Batch
+from pipeline.operators.timestamps import Timestamps
+from pipeline.runtime.contexts import Identity, VertexContext
+from pipeline.runtime.source_time import SourceTime
 from pipeline.testing import ManualClock
 from pipeline.windows.watermarks import WatermarkStrategy
 from state.encoding import from_json, to_json
@@ -23,7 +26,10 @@ OWN = WatermarkStrategy.monotonic()
 def source(
     strategy: WatermarkStrategy = BOUNDED, clock: ManualClock | None = None, *, confirms_silence: bool = False
 ) -> SourceTime:
-    return SourceTime(strategy, "in", clock or ManualClock(), lambda: None, confirms_silence=confirms_silence)
+    clock = clock or ManualClock()
+    ctx = VertexContext(Identity("job", "lineage", 1), 0, 1, clock)
+    timestamps = Timestamps(strategy, "in", ctx, clock)
+    return SourceTime(strategy, "in", timestamps, clock, lambda: None, confirms_silence=confirms_silence)
 
 
 def fall_silent(time: SourceTime, clock: ManualClock, ms: int) -> None:
@@ -185,34 +191,15 @@ def test_a_timestamp_far_ahead_of_the_clock_moves_nothing() -> None:
     assert emitted(time, [1050]) == [[1050], Watermark(1039)]
 
 
-def test_a_source_may_bring_its_timestamps() -> None:
-    (stamped, watermark) = source(OWN).stamped(Batch(["a", "b"], [7, 9]), "")
-    assert isinstance(stamped, Batch)
-    assert (stamped.timestamps, watermark) == ([7, 9], Watermark(8))
-    with pytest.raises(SourceError, match="gives its records no timestamps") as refused:
-        emitted(source(OWN), ["a"])
-    assert "timestamp=lambda" in str(refused.value.hint)
-
-
-@pytest.mark.parametrize(
-    ("values", "message", "position"),
-    [
-        ([1, "x"], "int raised ValueError: invalid literal", "f@8"),
-        ([1, 2, LAST_INSTANT + 1], "milliseconds UTC, found 253402300800000, which is after", "f@9"),
-    ],
-)
-def test_a_function_that_tells_no_time_is_named_with_the_record(
-    values: list[Any], message: str, position: str
-) -> None:
-    with pytest.raises(UserFunctionError, match=message) as refused:
-        list(source().stamped(Batch(values, None, OriginRange("f", 7, len(values))), ""))
-    assert (refused.value.operator, refused.value.position) == ("in", position)
-
-
-@pytest.mark.parametrize("wrong", [1.5, None, "12"])
-def test_what_is_no_int_is_refused(wrong: Any) -> None:
-    strategy = WatermarkStrategy.monotonic(timestamp=lambda value: value)
-    with pytest.raises(UserFunctionError, match=r"must be an int, milliseconds UTC, found .* \(\w+\)"):
-        emitted(source(strategy), [3, wrong, 4])
-    with pytest.raises(SourceError, match="must be an int"):
-        list(source(OWN).stamped(Batch(["a"], [wrong]), ""))
+@pytest.mark.parametrize("strategy", [BOUNDED, BOUNDED.emit_every(2)])
+def test_a_split_whose_records_have_no_time_is_not_silent(strategy: WatermarkStrategy) -> None:
+    """They are skipped, and event time stays; the split is known and has emitted."""
+    skipping = replace(strategy, on_error=ErrorPolicy.skip()).with_idleness(timedelta(seconds=1))
+    clock = ManualClock()
+    time = source(skipping, clock)
+    time.declare(["a"])
+    fall_silent(time, clock, 999)
+    assert emitted(time, ["x", "y"], "a") == []
+    clock.advance(timedelta(milliseconds=999))
+    assert time.fall_idle() == []
+    assert emitted(time, [100, "x", 110], "a")[0] == [100, 110]
