@@ -91,6 +91,8 @@ class ProgressReport:
             self._continues = event.resumable and event.durable
             if not event.resumable:
                 self._say(f"{event.job} cannot be resumed: its output is committed once, at the end")
+            for remark in event.remarks if event.restart == 0 else ():
+                self._say(remark)
         elif isinstance(event, StatusChanged):
             phase = f" ({event.phase})" if event.phase else ""
             self._phase = f"{event.status.value.lower()}{phase}"

@@ -187,6 +187,15 @@ class StreamGraph:
         return f"{windows}, {time}" if windows else ""
 
     @property
+    def windows_by_the_clock(self) -> Sequence[StreamNode]:
+        """The operators whose windows go by the clock, since their sources tell no event time."""
+        return [
+            node
+            for node in self.nodes
+            if node.spec is not None and node.spec.windows and not self.has_event_time(node.id)
+        ]
+
+    @property
     def resumable(self) -> bool:
         """False if a source can only start over: the job is then one epoch."""
         return all(node.source.info.resumable for node in self.nodes if node.source is not None)

@@ -29,6 +29,7 @@ def validate(graph: StreamGraph, *, checkpointed: bool) -> None:
     _side_outputs_have_a_writer(graph)
     _side_outputs_have_a_reader(graph)
     _windows_run_as_one_operator(graph)
+    _windows_go_by_one_time(graph)
     _parallelism_is_possible(graph)
     if checkpointed:
         _state_can_be_found_again(graph)
@@ -130,6 +131,25 @@ def _windows_run_as_one_operator(graph: StreamGraph) -> None:
         if isinstance(window.definition, AssignWindows) and window.parallelism != fold.parallelism:
             message = f"{fold} has another parallelism than {window}, whose windows it folds"
             raise _error(graph, fold, message, "give both the same with_parallelism, or neither")
+
+
+def _windows_go_by_one_time(graph: StreamGraph) -> None:
+    """Refuse windows that would silently go by the clock since one of several sources has no event time."""
+    for node in graph.nodes:
+        if not isinstance(node.definition, AssignWindows):
+            continue
+        sources = graph.upstream_sources(node.id)
+        timed = [source.uid for source in sources if source.watermarks is not None]
+        untimed = [source.uid for source in sources if source.watermarks is None]
+        if timed and untimed:
+            message = (
+                f"{node} needs one time for all of its records, but {', '.join(timed)} has watermarks "
+                f"and {', '.join(untimed)} has none"
+            )
+            hint = (
+                f"give watermarks= to {', '.join(untimed)}, or to no source for windows that go by the clock"
+            )
+            raise _error(graph, node, message, hint)
 
 
 def _parallelism_is_possible(graph: StreamGraph) -> None:

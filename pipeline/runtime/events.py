@@ -93,6 +93,7 @@ class JobStarted:
         restart: how often the job has been restarted within this run.
         resumable: False if a restart of it would begin again.
         durable: False if another run of it would begin again, though a restart continues.
+        remarks: what people should know of the job before its output, such as windows that go by the clock.
     """
 
     job: str
@@ -103,6 +104,7 @@ class JobStarted:
     restart: int
     resumable: bool = True
     durable: bool = True
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import queue
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -16,6 +17,7 @@ from pipeline.core.job import JobStatus
 from pipeline.core.restart import RestartDecider, RestartStrategy
 from pipeline.core.run_options import RunOptions
 from pipeline.graph.plan import JobPlan
+from pipeline.graph.stream_graph import StreamGraph
 from pipeline.runtime.assembly import Ports
 from pipeline.runtime.attempt import Attempt, Outcome
 from pipeline.runtime.checkpoints import Stored
@@ -31,6 +33,8 @@ from pipeline.runtime.status import StatusTracker
 from pipeline.runtime.tally import Tally
 from pipeline.runtime.wiring import Wiring
 from pipeline.spi.sink import RecoveryChoices
+
+_log = logging.getLogger(__name__)
 
 
 def run_job(
@@ -178,6 +182,9 @@ class _Run:
         )
 
     def _announce(self, execution: Execution, claimed: Claimed | None) -> None:
+        remarks = tuple(_remarks(self._plan.stream))
+        for remark in remarks if self._tally.restarts == 0 else ():
+            _log.info("%s: %s", self._plan.stream.job, remark)
         restored = None if claimed is None else claimed.restored
         if self._tally.restarts == 0:
             self._tally.restored_from = restored
@@ -192,6 +199,7 @@ class _Run:
                 self._tally.restarts,
                 self._plan.stream.resumable,
                 self._plan.stream.durable,
+                remarks,
             )
         )
 
@@ -270,3 +278,12 @@ class _Run:
 
     def _now(self) -> int:
         return self._ports.clock.monotonic_ms()
+
+
+def _remarks(stream: StreamGraph) -> Iterator[str]:
+    for node in stream.windows_by_the_clock:
+        sources = ", ".join(source.uid for source in stream.upstream_sources(node.id))
+        yield (
+            f"the windows of {node.uid} go by the clock, not by the time of the records: "
+            f"no watermarks= for {sources}"
+        )

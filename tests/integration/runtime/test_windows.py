@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 from collections import Counter
@@ -28,6 +29,7 @@ from pipeline import (
 )
 from pipeline.core.job import JobMode
 from pipeline.core.policy import DEAD_LETTERS
+from pipeline.runtime.events import JobEvent, JobStarted
 from pipeline.runtime.result import EventTimeProgress, Progress
 from pipeline.spi.source import Polled, PollingSource, Source, SourceContext, SourceInfo
 
@@ -383,6 +385,53 @@ def test_without_watermarks_there_is_no_event_time_to_see() -> None:
     job.source(source).sink(CollectSink())
     done = job.execute(control=control)
     assert [progress.event_time for progress in (*source.seen, done)] == [None, None, None]
+
+
+@pytest.mark.parametrize("timed", [0, 1])
+def test_sources_that_differ_in_having_watermarks_are_refused_before_a_window(timed: int) -> None:
+    """The window would silently go by the clock: events of days would be in one."""
+    job = StreamJob("mixed")
+    first, second = (
+        job.source(CollectionSource(EVENTS), watermarks=STRATEGY if part == timed else None, uid=f"s{part}")
+        for part in (0, 1)
+    )
+    united = first.union(second).map(lambda event: event, uid="same")
+    united.key_by(key_of).window(SECOND).reduce(add, uid="sum").sink(CollectSink())
+    with pytest.raises(GraphError, match=f"s{timed} has watermarks and s{1 - timed} has none") as refused:
+        job.execute()
+    assert f"give watermarks= to s{1 - timed}" in str(refused.value.hint)
+
+
+def test_they_may_differ_where_no_window_sees_both() -> None:
+    sink, job = CollectSink(), StreamJob("apart")
+    timed = job.source(CollectionSource(EVENTS), watermarks=STRATEGY, uid="timed")
+    folded = timed.key_by(key_of).window(SECOND).reduce(add, window_function=result, uid="sum")
+    folded.union(job.source(CollectionSource([(0, 0, 0)]), uid="plain")).sink(sink)
+    job.execute()
+    assert len(sink.values) == len(sums(EVENTS)) + 1
+
+
+def test_windows_that_go_by_the_clock_are_named_at_the_start(caplog: pytest.LogCaptureFixture) -> None:
+    started: list[JobStarted] = []
+
+    def listen(event: JobEvent) -> None:
+        if isinstance(event, JobStarted):
+            started.append(event)
+
+    for strategy in (None, STRATEGY):
+        job = StreamJob("clock")
+        windows = (
+            job.source(CollectionSource(EVENTS), watermarks=strategy, uid="in").key_by(key_of).window(SECOND)
+        )
+        windows.reduce(add, uid="sum").sink(CollectSink())
+        with caplog.at_level(logging.INFO, "pipeline"):
+            job.execute(listeners=[listen])
+    by_the_clock, by_event_time = (event.remarks for event in started)
+    assert by_event_time == ()
+    assert by_the_clock == (
+        "the windows of sum go by the clock, not by the time of the records: no watermarks= for in",
+    )
+    assert [record.getMessage() for record in caplog.records] == [f"clock: {by_the_clock[0]}"]
 
 
 def test_without_watermarks_the_clock_closes_windows() -> None:

@@ -91,6 +91,13 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return printed.err.splitlines()
 
 
+def test_remarks_on_the_job_are_printed_once(reported: Reported, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not at each restart."""
+    for restart in (0, 1):
+        reported.report.listen(replace(started(restart=restart), remarks=("windows go by the clock",)))
+    assert lines(capsys).count("windows go by the clock") == 1
+
+
 class TestPlainLines:
     def test_they_come_ever_more_seldom(self, reported: Reported, capsys: pytest.CaptureFixture[str]) -> None:
         """After one second, then each pause twice as long, up to ten seconds: a log does not fill up."""
