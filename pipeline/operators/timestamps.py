@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -88,25 +88,48 @@ class Timestamps:
         raise AssertionError("one of them is no time")
 
     def _called(self, function: Callable[[Any], Any], batch: Batch[Any]) -> tuple[Batch[Any], int]:
-        survivors, timestamps, dropped = Survivors(batch), list[Any](), 0
+        timestamps: list[Any] = []
         left = iter(batch.values)
+        try:
+            timestamps.extend(map(function, left))  # keeps those before a call that raises
+        except PipelineError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever the user's function raises
+            batch = self._recovered(function, batch, timestamps, left, error)
+        greatest = _greatest(timestamps)
+        if greatest is not None:
+            return Batch(batch.values, timestamps, batch.origins), greatest
+        return self._converted(function, batch, timestamps)
+
+    def _recovered(
+        self,
+        function: Callable[[Any], Any],
+        batch: Batch[Any],
+        timestamps: list[Any],
+        left: Iterator[Any],
+        error: Exception,
+    ) -> Batch[Any]:
+        """Go on after a call that raised; return the records that have a time.
+
+        Args:
+            timestamps: of the records before that one; those of the others are added.
+        """
+        survivors, dropped = Survivors(batch), 0
         while True:
+            again = partial(function, batch.values[len(timestamps) + dropped])
+            found = survivors.recover(self._failures, error, again, timestamps)
+            if found is DROPPED:
+                dropped += 1
+            else:
+                timestamps.append(found)
             try:
-                timestamps.extend(map(function, left))  # keeps those before the call that raised
-                break
+                timestamps.extend(map(function, left))
             except PipelineError:
                 raise
-            except Exception as error:  # noqa: BLE001 - whatever the user's function raises
-                again = partial(function, batch.values[len(timestamps) + dropped])
-                found = survivors.recover(self._failures, error, again, timestamps)
-                if found is DROPPED:
-                    dropped += 1
-                else:
-                    timestamps.append(found)
-        records, greatest = survivors.records(), _greatest(timestamps)
-        if greatest is not None:
-            return Batch(records.values, timestamps, records.origins), greatest
-        return self._converted(function, records, timestamps)
+            except Exception as latest:  # noqa: BLE001 - whatever the user's function raises
+                error = latest
+            else:
+                return survivors.records()
 
     def _converted(
         self, function: Callable[[Any], Any], batch: Batch[Any], found: Sequence[Any]
