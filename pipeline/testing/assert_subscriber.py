@@ -41,15 +41,13 @@ class AssertSubscriber(Generic[T]):
         self._react = on_next
         self._subscription: Subscription | None = None
         self._changed = threading.Condition(threading.RLock())
-        self._inside = 0
-        self._thread = 0
+        self._signals = _Signals()
         self.requested = 0
         self.cancelled = False
         self.values: list[T] = []
         self.errors: list[Exception] = []
         self.completions = 0
         self.violations: list[str] = []
-        self.depth = 0
 
     # --- the subscriber --------------------------------------------------------------------------
 
@@ -77,7 +75,7 @@ class AssertSubscriber(Generic[T]):
             if self._react is not None:
                 self._react(self, value)
         finally:
-            self._inside -= 1
+            self._signals.leave()
 
     def on_error(self, error: Exception) -> None:
         refuse_null(error, "on_error")
@@ -94,15 +92,11 @@ class AssertSubscriber(Generic[T]):
         with self._changed:
             note()
             self._changed.notify_all()
-        self._inside -= 1
+        self._signals.leave()
 
     def _enter(self, signal: str) -> None:
-        thread = threading.get_ident()
-        if self._inside and self._thread != thread:
+        if not self._signals.enter():
             self.violations.append(f"rule 1.3: {signal} came while another signal was being received")
-        self._thread = thread
-        self._inside += 1
-        self.depth = max(self.depth, self._inside)
         if self._subscription is None:
             self.violations.append(f"rule 1.9: {signal} came before on_subscribe")
         if self.terminated:
@@ -115,6 +109,11 @@ class AssertSubscriber(Generic[T]):
         """The subscription; asserts that there is one."""
         assert self._subscription is not None, "it was not subscribed"
         return self._subscription
+
+    @property
+    def depth(self) -> int:
+        """How many signals were received inside one another at most."""
+        return self._signals.depth
 
     @property
     def terminated(self) -> bool:
@@ -243,3 +242,29 @@ class AssertBatchSubscriber(AssertSubscriber[T]):
 
     def on_control(self, element: object) -> None:
         self.controls.append(element)
+
+
+class _Signals:
+    """Which thread is receiving a signal, and how many inside one another.
+
+    Attributes:
+        depth: how many at most.
+    """
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self._inside = 0
+        self._thread = 0
+
+    def enter(self) -> bool:
+        """Begin with a signal; False if another thread is in the midst of one."""
+        thread = threading.get_ident()
+        alone = not self._inside or self._thread == thread
+        self._thread = thread
+        self._inside += 1
+        self.depth = max(self.depth, self._inside)
+        return alone
+
+    def leave(self) -> None:
+        """End with it."""
+        self._inside -= 1
