@@ -7,8 +7,7 @@ code, that the defaults of the mode.
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from difflib import get_close_matches
@@ -19,6 +18,19 @@ from typing import Any, Final
 from pipeline.core.errors import ConfigError
 from pipeline.core.job import JobMode
 from pipeline.core.restart import RestartStrategy
+from pipeline.core.settings import (
+    KIND,
+    Kind,
+    boolean,
+    duration,
+    folder,
+    member,
+    one_of,
+    optional,
+    restarts,
+    setting,
+    whole,
+)
 
 
 class BackpressureStrategy(StrEnum):
@@ -37,6 +49,10 @@ class Unset(StrEnum):
 
 
 UNSET: Final = Unset.UNSET
+
+
+_MINIMAL_INTERVAL: Final = timedelta(milliseconds=10)
+"""Flink's MINIMAL_CHECKPOINT_TIME: below it the job would do nothing but checkpoints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,57 +89,47 @@ class JobConfig:
         ConfigError: a value is out of range; the message names the setting.
     """
 
-    checkpoint_interval: timedelta | Unset | None = UNSET
-    checkpoint_rows: int | Unset | None = UNSET
-    checkpoint_dir: str | Path | None = None
-    checkpoint_timeout: timedelta = timedelta(seconds=600)
-    checkpoint_min_pause: timedelta | Unset = UNSET
-    checkpoint_retention: int = 3
-    tolerable_checkpoint_failures: int = 3
-    retain_on_cancel: bool = True
-    state_backend: str = "memory"
-    parallelism: int = 1
-    max_parallelism: int = 128
-    backpressure: BackpressureStrategy = BackpressureStrategy.BUFFER
-    buffer_size: int | Unset | None = UNSET
-    accept_loss: bool = False
-    source_batch_size: int | None = None
-    sink_batch_size: int | None = None
-    restart: RestartStrategy | Unset = UNSET
-    cancel_timeout: timedelta = timedelta(seconds=30)
-    chains: str = "generated"
+    checkpoint_interval: timedelta | None = setting(UNSET, optional(duration(_MINIMAL_INTERVAL), "off"))
+    checkpoint_rows: int | None = setting(UNSET, optional(whole(1), "off"))
+    checkpoint_dir: str | Path | None = setting(None, folder())
+    checkpoint_timeout: timedelta = setting(timedelta(seconds=600), duration(_MINIMAL_INTERVAL))
+    checkpoint_min_pause: timedelta = setting(UNSET, duration())
+    checkpoint_retention: int = setting(3, whole(1))
+    tolerable_checkpoint_failures: int = setting(3, whole(0))
+    retain_on_cancel: bool = setting(True, boolean())
+    state_backend: str = setting("memory", one_of("memory"))
+    parallelism: int = setting(1, whole(1))
+    max_parallelism: int = setting(128, whole(1))
+    backpressure: BackpressureStrategy = setting(BackpressureStrategy.BUFFER, member(BackpressureStrategy))
+    buffer_size: int | Unset | None = setting(
+        UNSET, optional(whole(1), "without a bound", "adapts to about one second")
+    )
+    accept_loss: bool = setting(False, boolean())
+    source_batch_size: int | None = setting(None, optional(whole(1), "the source's own"))
+    sink_batch_size: int | None = setting(None, optional(whole(1), "adapts to about one second"))
+    restart: RestartStrategy = setting(UNSET, restarts())
+    cancel_timeout: timedelta = setting(timedelta(seconds=30), duration())
+    chains: str = setting("generated", one_of("generated", "interpreted"))
 
     def __post_init__(self) -> None:
-        for name in ("checkpoint_retention", "parallelism", "max_parallelism"):
-            _at_least(name, getattr(self, name), 1)
-        _at_least("tolerable_checkpoint_failures", self.tolerable_checkpoint_failures, 0)
-        for name in ("buffer_size", "source_batch_size", "sink_batch_size", "checkpoint_rows"):
+        for name, kind in KINDS.items():
             value = getattr(self, name)
-            if value is not None and value is not UNSET:
-                _at_least(name, value, 1)
-        if self.checkpoint_interval is not None and self.checkpoint_interval is not UNSET:
-            _at_least_duration("checkpoint_interval", self.checkpoint_interval, _MINIMAL_INTERVAL)
-        _at_least_duration("checkpoint_timeout", self.checkpoint_timeout, _MINIMAL_INTERVAL)
-        if self.checkpoint_min_pause is not UNSET:
-            _at_least_duration("checkpoint_min_pause", self.checkpoint_min_pause, timedelta())
-        _at_least_duration("cancel_timeout", self.cancel_timeout, timedelta())
-        if self.checkpoint_dir is not None:
-            _of_type("checkpoint_dir", self.checkpoint_dir, str, Path)
-        _of_type("retain_on_cancel", self.retain_on_cancel, bool)
-        _of_type("accept_loss", self.accept_loss, bool)
-        _of_type("backpressure", self.backpressure, BackpressureStrategy)
-        if self.restart is not UNSET:
-            _of_type("restart", self.restart, RestartStrategy)
-        _one_of("state_backend", self.state_backend, ("memory",))
-        _one_of("chains", self.chains, ("generated", "interpreted"))
+            if value is not UNSET:
+                kind.check(name, value)
         if self.parallelism > self.max_parallelism:
             raise ConfigError(
                 f"parallelism is {self.parallelism}, above max_parallelism {self.max_parallelism}"
             )
 
 
-_MINIMAL_INTERVAL: Final = timedelta(milliseconds=10)
-"""Flink's MINIMAL_CHECKPOINT_TIME: below it the job would do nothing but checkpoints."""
+KINDS: Final[Mapping[str, Kind]] = {field.name: field.metadata[KIND] for field in fields(JobConfig)}
+"""The kind of each setting, by its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings(JobConfig):
+    """The settings a run works with: a `JobConfig` in which nothing but `buffer_size` is unset."""
+
 
 DEFAULT_CHECKPOINT_DIR: Final = Path(".pipeline/checkpoints")
 STREAMING_INTERVAL: Final = timedelta(seconds=60)
@@ -136,42 +142,16 @@ _MISSPELT: Final = 0.75
 0.8 and more, our own variables that are no settings, such as PIPELINE_DSN, 0.6 and less."""
 
 
-def _at_least(name: str, value: int, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigError(f"{name} must be a whole number, not {value!r}")
-    if value < least:
-        raise ConfigError(f"{name} must be at least {least}, not {value}")
-
-
-def _at_least_duration(name: str, value: timedelta, least: timedelta) -> None:
-    _of_type(name, value, timedelta)
-    if value < least:
-        raise ConfigError(
-            f"{name} must be at least {least.total_seconds():g} s, not {value.total_seconds():g} s"
-        )
-
-
-def _of_type(name: str, value: object, *types: type) -> None:
-    if not isinstance(value, types):
-        expected = " or ".join(kind.__name__ for kind in types)
-        raise ConfigError(f"{name} must be a {expected}, not {value!r}")
-
-
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ConfigError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
-
-
 @dataclass(frozen=True, slots=True)
 class ResolvedConfig:
     """The settings a run works with, each with its provenance.
 
     Args:
-        values: a `JobConfig` in which nothing is unset.
+        values: the settings themselves.
         provenance: for each field `command line`, `environment`, `stored`, `JobConfig` or `default`.
     """
 
-    values: JobConfig
+    values: Settings
     provenance: Mapping[str, str]
 
     @property
@@ -224,38 +204,32 @@ def resolve(
             overrides[name] = parse_setting(name, text)
             provenance[name] = layer
     # all at once: what holds between settings need not hold while only some are set
-    config = _fill_in(replace(config, **overrides), mode, durable=durable)
-    if mode is JobMode.STREAMING and config.checkpoint_interval is None:
+    settings = _fill_in(replace(config, **overrides), mode, durable=durable)
+    if mode is JobMode.STREAMING and settings.checkpoint_interval is None:
         raise ConfigError(
             "a STREAMING job needs a checkpoint interval, found none",
             hint="set JobConfig(checkpoint_interval=timedelta(seconds=60))",
         )
-    return ResolvedConfig(config, provenance)
+    return ResolvedConfig(settings, provenance)
 
 
-def _fill_in(config: JobConfig, mode: JobMode, *, durable: bool) -> JobConfig:
-    interval, rows = config.checkpoint_interval, config.checkpoint_rows
+def _fill_in(config: JobConfig, mode: JobMode, *, durable: bool) -> Settings:
+    given = {name: getattr(config, name) for name in KINDS}
+    unset = {name for name, value in given.items() if value is UNSET}
     wanted = durable or config.checkpoint_dir is not None
-    if interval is UNSET:
-        interval = STREAMING_INTERVAL if mode is JobMode.STREAMING else None
-    if rows is UNSET:
-        by_rows = mode is not JobMode.STREAMING and wanted and config.checkpoint_interval is UNSET
-        rows = SQL_TASK_ROWS if by_rows else None
-    pause = config.checkpoint_min_pause
-    if pause is UNSET:
-        pause = min(MIN_PAUSE, interval / 2) if isinstance(interval, timedelta) else MIN_PAUSE
-    restart = config.restart
-    if restart is UNSET:
+    if "checkpoint_interval" in unset:
+        given["checkpoint_interval"] = STREAMING_INTERVAL if mode is JobMode.STREAMING else None
+    if "checkpoint_rows" in unset:
+        by_rows = mode is not JobMode.STREAMING and wanted and "checkpoint_interval" in unset
+        given["checkpoint_rows"] = SQL_TASK_ROWS if by_rows else None
+    interval, rows = given["checkpoint_interval"], given["checkpoint_rows"]
+    if "checkpoint_min_pause" in unset:
+        given["checkpoint_min_pause"] = MIN_PAUSE if interval is None else min(MIN_PAUSE, interval / 2)
+    if "restart" in unset:
         checkpointed = interval is not None or rows is not None
-        restart = RestartStrategy.fixed_delay() if checkpointed else RestartStrategy.none()
-    return replace(
-        config,
-        checkpoint_interval=interval,
-        checkpoint_rows=rows,
-        checkpoint_min_pause=pause,
-        checkpoint_dir=config.checkpoint_dir or DEFAULT_CHECKPOINT_DIR,
-        restart=restart,
-    )
+        given["restart"] = RestartStrategy.fixed_delay() if checkpointed else RestartStrategy.none()
+    given["checkpoint_dir"] = config.checkpoint_dir or DEFAULT_CHECKPOINT_DIR
+    return Settings(**given)
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -267,7 +241,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _refuse_if_misspelt(variable: str) -> None:
     """Refuse a variable that is almost a setting; one that is like none belongs to somebody else."""
-    near = get_close_matches(variable.removeprefix(_PREFIX).lower(), _PARSERS, n=1, cutoff=_MISSPELT)
+    near = get_close_matches(variable.removeprefix(_PREFIX).lower(), KINDS, n=1, cutoff=_MISSPELT)
     if near:
         raise ConfigError(
             f"the environment variable {variable} is no setting",
@@ -285,11 +259,11 @@ def parse_setting(name: str, text: str) -> Any:
         >>> parse_setting("checkpoint_interval", "30s")
         datetime.timedelta(seconds=30)
     """
-    parser = _PARSERS.get(name)
-    if parser is None:
-        raise unknown_name("setting", name, _PARSERS)
+    kind = KINDS.get(name)
+    if kind is None:
+        raise unknown_name("setting", name, KINDS)
     try:
-        return parser(text.strip())
+        return kind.read(text.strip())
     except (ValueError, OverflowError) as error:
         raise ConfigError(f"{name}: cannot read {text!r}: {error}") from error
 
@@ -301,83 +275,4 @@ def unknown_name(kind: str, name: str, known: Mapping[str, Any] | tuple[str, ...
     return ConfigError(f"unknown {kind} {name!r}", hint=hint)
 
 
-_UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-
-
-def parse_duration(text: str) -> timedelta:
-    """Read `500ms`, `10s`, `5m`, `2h`, `1d`, or a bare number of milliseconds."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?", text)
-    if match is None:
-        raise ValueError("expected a duration such as 500ms, 10s or 5m")
-    return timedelta(milliseconds=float(match[1]) * _UNITS[match[2] or "ms"])
-
-
-def _whole_number(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError("expected a whole number") from None
-
-
-def _optional(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    def parse_unless_off(text: str) -> Any:
-        if text.lower() in ("off", "none"):
-            return None
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise ValueError(f"{error}, or off") from None
-
-    return parse_unless_off
-
-
-def _folder(text: str) -> Path:
-    if not text:
-        raise ValueError("expected the path of a folder")
-    return Path(text)
-
-
-def _boolean(text: str) -> bool:
-    values = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-    if text.lower() not in values:
-        raise ValueError("expected true or false")
-    return values[text.lower()]
-
-
-def _backpressure(text: str) -> BackpressureStrategy:
-    try:
-        return BackpressureStrategy(text.upper())
-    except ValueError:
-        raise ValueError(f"expected one of {', '.join(BackpressureStrategy)}") from None
-
-
-def _restart(text: str) -> RestartStrategy:
-    if text.lower() not in ("none", "off") and not text.isdecimal():
-        raise ValueError("expected a number of attempts, or off")
-    attempts = int(text) if text.isdecimal() else 0
-    return RestartStrategy.fixed_delay(attempts) if attempts else RestartStrategy.none()
-
-
-_PARSERS: Final[dict[str, Callable[[str], Any]]] = {
-    "checkpoint_interval": _optional(parse_duration),
-    "checkpoint_rows": _optional(_whole_number),
-    "checkpoint_dir": _folder,
-    "checkpoint_timeout": parse_duration,
-    "checkpoint_min_pause": parse_duration,
-    "checkpoint_retention": _whole_number,
-    "tolerable_checkpoint_failures": _whole_number,
-    "retain_on_cancel": _boolean,
-    "state_backend": str,
-    "parallelism": _whole_number,
-    "max_parallelism": _whole_number,
-    "backpressure": _backpressure,
-    "buffer_size": _optional(_whole_number),
-    "accept_loss": _boolean,
-    "source_batch_size": _optional(_whole_number),
-    "sink_batch_size": _optional(_whole_number),
-    "restart": _restart,
-    "cancel_timeout": parse_duration,
-    "chains": str,
-}
-
-_BY_VARIABLE: Final = {f"{_PREFIX}{name.upper()}": name for name in _PARSERS}
+_BY_VARIABLE: Final = {f"{_PREFIX}{name.upper()}": name for name in KINDS}

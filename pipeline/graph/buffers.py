@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pipeline.core.config import UNSET, BackpressureStrategy, JobConfig
+from pipeline.core.config import UNSET, BackpressureStrategy, Settings
 from pipeline.core.errors import ConfigError, GraphError
 from pipeline.graph.stream_graph import StreamEdge, StreamGraph
 from pipeline.operators.backpressure import Backpressure
@@ -65,7 +65,7 @@ _WHEN_FULL: Final = {
 }
 
 
-def buffers_of(graph: StreamGraph, config: JobConfig) -> dict[StreamEdge, Buffer]:
+def buffers_of(graph: StreamGraph, config: Settings) -> dict[StreamEdge, Buffer]:
     """Return the buffer of each edge that has one.
 
     The user's stand before their `backpressure` operator, the job's behind its sources, unless the
@@ -82,7 +82,7 @@ def buffers_of(graph: StreamGraph, config: JobConfig) -> dict[StreamEdge, Buffer
     return buffers
 
 
-def _buffer(graph: StreamGraph, edge: StreamEdge, config: JobConfig) -> Buffer | None:
+def _buffer(graph: StreamGraph, edge: StreamEdge, config: Settings) -> Buffer | None:
     source, target = graph.nodes[edge.source], graph.nodes[edge.target]
     spec = target.definition
     if isinstance(spec, Backpressure):
@@ -117,7 +117,7 @@ def check_size(strategy: BackpressureStrategy, size: int | None) -> int | None:
     return size
 
 
-def _uid(graph: StreamGraph, edge: StreamEdge, config: JobConfig) -> str:
+def _uid(graph: StreamGraph, edge: StreamEdge, config: Settings) -> str:
     """Name the buffer after its source and, where the source has several readers, after its reader."""
     source, target = graph.nodes[edge.source], graph.nodes[edge.target]
     name = f"backpressure:{source.uid}"
@@ -132,7 +132,7 @@ def _uid(graph: StreamGraph, edge: StreamEdge, config: JobConfig) -> str:
     return f"{name}:{target.uid}"
 
 
-def _refuse_silent_loss(graph: StreamGraph, edge: StreamEdge, buffer: Buffer, config: JobConfig) -> None:
+def _refuse_silent_loss(graph: StreamGraph, edge: StreamEdge, buffer: Buffer, config: Settings) -> None:
     if buffer.strategy not in _LOSSY or not checkpointed(config) or _accepts_loss(graph, edge, config):
         return
     promising = [
@@ -149,12 +149,12 @@ def _refuse_silent_loss(graph: StreamGraph, edge: StreamEdge, buffer: Buffer, co
         ).located(job=graph.job, operator=buffer.uid)
 
 
-def _accepts_loss(graph: StreamGraph, edge: StreamEdge, config: JobConfig) -> bool:
+def _accepts_loss(graph: StreamGraph, edge: StreamEdge, config: Settings) -> bool:
     spec = graph.nodes[edge.target].definition
     return config.accept_loss or (isinstance(spec, Backpressure) and spec.accept_loss)
 
 
-def checkpointed(config: JobConfig) -> bool:
+def checkpointed(config: Settings) -> bool:
     """Say whether a job with these resolved settings takes checkpoints."""
     return config.checkpoint_interval is not None or config.checkpoint_rows is not None
 

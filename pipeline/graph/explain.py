@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any, Final
 
-from pipeline.core.config import UNSET, JobConfig, ResolvedConfig
+from pipeline.core.config import KINDS, UNSET, JobConfig, ResolvedConfig
 from pipeline.core.durations import describe_duration, whole_ms
 from pipeline.core.functions import FunctionRef
 from pipeline.core.restart import RestartStrategy
@@ -122,18 +122,6 @@ def _time_of_windows(stream: StreamGraph, window: StreamNode) -> str:
     return f"processing time: no watermarks from {', '.join(without)}" if without else "event time"
 
 
-_NONE: Final[Mapping[str, str]] = {
-    "checkpoint_interval": "off",
-    "checkpoint_rows": "off",
-    "buffer_size": "without a bound",
-    "source_batch_size": "the source's own",
-    "sink_batch_size": "adapts to about one second",
-}
-"""What it means that a setting is None."""
-
-_UNSET: Final[Mapping[str, str]] = {"buffer_size": "adapts to about one second"}
-"""What it means that a setting is left to the engine."""
-
 _WORDS: Final[tuple[tuple[type, Callable[[Any], str]], ...]] = (
     (bool, lambda value: "yes" if value else "no"),
     (int, lambda value: f"{value:,}"),
@@ -144,7 +132,7 @@ _WORDS: Final[tuple[tuple[type, Callable[[Any], str]], ...]] = (
 
 def _words(name: str, value: object) -> str:
     if value is UNSET:
-        return _UNSET[name]
+        return KINDS[name].unset
     if value is None:
-        return _NONE[name]
+        return KINDS[name].none or "none"
     return next((say(value) for kind, say in _WORDS if isinstance(value, kind)), str(value))

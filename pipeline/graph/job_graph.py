@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.core.config import JobConfig
+from pipeline.core.config import Settings
 from pipeline.core.errors import ConfigError
 from pipeline.graph.buffers import Buffer, buffers_of
 from pipeline.graph.chaining import Link, why_not_fused
@@ -91,7 +91,7 @@ class JobGraph:
         return [edge for edge in self.edges if edge.source == vertex_id]
 
 
-def build_job_graph(stream: StreamGraph, config: JobConfig) -> JobGraph:
+def build_job_graph(stream: StreamGraph, config: Settings) -> JobGraph:
     """Fuse what may be fused.
 
     Args:
@@ -129,7 +129,7 @@ def build_job_graph(stream: StreamGraph, config: JobConfig) -> JobGraph:
     )
 
 
-def _parallelism(node: StreamNode, config: JobConfig) -> int:
+def _parallelism(node: StreamNode, config: Settings) -> int:
     most = most_subtasks(node)
     if node.parallelism is None:
         return config.parallelism if most is None else min(config.parallelism, most)

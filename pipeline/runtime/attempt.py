@@ -8,7 +8,7 @@ from typing import Any
 
 from checkpoint.barrier import CheckpointKind
 from pipeline.core.clock import Clock
-from pipeline.core.config import JobConfig
+from pipeline.core.config import Settings
 from pipeline.core.durations import whole_ms
 from pipeline.core.errors import InternalError, SinkError
 from pipeline.core.faults import faultpoint
@@ -69,7 +69,7 @@ class Attempt:
     def __init__(
         self,
         wired: Wired,
-        config: JobConfig,
+        config: Settings,
         stored: Stored | None,
         *,
         resumable: bool,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from checkpoint.barrier import CheckpointKind
@@ -25,7 +24,7 @@ from checkpoint.manifest import Manifest
 from checkpoint.schedule import CoordinatorSettings
 from checkpoint.storage.base import StorageAttempt
 from pipeline.core.clock import Clock
-from pipeline.core.config import JobConfig
+from pipeline.core.config import Settings
 from pipeline.core.durations import whole_ms
 from pipeline.core.errors import Fenced, InternalError, PipelineError
 from pipeline.core.faults import faultpoint
@@ -232,21 +231,20 @@ class Checkpoints:
         return self._clock.monotonic_ms()
 
 
-def settings_of(config: JobConfig, stored: Stored | None, *, resumable: bool) -> CoordinatorSettings:
+def settings_of(config: Settings, stored: Stored | None, *, resumable: bool) -> CoordinatorSettings:
     """Say when checkpoints are taken.
 
     Args:
         config: resolved settings.
         resumable: False if a source can only start over: no checkpoint before the end of input.
     """
-    interval, rows, pause = config.checkpoint_interval, config.checkpoint_rows, config.checkpoint_min_pause
-    assert isinstance(pause, timedelta)
+    interval, rows = config.checkpoint_interval, config.checkpoint_rows
     periodic = stored is not None and resumable
     return CoordinatorSettings(
         first_checkpoint_id=1 if stored is None else stored.storage.history.next_checkpoint_id,
-        interval_ms=whole_ms(interval) if periodic and isinstance(interval, timedelta) else None,
-        rows=rows if periodic and isinstance(rows, int) else None,
-        min_pause_ms=whole_ms(pause),
+        interval_ms=whole_ms(interval) if periodic and interval is not None else None,
+        rows=rows if periodic else None,
+        min_pause_ms=whole_ms(config.checkpoint_min_pause),
         timeout_ms=whole_ms(config.checkpoint_timeout),
         tolerable_failures=config.tolerable_checkpoint_failures,
     )

@@ -14,7 +14,7 @@ from pipeline.core.config import ResolvedConfig
 from pipeline.core.counts import PROCESSED
 from pipeline.core.errors import ConfigError, PipelineError
 from pipeline.core.job import JobStatus
-from pipeline.core.restart import RestartDecider, RestartStrategy
+from pipeline.core.restart import RestartDecider
 from pipeline.core.run_options import RunOptions
 from pipeline.graph.plan import JobPlan
 from pipeline.graph.stream_graph import StreamGraph
@@ -101,8 +101,7 @@ class _Run:
                         return self._result(Outcome(JobStatus.CANCELLED, {}))
 
     def _decider(self) -> RestartDecider:
-        strategy = self._config.restart
-        return (strategy if isinstance(strategy, RestartStrategy) else RestartStrategy.none()).decider()
+        return self._config.restart.decider()
 
     @contextlib.contextmanager
     def _locked(self) -> Generator[None]:

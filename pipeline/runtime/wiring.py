@@ -6,14 +6,13 @@ import copy
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 from checkpoint.storage.base import StorageAttempt
 from pipeline.compiler.chain import compile_chain
 from pipeline.compiler.stages import OperatorStage, Stage, StepStage
 from pipeline.core.clock import Clock
-from pipeline.core.config import JobConfig
+from pipeline.core.config import Settings
 from pipeline.core.errors import GraphError, InternalError
 from pipeline.graph.buffers import checkpointed
 from pipeline.graph.plan import JobPlan, PlanEdge, PlanVertex, lane_of
@@ -91,7 +90,7 @@ class Wiring:
     def __init__(
         self,
         plan: JobPlan,
-        config: JobConfig,
+        config: Settings,
         identity: Identity,
         backends: StateBackendFactory,
         post: Post,
@@ -145,9 +144,7 @@ class Wiring:
                 self._parts.put,
                 uid=head.uid,
                 source=copy.copy(head.source),
-                rows=None
-                if not isinstance(self._config.checkpoint_rows, int)
-                else self._config.checkpoint_rows,
+                rows=self._config.checkpoint_rows,
                 batch_limit=self._config.source_batch_size,
                 watermarks=vertex.watermarks,
             )
@@ -269,18 +266,14 @@ class Wiring:
     def _sink(self, node: StreamNode, vertex: PlanVertex, subtask: Subtask) -> SinkTail:
         if node.sink is None:
             raise InternalError(f"{node.uid} is no sink")
-        index, storage, interval = (
-            subtask.participant.subtask,
-            self._storage,
-            self._config.checkpoint_interval,
-        )
+        index, storage = subtask.participant.subtask, self._storage
         ctx = RunningSinkContext(
             self._identity,
             node.uid,
             index,
             vertex.parallelism,
             SinkLogs(storage, node.uid, index),
-            interval if isinstance(interval, timedelta) else None,
+            self._config.checkpoint_interval,
             self._choices,
             _nothing_to_check if storage is None else storage.ensure_newest,
         )

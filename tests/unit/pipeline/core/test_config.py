@@ -17,13 +17,13 @@ from pipeline.core.config import (
     BackpressureStrategy,
     JobConfig,
     ResolvedConfig,
-    parse_duration,
     parse_setting,
     resolve,
 )
 from pipeline.core.errors import ConfigError
 from pipeline.core.job import JobMode
 from pipeline.core.restart import RestartStrategy
+from pipeline.core.settings import parse_duration
 
 SECOND = timedelta(seconds=1)
 NAMES = [field.name for field in fields(JobConfig)]

@@ -12,7 +12,7 @@ import pytest
 from checkpoint.barrier import Barrier, CheckpointKind
 from checkpoint.schedule import CoordinatorSettings
 from checkpoint.storage.base import History
-from pipeline.core.config import JobConfig
+from pipeline.core.config import Settings
 from pipeline.core.errors import CheckpointError, Fenced
 from pipeline.core.job import JobStatus
 from pipeline.runtime.checkpoints import Checkpoints, Stored, settings_of
@@ -200,7 +200,7 @@ def test_a_clean_up_that_fails_costs_only_space_unless_we_were_overtaken(
 class TestSettings:
     """When checkpoints are taken follows from the settings, the storage and the source."""
 
-    CONFIG = JobConfig(
+    CONFIG = Settings(
         checkpoint_interval=timedelta(seconds=2),
         checkpoint_rows=10,
         checkpoint_min_pause=timedelta(milliseconds=5),
