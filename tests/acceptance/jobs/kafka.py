@@ -7,7 +7,9 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from connectors import FileSink, FileSource, KafkaSink, RollingPolicy
+from gate import GatedFile
+
+from connectors import FileSink, KafkaSink, RollingPolicy
 from pipeline import JobConfig, RestartStrategy, StreamJob
 
 PACE = float(os.environ.get("PACE", "0"))
@@ -15,7 +17,7 @@ PACE = float(os.environ.get("PACE", "0"))
 
 def double(row: dict[str, Any]) -> dict[str, int]:
     if PACE:
-        time.sleep(PACE)  # slow enough for many checkpoints on few rows
+        time.sleep(PACE)
     return {"n": int(row["n"]), "doubled": 2 * int(row["n"])}
 
 
@@ -23,7 +25,7 @@ job = StreamJob(
     "numbers",
     JobConfig(
         checkpoint_rows=100,
-        checkpoint_min_pause=timedelta(milliseconds=10),
+        checkpoint_min_pause=timedelta(0),
         source_batch_size=50,
         restart=(
             RestartStrategy.fixed_delay(3, timedelta(milliseconds=100))
@@ -32,7 +34,7 @@ job = StreamJob(
         ),
     ),
 )
-numbers = job.source(FileSource("in.csv"), uid="in").map(double)
+numbers = job.source(GatedFile("in.csv"), uid="in").map(double)
 numbers.sink(
     KafkaSink(
         os.environ["TOPIC"],
