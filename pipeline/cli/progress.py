@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Final
 
@@ -26,7 +27,7 @@ from pipeline.runtime.events import (
     StopForced,
     ThreadAbandoned,
 )
-from pipeline.runtime.result import EdgeProgress, JobResult, Progress
+from pipeline.runtime.result import EdgeProgress, EventTimeProgress, JobResult, Progress
 
 REFRESH_S: Final = 0.2
 """Seconds between two pictures on a terminal."""
@@ -36,6 +37,8 @@ PLAIN_MAX_S: Final = 10.0
 """Seconds between two plain lines: the first after one second, then ever more seldom."""
 
 _SEPARATOR: Final = " · "
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ProgressReport:
@@ -184,6 +187,8 @@ class ProgressReport:
             parts.append(f"{progress.failed:,} failed")
         if progress.late:
             parts.append(f"{progress.late:,} late")
+        if progress.event_time is not None:
+            parts.append(_event_time(progress.event_time, progress.open_windows))
         parts.append(f"{progress.checkpoints} checkpoints")
         if progress.dropped:
             parts.append(f"{progress.dropped:,} dropped")
@@ -210,6 +215,19 @@ def _edge(edge: EdgeProgress) -> str:
     if edge.request_rate is not None and edge.active:
         said.append(f"asks {edge.request_rate:,.0f}/s")
     return f"{fill} ({', '.join(said)})" if said else fill
+
+
+def _event_time(time: EventTimeProgress, open_windows: int) -> str:
+    """Say how far event time has come, and what the windows wait for where something holds it back."""
+    said = "no event time yet"
+    if time.timestamp is not None:
+        said = f"event time {_EPOCH + timedelta(milliseconds=time.timestamp):%Y-%m-%d %H:%M:%S}"
+    if not open_windows or time.held_by is None:
+        return said
+    behind = "has emitted nothing yet"
+    if time.behind_ms is not None:
+        behind = f"is {timedelta(seconds=time.behind_ms // 1000)} behind the furthest"
+    return f"{said}: {open_windows:,} windows wait for {time.held_by}, which {behind}"
 
 
 def _remaining(progress: Progress, rate: float) -> str:

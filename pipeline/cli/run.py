@@ -156,6 +156,7 @@ def _as_json(result: JobResult) -> dict[str, Any]:
         "failed_records": result.failed_records,
         "dropped_records": result.dropped_records,
         "late_records": result.late_records,
+        "event_time": result.event_time,
         "written_records": result.written_records,
         "written_by_sink": dict(result.written_by_sink),
         "failed_samples": [asdict(record) for record in result.failed_samples],

@@ -218,6 +218,7 @@ class TestRun:
             "failed_records": 1,
             "dropped_records": 0,
             "late_records": 0,
+            "event_time": None,
             "duration_ms": 2_000,
             "checkpoints": 3,
             "restarts": 0,

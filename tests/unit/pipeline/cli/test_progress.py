@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,7 +25,7 @@ from pipeline.runtime.events import (
     StopForced,
     ThreadAbandoned,
 )
-from pipeline.runtime.result import EdgeProgress, JobResult, Progress
+from pipeline.runtime.result import EdgeProgress, EventTimeProgress, JobResult, Progress
 
 
 class Reported:
@@ -89,6 +89,39 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
     printed = capsys.readouterr()
     assert printed.out == ""
     return printed.err.splitlines()
+
+
+NOON = round(datetime(2026, 6, 1, 12, tzinfo=UTC).timestamp() * 1000)
+
+
+@pytest.mark.parametrize(
+    ("time", "windows", "said"),
+    [
+        (EventTimeProgress("in", NOON, 5), 3, "event time 2026-06-01 12:00:00"),
+        (EventTimeProgress("in"), 0, "no event time yet"),
+        (
+            EventTimeProgress("in", None, None, "in-1", None),
+            1_200,
+            "no event time yet: 1,200 windows wait for in-1, which has emitted nothing yet",
+        ),
+        (
+            EventTimeProgress("in", NOON, 5, "in-1", 3_725_999),
+            2,
+            "event time 2026-06-01 12:00:00: 2 windows wait for in-1, which is 1:02:05 behind the furthest",
+        ),
+        (EventTimeProgress("in", NOON, 5, "in-1", 10), 0, "event time 2026-06-01 12:00:00"),
+    ],
+)
+def test_it_says_what_windows_wait_for(
+    time: EventTimeProgress,
+    windows: int,
+    said: str,
+    reported: Reported,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Else a job with one empty partition runs for ever with no result and no hint."""
+    reported.draw(running(event_time=time, open_windows=windows))
+    assert f" · {said} · 0 checkpoints" in lines(capsys)[-1]
 
 
 def test_remarks_on_the_job_are_printed_once(reported: Reported, capsys: pytest.CaptureFixture[str]) -> None:
