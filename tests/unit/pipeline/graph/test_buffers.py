@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.core.config import BackpressureStrategy, JobConfig, resolve
+from pipeline.core.config import BackpressureStrategy, JobConfig, Settings, resolve
 from pipeline.core.errors import ConfigError, GraphError
 from pipeline.core.job import JobMode
 from pipeline.core.policy import DEAD_LETTERS, ErrorPolicy
@@ -156,7 +156,7 @@ class TestRefused:
 
     def test_not_without_checkpoints(self) -> None:
         stream = line(guarantee="exactly-once").stream()
-        config = JobConfig(backpressure=S.DROP, checkpoint_interval=None, checkpoint_rows=None)
+        config = Settings(backpressure=S.DROP, checkpoint_interval=None, checkpoint_rows=None)
         assert len(buffers_of(stream, config)) == 1
 
     @pytest.mark.parametrize("strategy", [S.DROP, S.ERROR])
