@@ -27,7 +27,7 @@ class Workshop:
 
     Args:
         folder: where the command runs; what the job writes goes to `out`.
-        job: name of the file in `jobs`, without its suffix.
+        job: name of the file in `jobs`, without its suffix; after a colon the job's name in it.
         program: what is run; the command unless a test plants a bug in it.
         environment: added to the process's own.
     """
@@ -46,7 +46,8 @@ class Workshop:
 
     def command(self, *options: str) -> list[str]:
         """The command line that runs the job."""
-        return [*self.program, "run", str(JOBS / f"{self.job}.py"), *options]
+        file, colon, name = self.job.partition(":")
+        return [*self.program, "run", f"{JOBS / file}.py{colon}{name}", *options]
 
     def variables(self, **environment: str) -> dict[str, str]:
         """The environment of a run."""
@@ -130,7 +131,7 @@ def workshop(tmp_path: Path) -> Iterator[Callable[..., Workshop]]:
     numbers = itertools.count()
 
     def make(job: str, **environment: str) -> Workshop:
-        folder = tmp_path / f"{job}-{next(numbers)}"
+        folder = tmp_path / f"{job.replace(':', '-')}-{next(numbers)}"
         folder.mkdir()
         shop = Workshop(folder, job, environment)
         made.append(shop)

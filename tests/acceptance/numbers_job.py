@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def write_input(folder: Path, count: int) -> None:
-    (folder / "in.csv").write_text("n\n" + "".join(f"{n}\n" for n in range(count)))
+def write_input(folder: Path, count: int, name: str = "in.csv") -> None:
+    (folder / name).write_text("n\n" + "".join(f"{n}\n" for n in range(count)))
 
 
 def expected(count: int) -> dict[str, bytes]:

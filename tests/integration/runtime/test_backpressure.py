@@ -211,9 +211,7 @@ class TestCheckpoints:
         dropped: set[int] = set()
         count = {S.BUFFER: 2000, S.DROP: 4000, S.LATEST: 9000}[strategy]
         paced = numbers(count)
-        if (
-            strategy is not S.BUFFER
-        ):  # more than it holds, whenever the sink has got something of the last ones
+        if strategy is not S.BUFFER:  # more than it holds, once the sink has got something of the last
             paced = numbers(count, before=lambda _: sink.await_taken(), batch=60)
         config = JobConfig(
             checkpoint_rows=count // 30,

@@ -29,6 +29,7 @@ class Target:
     visible: list[bytes] = field(default_factory=list[bytes])
     fail_commits: int = 0
     refuse_seals: int = 0
+    refusals_pass: bool = True
     most: int = 10**9
     largest: int = 0
     joined: int = 0
@@ -71,7 +72,7 @@ class LoggedSink(TwoPhaseCommitSink[int, dict[str, Any]]):
             return None
         if self._target.refuse_seals:
             self._target.refuse_seals -= 1
-            raise CheckpointError("no room for the log")
+            raise CheckpointError("no room for the log", retryable=self._target.refusals_pass)
         txn["logs"].append(self._log.seal())
         self._log = None
         return txn
@@ -157,6 +158,16 @@ def test_a_log_that_cannot_be_sealed_declines_the_checkpoint(
     assert len(failed) == 2
     assert "no room for the log" in failed[0]
     assert visible(target) == list(range(1000))
+
+
+def test_a_log_that_no_retry_helps_fails_the_job(numbers: Any, checkpoints: Path) -> None:
+    """As after a failed fsync: what reached the disk is unknown, so nothing may be decided on it."""
+    target = Target(refuse_seals=1, refusals_pass=False)
+    with pytest.raises(CheckpointError, match="no room for the log") as failed:
+        job_of(numbers(1000), target, checkpoints).execute()
+
+    assert failed.value.operator == "logged:memory"
+    assert visible(target) == []
 
 
 def test_a_full_epoch_ends_before_more_is_asked_for(numbers: Any, checkpoints: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from connectors import CollectionSource, CollectSink
+from connectors import CollectionSource, CollectSink, FileSink
 from pipeline import (
     DEAD_LETTERS,
     ErrorPolicy,
@@ -69,6 +69,27 @@ def test_union_branches_and_keys(parallelism: int) -> None:
     assert len(sums.values) == 3000
     assert result.processed_records == 3000
     assert result.state["sum"] == {d: sum(n for n in range(3000) if n % 10 == d) for d in range(10)}
+
+
+@pytest.mark.parametrize("parallelism", [1, 2])
+def test_a_union_ends_with_the_last_of_its_sources(
+    parallelism: int, gated_numbers: Any, numbers: Any, checkpoints: Path, tmp_path: Path
+) -> None:
+    """The one that goes on for several checkpoints more is read to its end, into one file of both."""
+    config = JobConfig(
+        checkpoint_rows=100,
+        checkpoint_min_pause=timedelta(0),
+        checkpoint_dir=checkpoints,
+        parallelism=parallelism,
+    )
+    job = StreamJob("unequal", config)
+    short, long = job.source(numbers(10), uid="short"), job.source(gated_numbers(1000), uid="long")
+    short.union(long).map(lambda n: {"n": n}).sink(FileSink(tmp_path / "both.csv"))
+    result = run(job)
+    assert (result.status, result.processed_records) == (JobStatus.COMPLETED, 1010)
+    assert result.checkpoints > 5
+    lines = (tmp_path / "both.csv").read_text().splitlines()
+    assert sorted(map(int, lines[1:])) == sorted([*range(10), *range(1000)])
 
 
 def test_async_functions_are_awaited_in_order() -> None:

@@ -291,11 +291,24 @@ def test_declined_epochs_are_joined_where_the_sink_wants_it():
     sink.empty.add(3)
     assert driver.pre_commit(3) == [12]
     assert driver.pre_commit(4) == [124]
-    assert driver.commit(3) == [], "checkpoint 4 is not decided"
+    driver.commit(3)
+    assert sink.of("commit") == [], "checkpoint 4 is not decided"
     driver.commit(4)
 
     assert sink.of("commit") == [124]
     assert sink.calls.index(("join", (1, 2))) < sink.calls.index(("begin", 3))
+
+
+def test_joined_epochs_are_aborted_with_the_younger():
+    """No manifest names them before that of its checkpoint, though older ones have been tried."""
+    sink = JoiningSink()
+    driver = TwoPhaseDriver(sink, "kafka:out")
+    driver.begin(keep=())
+    driver.pre_commit(1)
+    driver.pre_commit(2)
+
+    driver.close(undecided_from=2)
+    assert sink.of("abort") == [12, 3]
 
 
 def test_a_committed_epoch_is_not_joined():
