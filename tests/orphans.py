@@ -82,8 +82,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     keeper = session.config.stash.get(_keeper, None)
     if keeper is None:
         return
-    left, _ = keeper.communicate("end\n")
-    session.config.stash[_left] = left.splitlines()
+    assert keeper.stdin is not None
+    assert keeper.stdout is not None
+    print("end", file=keeper.stdin, flush=True)
+    left = [line.rstrip() for line in iter(keeper.stdout.readline, "\n")]
+    session.config.stash[_left] = left
     if left and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -96,6 +99,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 if __name__ == "__main__":
     sys.stdin.readline()
     answer = "".join(f"{process}\n" for process in end(sys.argv[1]))
-    shutil.rmtree(sys.argv[2], ignore_errors=True)
     with suppress(BrokenPipeError):  # the run may be gone
-        print(answer, end="", flush=True)
+        print(answer, flush=True)
+    sys.stdin.read()  # until it is: PostgreSQL's package takes a lock in there when its process ends
+    shutil.rmtree(sys.argv[2], ignore_errors=True)

@@ -16,7 +16,8 @@ from tests.orphans import members
 from .waiting import wait_for
 
 PROJECT = Path(__file__).resolve().parents[2]
-ENDS_S = 60
+pytestmark = pytest.mark.timeout(400)
+ENDS_S = 150
 """Seconds in which a run of a few tests ends on a machine that has other work."""
 
 OTHER = "def test_other(): pass\n"
@@ -168,9 +169,9 @@ def test_nothing_is_left_of_an_interrupted_run(
     """No worker, and nothing a test has started: PostgreSQL, a process that stands still, a folder."""
     run = start(STARTS, OTHER, limit=100)
     told = tmp_path / "run"
-    wait_for(lambda: told.exists() and " " in told.read_text(), "the test")
+    wait_for(lambda: told.exists() and " " in told.read_text(), "the test", ENDS_S)
     name, folder = told.read_text().split()
     assert len(members(name)) > 4
     run.send_signal(number)
     run.communicate(timeout=ENDS_S)
-    wait_for(lambda: members(name) == [] and not Path(folder).exists(), "the end of all")
+    wait_for(lambda: members(name) == [] and not Path(folder).exists(), "the end of all", ENDS_S)

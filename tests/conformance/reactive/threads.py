@@ -19,7 +19,7 @@ from pipeline.testing.tck import PublisherVerification
 MOST = 50
 """Records emitted together."""
 
-LONG = timedelta(seconds=10)
+LONG = timedelta(seconds=30)
 
 Run = Callable[[ThreadProducer[int]], None]
 

@@ -15,7 +15,7 @@ from pipeline.reactive.operators.base import Operator
 from pipeline.reactive.producer import ThreadProducer
 from pipeline.reactive.subscriber import Subscriber
 
-LONG = timedelta(seconds=10)
+LONG = timedelta(seconds=30)
 """For what must end by itself: reached only if it does not."""
 
 

@@ -11,7 +11,7 @@ from reactivex.internal.exceptions import DisposedException
 
 from pipeline.reactive import Worker, hooks
 
-LONG = 10.0
+LONG = 30.0
 
 
 def test_work_runs_in_order_in_the_named_thread_which_then_ends() -> None:

@@ -13,7 +13,7 @@ from pipeline.reactive.producer import Interrupted
 from pipeline.runtime.checkpoint_lock import BarrierThread, LockScope
 from pipeline.testing import ManualClock
 
-PATIENCE = timedelta(seconds=10)
+PATIENCE = timedelta(seconds=30)
 """Reached only if something that must end by itself does not."""
 
 

@@ -11,7 +11,7 @@ import pytest
 from pipeline.testing.clock import ManualClock
 
 MS = timedelta(milliseconds=1)
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 """Reached only if something that must end by itself does not."""
 
 
