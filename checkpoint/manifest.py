@@ -60,6 +60,7 @@ class Manifest:
         parts: the stored objects.
         logs: the epoch logs from which `committables` can be written again, needed until they are noted.
         counters: what the job has counted since the beginning of the lineage, by name.
+        ended: uids of the sources whose input had ended; they are not read again.
     """
 
     job: str
@@ -79,6 +80,7 @@ class Manifest:
     parts: Sequence[Part]
     logs: Sequence[Part] = ()
     counters: Mapping[str, int]
+    ended: Sequence[str] = ()
 
     @property
     def size_bytes(self) -> int:
@@ -121,6 +123,7 @@ class Manifest:
             body["kind"] = CheckpointKind(body["kind"])
             for name in ("parts", "logs"):
                 body[name] = tuple(Part(**part) for part in body[name])
+            body["ended"] = tuple(body["ended"])
             manifest = cls(**body)
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointCorrupted(f"{path} is no manifest of version {VERSION}: {error}") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.core.config import BackpressureStrategy
@@ -29,6 +29,7 @@ class PlanVertex:
         parallelism: how many subtasks it runs as.
         carry_origins: whether a vertex behind it dead-letters, so that origins must travel with its output.
         carry_time: whether it, or one behind it, has windows of event time, so that its source must tell it.
+        ended: whether nothing comes to it any more, as of the checkpoint to continue from.
     """
 
     id: int
@@ -37,6 +38,7 @@ class PlanVertex:
     parallelism: int
     carry_origins: bool
     carry_time: bool
+    ended: bool = False
 
     @property
     def watermarks(self) -> WatermarkStrategy | None:
@@ -115,6 +117,28 @@ class JobPlan:
             for edge in self.edges
             if edge.buffer is not None
         }
+
+    def ended(self, sources: Collection[str]) -> set[int]:
+        """Return the vertices to which nothing comes any more once these sources have ended.
+
+        Args:
+            sources: uids of sources whose end was passed on ahead of a barrier. In a buffer with a
+                strategy the barrier overtakes the end, as all else: what is downstream of it goes on.
+        """
+        found: set[int] = set()
+        for vertex in self.vertices:
+            head = vertex.nodes[0]
+            inputs = [edge for edge in self.edges if edge.target == vertex.id]
+            by_source = head.source is not None and head.uid in sources
+            if by_source or (inputs and all(e.source in found and e.buffer is None for e in inputs)):
+                found.add(vertex.id)
+        return found
+
+    def after(self, sources: Collection[str]) -> JobPlan:
+        """Return the plan as it is once these sources have ended; see `ended`."""
+        ended = self.ended(sources)
+        vertices = tuple(replace(vertex, ended=vertex.id in ended) for vertex in self.vertices)
+        return replace(self, vertices=vertices)
 
     def vertex(self, vertex_id: int) -> PlanVertex:
         """Return the vertex of an id."""

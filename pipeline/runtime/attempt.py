@@ -123,6 +123,7 @@ class Attempt:
                 for sink in self._wired.sinks:
                     sink.open()
                 recovery.commit_decided()
+                self._checkpoints.clean()
         except BaseException as error:
             self._lifecycle.close(self._checkpoints.undecided_from, error)
             raise

@@ -167,7 +167,7 @@ class Checkpoints:
             case Note(checkpoint_id):
                 return self._note(checkpoint_id)
             case Clean():
-                self._clean()
+                self.clean()
             case Fail(error):
                 raise error
             case Finished(kind):
@@ -216,7 +216,7 @@ class Checkpoints:
         self._tracker.change(JobStatus.RUNNING)
         return self._coordinator.noted(checkpoint_id, self._now())
 
-    def _clean(self) -> None:
+    def clean(self) -> None:
         """Delete old checkpoints; failing at that loses nothing but space."""
         if self._stored is None:
             return

@@ -57,9 +57,19 @@ class Continuation:
         """
         return Claimed(storage, self._choose(storage))
 
+    def is_complete(self, manifest: Manifest) -> bool:
+        """Whether a checkpoint covers all input: what it decided is all there is to do.
+
+        The last one of a run does. So does one that began for another reason, by rows or by time,
+        and was taken after the end of the input.
+        """
+        if manifest.kind is CheckpointKind.FINAL:
+            return True
+        return len(self._plan.ended(manifest.ended)) == len(self._plan.vertices)
+
     def is_over(self, manifest: Manifest) -> bool:
         """Whether nothing can continue from a checkpoint: its source is gone with another process."""
-        if self._begun or self._options.restore_from is not None or manifest.kind is CheckpointKind.FINAL:
+        if self._begun or self._options.restore_from is not None or self.is_complete(manifest):
             return False
         return not self._plan.stream.durable
 

@@ -41,10 +41,13 @@ class FusedChain(ABC):
     Args:
         chain: the compiled operators.
         downstream: takes the output.
+        finished: whether its input had ended already when the job was checkpointed, so that the end
+            is only passed on: its operators have let out what they held back.
     """
 
-    def __init__(self, chain: Chain, downstream: BatchSubscriber[Any]) -> None:
+    def __init__(self, chain: Chain, downstream: BatchSubscriber[Any], *, finished: bool = False) -> None:
         self._chain = chain
+        self._has_finished = finished
         self._downstream = downstream
         self._fanout = downstream if isinstance(downstream, Fanout) else None
         self._head: Head | None = None
@@ -164,7 +167,7 @@ class FusedChain(ABC):
         self._following = item
         if isinstance(item, Watermark):
             self._let_out(self._chain.watermark(item.timestamp))
-        elif isinstance(item, EndOfInput):
+        elif isinstance(item, EndOfInput) and not self._has_finished:
             self._let_out(self._chain.finish())
         return True
 
@@ -209,8 +212,8 @@ class FusedChain(ABC):
 class DirectChain(FusedChain):
     """A chain that never emits more than it takes: passes demand through and makes up for what it drops."""
 
-    def __init__(self, chain: Chain, downstream: BatchSubscriber[Any]) -> None:
-        super().__init__(chain, downstream)
+    def __init__(self, chain: Chain, downstream: BatchSubscriber[Any], *, finished: bool = False) -> None:
+        super().__init__(chain, downstream, finished=finished)
         self._process = chain.process
 
     def on_next_batch(self, values: Any) -> None:
@@ -242,8 +245,8 @@ class ExpandingChain(FusedChain):
     a barrier waits for all outputs of what has been fed. One request is outstanding at a time.
     """
 
-    def __init__(self, chain: Chain, downstream: BatchSubscriber[Any]) -> None:
-        super().__init__(chain, downstream)
+    def __init__(self, chain: Chain, downstream: BatchSubscriber[Any], *, finished: bool = False) -> None:
+        super().__init__(chain, downstream, finished=finished)
         self._asked = 0
         self._expansion = Expansion()
 
@@ -293,9 +296,9 @@ class Expansion:
         return max(1, min(self._most, int(wanted / max(self._ratio, 0.01))))
 
 
-def fuse(chain: Chain, downstream: BatchSubscriber[Any]) -> FusedChain:
-    """Put a compiled chain between its input and `downstream`."""
-    return (ExpandingChain if chain.expands else DirectChain)(chain, downstream)
+def fuse(chain: Chain, downstream: BatchSubscriber[Any], *, finished: bool = False) -> FusedChain:
+    """Put a compiled chain between its input and `downstream`; see `FusedChain`."""
+    return (ExpandingChain if chain.expands else DirectChain)(chain, downstream, finished=finished)
 
 
 class _Running:

@@ -9,7 +9,6 @@ from collections.abc import Generator, Iterator
 from dataclasses import asdict
 from typing import Any
 
-from checkpoint.barrier import CheckpointKind
 from pipeline.core.config import ResolvedConfig
 from pipeline.core.counts import PROCESSED
 from pipeline.core.errors import ConfigError, PipelineError
@@ -159,8 +158,9 @@ class _Run:
             )
         mailbox = Mailbox(self._control.queue)
         options = self._options
+        manifest = None if claimed is None else claimed.manifest
         wired = Wiring(
-            self._plan,
+            self._plan if manifest is None else self._plan.after(manifest.ended),
             self._config,
             Identity(job, execution.lineage, 1 if claimed is None else claimed.storage.number),
             self._ports.state,
@@ -207,7 +207,7 @@ class _Run:
         status, error = JobStatus.FAILED, None
         manifest = None if claimed is None else claimed.manifest
         try:
-            if manifest is not None and manifest.kind is CheckpointKind.FINAL:
+            if manifest is not None and self._continuation.is_complete(manifest):
                 attempt.settle()
                 self._tracker.change(JobStatus.RUNNING)
                 outcome = Outcome(JobStatus.COMPLETED, {})

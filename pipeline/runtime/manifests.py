@@ -112,6 +112,7 @@ class ManifestWriter:
             parts=parts,
             logs=logs,
             counters=counts.by_name,
+            ended=[uid for snapshot in taken if snapshot.input_ended for uid in snapshot.sources],
         )
         self._storage.write_manifest(manifest)
         self._parent = checkpoint_id

@@ -72,6 +72,7 @@ class SubtaskSnapshot:
     Args:
         sources: positions by uid.
         counts: of this attempt.
+        input_ended: whether its source had read its last record, and had passed that on.
         parts: what its operators' keyed state is stored in, once it is.
     """
 
@@ -80,4 +81,5 @@ class SubtaskSnapshot:
     operators: list[OperatorSnapshot] = field(default_factory=list[OperatorSnapshot])
     sinks: list[SinkSnapshot] = field(default_factory=list[SinkSnapshot])
     counts: Counts = field(default_factory=Counts)
+    input_ended: bool = False
     parts: list[Part] = field(default_factory=list[Part])

@@ -48,7 +48,6 @@ class SourceSubtask(Subtask):
 
     Attributes:
         estimate: about how many records there are in all; None where unknown.
-        input_ended: whether it has read its last record.
         restored: whether it has been given a position.
     """
 
@@ -80,7 +79,7 @@ class SourceSubtask(Subtask):
         self._emitted_at_barrier = 0
         self._rows_posted = False
         self._stopping = False
-        self.input_ended = False
+        self._input_ended = False
         self._finished = False
         self._broken = False  # a batch is out in part: no barrier may pass behind it
         self._is_open = False
@@ -158,6 +157,10 @@ class SourceSubtask(Subtask):
     @property
     def processed(self) -> int:
         return self._emitted
+
+    @property
+    def input_ended(self) -> bool:
+        return self._input_ended
 
     @property
     def event_time(self) -> EventTimeProgress | None:
@@ -292,7 +295,7 @@ class SourceSubtask(Subtask):
                 return
         if not self.cancelled:
             with self.checkpoint_lock:
-                self.input_ended = True
+                self._input_ended = True
                 self.producer.control(END_OF_INPUT)
             self.post(InputEnded(self.participant))
         self.producer.wait_until(lambda: self._finished)
@@ -338,7 +341,7 @@ class SourceSubtask(Subtask):
         with self._lock:
             if self.fused.suspended or self.producer.cancelled or self._broken:
                 return None
-            if self._time is not None and not (self.input_ended or self._stopping):
+            if self._time is not None and not (self._input_ended or self._stopping):
                 self._tell(self._time.fall_idle())
             barrier = self._barriers.take()
             if barrier is not None:

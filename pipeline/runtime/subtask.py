@@ -153,6 +153,11 @@ class Subtask(ABC):
         return 0
 
     @property
+    def input_ended(self) -> bool:
+        """Whether its source has read its last record; False for an inner vertex."""
+        return False
+
+    @property
     def counts(self) -> Counts:
         """What it has counted in this attempt; any thread."""
         counts = Counts({**self.ctx.counters, PROCESSED: self.processed})
@@ -202,7 +207,9 @@ class Subtask(ABC):
             sources: positions by uid.
             beside: what the engine must remember of the sources beside their positions.
         """
-        taken = SubtaskSnapshot(self.participant, sources, list(beside), counts=self.counts)
+        taken = SubtaskSnapshot(
+            self.participant, sources, list(beside), counts=self.counts, input_ended=self.input_ended
+        )
         taken.operators.extend(buffer.snapshot(barrier) for buffer in self.buffers)
         taken.operators.extend(operator.snapshot() for operator in self.operators)
         self.producer.control(barrier)

@@ -22,6 +22,7 @@ from pipeline.reactive.channel import Channel
 from pipeline.reactive.subscriber import BatchSubscriber
 from pipeline.runtime.contexts import Identity, RunningOperatorContext, RunningSinkContext, VertexContext
 from pipeline.runtime.edge_buffer import EdgeBuffer
+from pipeline.runtime.ended_source import EndedSource
 from pipeline.runtime.epoch_logs import SinkLogs
 from pipeline.runtime.fanout import (
     Broadcast,
@@ -143,7 +144,7 @@ class Wiring:
                 self._post,
                 self._parts.put,
                 uid=head.uid,
-                source=copy.copy(head.source),
+                source=EndedSource(head.source.info) if vertex.ended else copy.copy(head.source),
                 rows=self._config.checkpoint_rows,
                 batch_limit=self._config.source_batch_size,
                 watermarks=vertex.watermarks,
@@ -239,7 +240,7 @@ class Wiring:
         chain = compile_chain(
             stages, subtask.ctx, mode=self._config.chains, carry_origins=vertex.carry_origins
         )
-        subtask.wire(fuse(chain, downstream))
+        subtask.wire(fuse(chain, downstream, finished=vertex.ended))
 
     @staticmethod
     def _side(vertex: PlanVertex, edge: PlanEdge) -> SideOutput | None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
+from pipeline.core.config import BackpressureStrategy
 from pipeline.core.policy import DEAD_LETTERS, ErrorPolicy, SideTag
 from pipeline.graph.builder import Output
 from pipeline.graph.plan import JobPlan, physical
+from pipeline.operators.backpressure import Backpressure
 from pipeline.operators.key_by import KeyBy
 from pipeline.operators.map import Map
 from pipeline.operators.reduce import Reduce
@@ -63,6 +66,32 @@ def test_origins_travel_as_far_as_something_dead_letters() -> None:
     graph.line(FakeSink("out"), behind=rejecting)
     graph.line(FakeSink("dead"), behind=Output(rejecting.node, DEAD_LETTERS))
     assert carriers(physical(graph.job(parallelism=2))) == {"Source", "Source#2", "Reduce", "Union"}
+
+
+def ended(graph: Graph, *sources: str, **settings: Any) -> set[str]:
+    """Name the vertices to which nothing comes once these sources have ended."""
+    plan = physical(graph.job(**settings))
+    found = plan.ended([f"kafka:{source}" for source in sources])
+    return {vertex.name for vertex in plan.vertices if vertex.id in found}
+
+
+def test_a_vertex_has_ended_once_all_its_sources_have() -> None:
+    graph = Graph()
+    left, right = graph.line(FakeSource("left")), graph.line(FakeSource("right"))
+    graph.line(KeyBy(len), Reduce(merge, len), FakeSink("a"), behind=left)
+    graph.line(FakeSink("b"), behind=graph.add_operator(Union(), [left, right]))
+    assert ended(graph, parallelism=2) == set()
+    assert ended(graph, "left", parallelism=2) == {"Source", "Reduce", "Sink"}
+    assert ended(graph, "right", parallelism=2) == {"Source#2"}
+    everything = {"Source", "Source#2", "Reduce", "Sink", "Union", "Sink#2"}
+    assert ended(graph, "left", "right", parallelism=2) == everything
+
+
+def test_a_barrier_overtakes_the_end_in_a_buffer() -> None:
+    """So what reads from the buffer has not heard of it when the barrier comes."""
+    graph = Graph()
+    graph.line(FakeSource("in"), Backpressure(BackpressureStrategy.BUFFER, 7), Map(parse), FakeSink())
+    assert ended(graph, "in") == {"Source"}
 
 
 def test_no_origins_travel_for_a_dead_letter_of_the_first_vertex() -> None:

@@ -171,14 +171,14 @@ class Head:
     which need no demand otherwise.
     """
 
-    def __init__(self, chain: Any, downstream: Any) -> None:
+    def __init__(self, chain: Any, downstream: Any, *, finished: bool = False) -> None:
         self.inputs: deque[Any] = deque()
         self.fed: list[Any] = []
         self.requested = 0
         self.requests: list[int] = []
         self.wakes = 0
         self.cancels = 0
-        self.fused = fuse(chain, downstream)
+        self.fused = fuse(chain, downstream, finished=finished)
         self.fused.on_subscribe(self)
 
     def request(self, n: int) -> None:

@@ -296,6 +296,15 @@ class TestEndOfInput:
         head.run()
         assert consumer.heard == [END_OF_INPUT, "barrier"]
 
+    def test_what_a_checkpoint_had_let_out_is_not_let_out_again(self, expands: bool) -> None:
+        """Its operators were finished before the checkpoint, and their state says so."""
+        chain, consumer = FakeChain(even, expands=expands, held_back=[7]), Consumer()
+        head = Head(chain, consumer, finished=True)
+        head.feed(END_OF_INPUT, "barrier")
+        consumer.request(5)
+        head.run()
+        assert (consumer.heard, chain.finished) == ([END_OF_INPUT, "barrier"], 0)
+
 
 def test_records_behind_the_end_of_the_input_are_refused() -> None:
     head, consumer, _ = build(even, expands=False, held_back=[7])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import cast
 
@@ -144,6 +144,13 @@ class TestWriting:
         assert first.counters == second.counters == {"processed": 100, "failed": 3, "written:out": 20}
         (third,) = write(FakeStorage(), 12, restored=second)
         assert third.counters == {"processed": 200, "failed": 6, "written:out": 40}
+
+    def test_sources_that_have_ended_are_listed(self) -> None:
+        (manifest,) = write(FakeStorage(), 7)
+        assert manifest.ended == ()
+        ended = replace(SOURCE, input_ended=True)
+        (manifest,) = write(FakeStorage(), 7, snapshots=(inner(0), ended, inner(1)))
+        assert manifest.ended == ("in",)
 
     def test_an_operator_without_keyed_state_has_no_part(self) -> None:
         snapshot = SubtaskSnapshot(Participant("Process", 0), operators=[OperatorSnapshot("p", 0, None, [1])])
