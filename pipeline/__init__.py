@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pipeline.core.run_options import RunOptions
     from pipeline.runtime.control import JobControl
     from pipeline.runtime.result import JobResult
+    from pipeline.spi.function import FunctionContext
     from pipeline.windows.assigners import SlidingTimeWindows, TumblingTimeWindows, Window
     from pipeline.windows.watermarks import WatermarkStrategy
     from state.descriptors import AggregateFunction
@@ -57,6 +58,7 @@ __all__ = [
     "ErrorPolicy",
     "FailedRecord",
     "Fenced",
+    "FunctionContext",
     "GraphError",
     "InternalError",
     "JobAlreadyRunning",
@@ -115,6 +117,7 @@ _NAMES_BY_HOME: Final = {
     "pipeline.core.run_options": ("RunOptions",),
     "pipeline.runtime.control": ("JobControl",),
     "pipeline.runtime.result": ("JobResult",),
+    "pipeline.spi.function": ("FunctionContext",),
     "pipeline.windows.assigners": ("SlidingTimeWindows", "TumblingTimeWindows", "Window"),
     "pipeline.windows.watermarks": ("WatermarkStrategy",),
     "state.descriptors": ("AggregateFunction",),

@@ -13,6 +13,7 @@ from pipeline.api.job import StreamJob
 from pipeline.api.stream import Stream, require_plain
 from pipeline.core.durations import milliseconds
 from pipeline.core.errors import GraphError
+from pipeline.core.functions import is_opened
 from pipeline.core.policy import ErrorPolicy, SideTag
 from pipeline.graph.builder import Output
 from pipeline.operators.aggregate import Aggregate
@@ -232,6 +233,11 @@ def require_aggregate(aggregate: object) -> None:
         raise GraphError(
             f"aggregate needs an instance, found the class {aggregate.__name__}",
             hint=f"call it: {aggregate.__name__}(…)",
+        )
+    if is_opened(aggregate):
+        raise GraphError(
+            f"aggregate needs a plain object, but {type(aggregate).__name__} has open()",
+            hint="map, filter, flat_map and map_batches open their functions: use one of them upstream",
         )
     wanted = ("create_accumulator", "add", "get_result")
     missing = [name for name in wanted if not callable(getattr(aggregate, name, None))]

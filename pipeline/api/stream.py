@@ -9,7 +9,7 @@ from pipeline.api.call_site import call_site
 from pipeline.api.handle import Handle
 from pipeline.core.config import BackpressureStrategy, JobConfig
 from pipeline.core.errors import GraphError
-from pipeline.core.functions import function_ref, is_async, is_async_generator
+from pipeline.core.functions import function_ref, is_async, is_async_generator, is_opened
 from pipeline.core.policy import ErrorPolicy, SideTag
 from pipeline.graph.buffers import DEFAULT_SIZE, check_size
 from pipeline.graph.builder import Output
@@ -44,6 +44,12 @@ class Stream(Handle, Generic[T]):
     `async def` where it says so; `on_error` is what happens to a record that the function cannot
     handle (default: the job fails), `uid` what the operator is filed under (default: its kind and
     the name of its function).
+
+    The function of `map`, `filter`, `flat_map` and `map_batches` may be an object with `__call__`,
+    `open(ctx)` and `close()`, each plain or `async def`: each subtask calls its own copy, opens it in
+    its thread before the first record and closes it there at the end, whatever failed. `ctx` is a
+    `FunctionContext`. What belongs to a thread or an event loop, a session or a connection, is made in
+    `open`: calls of an `async def` function are awaited one after another, on the subtask's own event loop.
 
     A function must not change what it is given, but return something new: records are handed on, not
     copied, so that other readers of the stream, a buffer, a retry or the next result of a fold would see
@@ -230,11 +236,16 @@ def _checked_size(strategy: BackpressureStrategy, size: int | None) -> int | Non
 
 
 def require_plain(method: str, function: Function) -> None:
-    """Refuse what is no function, and what is async, where the operator calls it in a plain loop."""
+    """Refuse what is not a function, and one that is async or has to be opened."""
     if not callable(function):
         raise GraphError(
             f"{method} needs a function, found {function!r}",
             hint="pass the function itself, without calling it",
+        )
+    if is_opened(function):
+        raise GraphError(
+            f"{method} needs a plain function, but {function_ref(function).name} is an object with open()",
+            hint="map, filter, flat_map and map_batches open their functions: use one of them upstream",
         )
     if is_async(function) or is_async_generator(function):
         raise GraphError(

@@ -81,6 +81,11 @@ def is_async_generator(fn: Callable[..., Any]) -> bool:
     return _is(inspect.isasyncgenfunction, fn)
 
 
+def is_opened(fn: object) -> bool:
+    """Whether `fn` is an object with a method `open`, so that each subtask opens a copy of its own."""
+    return not inspect.isclass(fn) and callable(getattr(fn, "open", None))
+
+
 def _is(kind: Callable[[object], bool], fn: Callable[..., Any]) -> bool:
     while isinstance(fn, functools.partial):
         fn = fn.func  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]

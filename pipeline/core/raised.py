@@ -2,8 +2,35 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from pipeline.core.errors import UserFunctionError
 from pipeline.core.functions import FunctionRef, ref_of_code
+
+_ANOTHER_LOOP: Final = re.compile(
+    "(bound|attached) to a different (event )?loop|should be used inside a task|Event loop is closed"
+    "|event loop other than the current"
+)
+"""What asyncio says, and what libraries made on it say, of an object that belongs to another event loop."""
+
+
+def advise(error: BaseException) -> str | None:
+    """Say what to do about an object made on another event loop, or without one; None for other errors.
+
+    Example:
+        >>> advise(RuntimeError("no running event loop"))
+        'make it in async code: in `async def open(self, ctx)` of an object that is the function'
+    """
+    message = describe(error)
+    if _ANOTHER_LOOP.search(message):
+        return (
+            "what the function awaits belongs to another event loop, and each subtask has its own: make it "
+            "in `async def open(self, ctx)` of an object, and close it in `async def close(self)`"
+        )
+    if "no running event loop" in message:
+        return "make it in async code: in `async def open(self, ctx)` of an object that is the function"
+    return None
 
 
 def describe(error: BaseException) -> str:

@@ -12,7 +12,7 @@ from pipeline.core.job import JobMode
 from pipeline.core.policy import ErrorPolicy, SideTag, require_policy
 from pipeline.graph.stream_graph import Definition, Partitioning, StreamEdge, StreamGraph, StreamNode
 from pipeline.graph.uids import Uid, UidRequest, assign_uids
-from pipeline.operators.base import Chaining, OperatorSpec
+from pipeline.operators.base import Chaining, Function, OperatorSpec
 from pipeline.operators.key_by import KeyBy
 from pipeline.spi.sink import AnySink
 from pipeline.spi.source import Source
@@ -115,11 +115,7 @@ class GraphBuilder:
     ) -> Output:
         """Add an operator behind `inputs` and return its main output."""
         for function in spec.functions:
-            if not callable(function):
-                raise GraphError(
-                    f"{spec.kind} needs a function, found {function!r}",
-                    hint="pass the function itself, without calling it",
-                )
+            _require_function(spec.kind, function)
         require_policy(f"{spec.kind}: on_error", getattr(spec, "on_error", ErrorPolicy()))
         return self._add(_Draft(spec, uid, written_at), inputs)
 
@@ -168,6 +164,19 @@ class GraphBuilder:
             partitioning = Partitioning.HASH if keyed else Partitioning.FORWARD
             self._edges.append(StreamEdge(upstream, node, partitioning, side_tag, index))
         return Output(node)
+
+
+def _require_function(kind: str, function: Function) -> None:
+    if not callable(function):
+        raise GraphError(
+            f"{kind} needs a function, found {function!r}",
+            hint="pass the function itself, without calling it",
+        )
+    if isinstance(function, type) and hasattr(function, "open") and "__call__" in dir(function):
+        raise GraphError(
+            f"{kind} needs a function, found the class {function.__name__}",
+            hint=f"pass an object of it: {function.__name__}(…)",
+        )
 
 
 def _require_instance(value: object, contract: type, what: str, example: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 from pipeline.core.errors import UserFunctionError
 from pipeline.core.functions import function_ref
 from pipeline.core.policy import DEAD_LETTERS, ErrorPolicy, SideTag
-from pipeline.core.raised import describe
+from pipeline.core.raised import advise, describe
 from pipeline.core.records import FAILED_RECORDS_KEPT, Batch, DeadLetter, FailedRecord, Origin
 
 DROPPED: Final[Any] = object()
@@ -97,7 +97,7 @@ class Failures:
         """Return what fails the job because of `error`; raise it from that."""
         return UserFunctionError(
             f"{self._function.name} raised {describe(error)}",
-            hint="mend the function, or give the operator another on_error: skip, retry or dead-letter",
+            hint=advise(error) or "fix the function, or choose another on_error: skip, retry or dead_letter",
         ).located(
             job=self._ctx.job_name,
             operator=self._uid,
@@ -110,7 +110,8 @@ class Failures:
     ) -> list[DeadLetter]:
         if not values:
             return []
-        text, function = describe(error), str(self._function)
+        text = " — ".join(filter(None, (describe(error), advise(error))))
+        function = str(self._function)
         return [
             DeadLetter(value, text, self._uid, function, None if origins is None else origins[index])
             for index, value in enumerate(values)

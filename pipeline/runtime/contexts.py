@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,8 +13,8 @@ from pipeline.core.counts import FAILED
 from pipeline.core.errors import InternalError
 from pipeline.core.policy import SideTag
 from pipeline.core.records import FailedRecord
-from pipeline.reactive.producer import Interrupted
 from pipeline.runtime.epoch_logs import SinkLog, SinkLogs
+from pipeline.runtime.event_loop import SubtaskLoop
 from pipeline.runtime.fanout import SideOutput
 from pipeline.spi.sink import RecoveryChoices
 from state.backend import KeyedStateBackend
@@ -54,9 +52,7 @@ class VertexContext:
         self.failed_records: list[FailedRecord] = []
         self.send_side: Callable[[SideOutput, Sequence[Any]], None] | None = None
         self.pause_until: Callable[[timedelta], None] | None = None
-        self._runner: asyncio.Runner | None = None
-        self._awaits = False
-        self._cancelled = False
+        self.loop = SubtaskLoop()
 
     @property
     def job_name(self) -> str:
@@ -92,44 +88,11 @@ class VertexContext:
         Raises:
             Interrupted: `cancel` has ended it.
         """
-        runner = self._runner
-        if runner is None:
-            runner = asyncio.Runner()
-            runner.get_loop()  # made here, not by the thread that cancels
-            self._runner = runner
-        # Looked at once the runner is set, as `cancel` looks for the runner once this is.
-        if self._cancelled:
-            coroutine.close()
-            raise Interrupted
-        self._awaits = True
-        try:
-            return runner.run(coroutine)
-        except asyncio.CancelledError:
-            if self._cancelled:
-                raise Interrupted from None
-            raise  # the user's own
-        finally:
-            self._awaits = False
+        return self.loop.run(coroutine)
 
     def cancel(self) -> None:
         """End what the vertex's thread awaits, now or later; any thread."""
-        self._cancelled = True
-        runner = self._runner
-        if runner is not None:
-            with contextlib.suppress(RuntimeError):  # its loop is closed: the thread has ended
-                runner.get_loop().call_soon_threadsafe(self._end_awaits)
-
-    def _end_awaits(self) -> None:
-        if self._awaits:  # else it is the loop that closes, and ends by itself what is left
-            for task in asyncio.all_tasks():
-                task.cancel()
-
-    def close(self) -> None:
-        """Close the event loop; called on the vertex's thread, at its end."""
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            with contextlib.suppress(RuntimeError):  # a loop that a cancel left running
-                runner.close()
+        self.loop.cancel()
 
 
 @dataclass(frozen=True, slots=True)

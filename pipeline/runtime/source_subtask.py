@@ -283,6 +283,11 @@ class SourceSubtask(Subtask):
 
     # --- the thread ---------------------------------------------------------------------------------
 
+    def open_functions(self) -> None:
+        # The barrier thread may let event time move on, and what that fires must find them open.
+        with self._lock:
+            super().open_functions()
+
     def run(self) -> None:
         try:
             if self._time is not None:

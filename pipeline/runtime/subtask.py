@@ -17,6 +17,7 @@ from pipeline.runtime.contexts import RunningOperatorContext, VertexContext
 from pipeline.runtime.edge_buffer import EdgeBuffer
 from pipeline.runtime.events import Declined, SubtaskFailed, SubtaskLeft, TaskEvent
 from pipeline.runtime.fused import FusedChain
+from pipeline.runtime.opened import OpenedFunctions
 from pipeline.runtime.sink_tail import SinkTail
 from pipeline.runtime.snapshot import OperatorSnapshot, Participant, SubtaskSnapshot
 from pipeline.spi.operator import StreamOperator
@@ -98,6 +99,7 @@ class Subtask(ABC):
 
     Attributes:
         fused: its chain; there from `wire` on.
+        functions: those of its chain that are opened and closed.
     """
 
     fused: FusedChain
@@ -119,6 +121,7 @@ class Subtask(ABC):
         self.store = store
         self.buffers: Sequence[EdgeBuffer] = ()
         self.producer: ThreadProducer[Any] = ThreadProducer(self._thread, thread_name)
+        self.functions = OpenedFunctions(ctx)
         ctx.pause_until = self.producer.pause
 
     # --- the job's thread -----------------------------------------------------------------------
@@ -175,10 +178,7 @@ class Subtask(ABC):
 
     def _thread(self, _: ThreadProducer[Any]) -> None:
         try:
-            try:
-                self.run()
-            finally:
-                self.ctx.close()
+            self._run_opened()
         except Interrupted:
             raise
         except BaseException as error:
@@ -186,6 +186,25 @@ class Subtask(ABC):
             raise
         if not self.producer.cancelled:
             self.post(SubtaskLeft(self.participant))
+
+    def _run_opened(self) -> None:
+        """Run with the functions open; they, and the event loop, are closed whatever ends it."""
+        cause: BaseException | None = None
+        try:
+            self.open_functions()
+            self.run()
+        except BaseException as error:
+            cause = error
+            raise
+        finally:
+            try:
+                self.functions.close(cause)
+            finally:
+                self.ctx.loop.close()
+
+    def open_functions(self) -> None:
+        """Open the functions, before anything is fed to the chain."""
+        self.functions.open()
 
     def fail(self, error: BaseException) -> None:
         """Report an error, once the job is named in it; errors after a cancel are its consequence."""

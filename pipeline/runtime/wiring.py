@@ -285,7 +285,7 @@ class Wiring:
         stages: list[Stage] = []
         for node in vertex.nodes:
             if isinstance(node.spec, Step):
-                stages.append(StepStage(node.uid, node.spec))
+                stages.append(StepStage(node.uid, subtask.functions.adopt(node.uid, node.spec)))
             elif isinstance(node.spec, OperatorFactory):
                 stages.append(OperatorStage(node.uid, hosted[node.uid].operator))
         return stages

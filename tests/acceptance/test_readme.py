@@ -8,10 +8,12 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,7 @@ def test_every_python_block_is_a_job_that_is_run_here() -> None:
         "late_departures.py",
         "show_alerts.py",
         "daily.py",
+        "with_prices.py",
         "policies.py",
     }
 
@@ -116,6 +119,16 @@ def test_the_stream_job_gives_alerts_until_it_is_stopped(tmp_path: Path, topic: 
 def test_a_job_is_given_its_parameters(tmp_path: Path) -> None:
     """As the README writes them, after two dashes."""
     assert run("daily.py", tmp_path, PIPELINE_RUN, "--", "--day", "2026-11-30") == "2026-11-30\n"
+
+
+def test_a_function_has_its_connection(tmp_path: Path) -> None:
+    """Of two subtasks each has one of its own, since SQLite refuses to serve another thread."""
+    with closing(sqlite3.connect(tmp_path / "prices.db")) as db, db:
+        db.execute("CREATE TABLE prices (article, price)")
+        db.executemany("INSERT INTO prices VALUES (?, ?)", [("bolt", 3), ("nut", 5)])
+    printed = run("with_prices.py", tmp_path, PIPELINE_RUN)
+    expected = [{"article": "bolt", "pieces": 4, "price": 3}, {"article": "nut", "pieces": 9, "price": 5}]
+    assert sorted(printed.splitlines()) == [str(order) for order in expected]
 
 
 def test_a_record_that_cannot_be_parsed_goes_where_the_readme_says(tmp_path: Path) -> None:

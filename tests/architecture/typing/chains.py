@@ -17,6 +17,7 @@ from pipeline import (
     DEAD_LETTERS,
     DeadLetter,
     ErrorPolicy,
+    FunctionContext,
     JobConfig,
     KeyedStream,
     SideTag,
@@ -73,6 +74,14 @@ class Printer(Sink[int]):
         print(number)
 
 
+class Fetch:
+    """A function with a session for each subtask."""
+
+    async def open(self, ctx: FunctionContext) -> None: ...
+    async def __call__(self, number: int) -> bytes: ...
+    async def close(self) -> None: ...
+
+
 async def fetch(number: int) -> bytes: ...
 async def is_even(number: int) -> bool: ...
 async def fetch_list(number: int) -> list[bytes]: ...
@@ -99,6 +108,7 @@ def a_chain(orders: Stream[Order], numbers: Stream[int]) -> None:
 
 def async_functions(numbers: Stream[int]) -> None:
     assert_type(numbers.map(fetch), Stream[bytes])
+    assert_type(numbers.map(Fetch()), Stream[bytes])
     assert_type(numbers.filter(is_even), Stream[int])
     assert_type(numbers.flat_map(fetch_list), Stream[bytes])
     assert_type(numbers.flat_map(fetch_each), Stream[bytes])

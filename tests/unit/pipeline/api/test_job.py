@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +15,7 @@ from pipeline import (
     BackpressureStrategy,
     ConfigError,
     ErrorPolicy,
+    FunctionContext,
     GraphError,
     JobConfig,
     JobMode,
@@ -165,6 +167,14 @@ def build(change: Callable[[StreamJob], Any], name: str | None = "j") -> None:
     job.stream_graph()
 
 
+class Connected:
+    """A function that has to be opened."""
+
+    def open(self, ctx: FunctionContext) -> None: ...
+
+    def __call__(self, *_: Any) -> Any: ...
+
+
 class TestRefused:
     @pytest.mark.parametrize("name", ["", "a b", "a/b", "..", ".", "x" * 201, "näme", "a\n", 5])
     def test_a_name_that_is_no_folder(self, name: Any) -> None:
@@ -233,6 +243,33 @@ class TestRefused:
     def test_what_is_no_function(self, method: str) -> None:
         with pytest.raises(GraphError, match=f"{method} needs a function, found 'x'"):
             build(lambda job: getattr(job.source(FakeSource()), method)("x"))
+
+    @pytest.mark.parametrize("method", ["map", "filter", "flat_map", "map_batches"])
+    def test_a_class_of_functions_in_place_of_one(self, method: str) -> None:
+        """Each record would become an object of the class."""
+        with pytest.raises(
+            GraphError, match=f"{method} needs a function, found the class Connected"
+        ) as raised:
+            build(lambda job: getattr(job.source(FakeSource()), method)(Connected))
+        assert raised.value.hint == "pass an object of it: Connected(…)"
+        build(lambda job: getattr(job.source(FakeSource()), method)(Connected()).sink(FakeSink()))
+        build(lambda job: getattr(job.source(FakeSource()), method)(Path).sink(FakeSink()))
+
+    def test_an_object_that_is_opened_where_nothing_opens_it(self) -> None:
+        connected = Connected()
+        keyed = StreamJob("j").source(FakeSource()).key_by(user)
+        for method, use in (
+            ("key_by", lambda: StreamJob("j").source(FakeSource()).key_by(connected)),
+            ("reduce", lambda: keyed.reduce(connected)),
+            ("reduce", lambda: keyed.window(FIVE_MINUTES).reduce(connected)),
+        ):
+            with pytest.raises(
+                GraphError, match=rf"{method} needs a plain function, but Connected is an object"
+            ):
+                use()
+        wrong: Any = connected
+        with pytest.raises(GraphError, match=r"aggregate needs a plain object, but Connected has open\(\)"):
+            keyed.aggregate(wrong)
 
     def test_an_async_function_where_a_plain_one_is_called(self) -> None:
         async def later(*_: Any) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.core.errors import Fault, UserFunctionError
 from pipeline.core.functions import function_ref
-from pipeline.core.raised import as_exception, describe
+from pipeline.core.raised import advise, as_exception, describe
 
 
 class Mute(Exception):
@@ -50,3 +50,24 @@ def test_what_is_no_exception_becomes_the_users_error() -> None:
     assert error.message == "leave raised CancelledError: enough"
     assert error.function == str(function_ref(leave))
     assert (error.fault, error.retryable, error.__cause__) == (Fault.USER, False, caught.value)
+
+
+@pytest.mark.parametrize(
+    ("message", "advice"),
+    [
+        ("Task <…> got Future <Future pending> attached to a different loop", "each subtask has its own"),
+        ("<asyncio.locks.Lock object> is bound to a different event loop", "each subtask has its own"),
+        ("Timeout context manager should be used inside a task", "each subtask has its own"),
+        ("Event loop is closed", "each subtask has its own"),
+        ("no running event loop", "make it in async code"),
+    ],
+)
+def test_an_object_of_another_event_loop_is_explained(message: str, advice: str) -> None:
+    """It was made when the job was built, or by another subtask."""
+    advised = advise(RuntimeError(message))
+    assert advised is not None
+    assert advice in advised
+
+
+def test_nothing_is_advised_about_other_errors() -> None:
+    assert advise(RuntimeError("a different problem")) is None

@@ -18,7 +18,7 @@ from pipeline.testing import ManualClock
 def ctx() -> Iterator[VertexContext]:
     context = VertexContext(Identity("job", "line", 1), 0, 1, ManualClock())
     yield context
-    context.close()
+    context.loop.close()
 
 
 async def one() -> int:
@@ -81,6 +81,6 @@ def test_what_the_user_left_suspended_is_closed(ctx: VertexContext) -> None:
 
     assert ctx.run_async(first()) == 1
     ctx.cancel()
-    ctx.close()
+    ctx.loop.close()
     assert closed == [True]
     ctx.cancel()
