@@ -210,6 +210,34 @@ class TestAdaptation:
                 channel.consumed(batch)
         assert 80 <= channel.capacity <= 120
 
+    def test_what_arrives_in_the_midst_of_a_batch_hides_none_of_its_time(
+        self, upstream: Upstream, time: Time
+    ) -> None:
+        """Eight records take a second, and the next ones come shortly before it is over: the bound stays at
+        what can be dealt with in a second, not in the time since they came."""
+        channel = open_channel(upstream, now=time)
+        channel.on_next_batch([0] * 8)
+        for _ in range(50):
+            batch = channel.take_records(8)
+            time.seconds += 0.95
+            channel.on_next_batch([0] * 8)
+            time.seconds += 0.05
+            channel.consumed(batch)
+        assert channel.capacity == 8
+
+    def test_what_arrives_while_others_wait_hides_none_of_their_time(
+        self, upstream: Upstream, time: Time
+    ) -> None:
+        """Four records wait for a second, until the consumer's own output is wanted; four more come late."""
+        channel = open_channel(upstream, now=time)
+        for _ in range(50):
+            channel.on_next_batch([0] * 4)
+            time.seconds += 0.95
+            channel.on_next_batch([0] * 4)
+            time.seconds += 0.05
+            channel.consumed([*channel.take_records(4), *channel.take_records(4)])
+        assert channel.capacity == 8
+
     def test_waiting_for_input_does_not_count(self, upstream: Upstream, time: Time) -> None:
         """A consumer is not slow because little comes."""
         channel = open_channel(upstream, now=time)
