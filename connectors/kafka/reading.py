@@ -13,6 +13,7 @@ from connectors.kafka.bounds import check_past, is_fixed, start_offsets
 from connectors.kafka.cluster import Cluster
 from connectors.kafka.config import ClientSettings
 from connectors.kafka.decoding import Decoded, Decoder, by_partition
+from connectors.kafka.open_transactions import OpenTransactions
 from connectors.kafka.partitions import Partition, Position, without_topics
 from connectors.kafka.plan import ReadingPlan
 from connectors.kafka.reader import Reader
@@ -60,6 +61,7 @@ class Reading:
         self._reader = Reader(settings, group, plan.isolation)
         committed = plan.isolation == "read_committed"
         self._silence = Silence(self._cluster, committed=committed)
+        self._open = OpenTransactions(self._cluster, self._clock, ends=plan.stop is not None)
         self._stops = Stops(plan.stop, self._clock, committed=committed)
         self._decoders: dict[str, Decoder] = {}
         self._restored: Position | None = None
@@ -131,6 +133,7 @@ class Reading:
             self._follow_topics(ctx)
             self._look_for_stops()
             self._settle_silence(ctx)
+            self._say_what_holds()
             taken = self._reader.take(min(demand, ctx.batch_limit))
             reads = list(self._decoded(taken.messages))
             if ctx.cancelled:
@@ -222,6 +225,10 @@ class Reading:
                     end = ends[partition]
                     pending = end is None or self._offsets[partition] < end
                     ctx.settle_silence(partition.split, pending=pending)
+
+    def _say_what_holds(self) -> None:
+        if self._plan.isolation == "read_committed":  # any other reader waits for nobody
+            self._open.look(self._offsets, self._reads)
 
     def _drop_finished(self, ctx: SourceContext[Any]) -> None:
         finished = self._stops.reached(self._offsets, self._reads)

@@ -45,10 +45,11 @@ class Silence:
         done = {partition: asked for partition, asked in self._asked.items() if asked.done()}
         for partition in done:
             del self._asked[partition]
-        return {partition: _end(asked) for partition, asked in done.items()}
+        return {partition: answered_end(asked) for partition, asked in done.items()}
 
 
-def _end(asked: Future[Any]) -> int | None:
+def answered_end(asked: Future[Any]) -> int | None:
+    """Return the end that was asked for; None if the question failed."""
     try:
         return asked.result().offset
     except KafkaException:  # no answer in time, or a broker that no longer leads the partition

@@ -8,6 +8,7 @@ from datetime import datetime
 from confluent_kafka import Message
 
 from connectors.kafka.bounds import OffsetQueries, Stop, milliseconds_of, stop_offsets
+from connectors.kafka.open_transactions import say_left_out
 from connectors.kafka.partitions import Partition, by_topic, of_topics
 from pipeline.core.clock import Clock
 from pipeline.spi.source import JsonLike
@@ -56,7 +57,10 @@ class Stops:
             found = brokers.offsets_at(partitions, self._until)
             self._keep({partition: offset for partition, offset in found.items() if offset >= 0})
             return
-        self._keep(stop_offsets(self._stop, partitions, brokers, committed=self._committed))
+        found = stop_offsets(self._stop, partitions, brokers, committed=self._committed)
+        if self._stop == "latest" and self._committed:
+            say_left_out(found, brokers.end_offsets(partitions, committed=False))
+        self._keep(found)
         self.settled = True  # last: a snapshot may be taken meanwhile
 
     def before(self, partition: Partition, messages: Sequence[Message]) -> int | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 from datetime import UTC, datetime, timedelta
+from threading import Event
 from typing import Any
 
 import msgspec
@@ -11,7 +13,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from connectors import CollectSink, KafkaSource
-from connectors.kafka import Bytes, Json, KafkaRecord, Text
+from connectors.kafka import Bytes, Json, KafkaRecord, Text, open_transactions
 from pipeline.api.job import StreamJob
 from pipeline.core.config import JobConfig
 from pipeline.core.errors import ConfigError, PipelineError, SourceError
@@ -117,6 +119,39 @@ def test_a_transaction_that_is_open_or_aborted_is_not_seen(topic: Topics, kafka:
     uncommitted = KafkaSource(name, stop="latest", isolation="read_uncommitted", config=QUICK)
     assert read_all(uncommitted) == [1, 2, 3]
     producer.abort_transaction(TIMEOUT)
+
+
+def test_an_open_transaction_that_holds_the_source_up_is_said(
+    topic: Topics, write: Write, kafka: str, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    """It waits where its end is beyond; with `stop="latest"` it ends before what was acknowledged since."""
+    monkeypatch.setattr(open_transactions, "_HELD_AT_THE_END_MS", 20)
+    name = topic()
+    producer = Producer({"bootstrap.servers": kafka, "transactional.id": name})
+    producer.init_transactions(TIMEOUT)
+    producer.begin_transaction()
+    producer.produce(name, b"1")
+    producer.flush(TIMEOUT)
+    write(name, [2])
+    assert read_all(KafkaSource(name, stop="latest", config=QUICK)) == []
+    assert f"{name}-0 is read up to offset 0, where a transaction" in caplog.text
+    waits = Event()
+
+    class Log(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if f"{name}-0 waits at offset 0, where a transaction" in record.getMessage():
+                waits.set()
+
+    log, handler = logging.getLogger(open_transactions.__name__), Log()
+    log.addHandler(handler)
+    with SourceDriver(KafkaSource(name, stop={name: {0: 2}}, config=QUICK)) as driver:
+        driver.request(10)
+        assert waits.wait(TIMEOUT)
+        assert driver.emitted == []
+        producer.commit_transaction(TIMEOUT)
+        driver.wait_until_emitted(2)
+    log.removeHandler(handler)
+    assert driver.emitted == [1, 2]
 
 
 def test_several_topics_and_a_pattern_are_read_as_one(topic: Topics, write: Write) -> None:
