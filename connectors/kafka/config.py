@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -26,7 +27,15 @@ _COMMON: Final[Mapping[str, Any]] = {
     "log_level": 2,
 }
 
-_OWNED: Final[Mapping[str, str]] = {"bootstrap.servers": "bootstrap_servers=", "error_cb": "nothing"}
+_LOG: Final = logging.getLogger("connectors.kafka.client")
+"""Where the client's own lines go, which it would write to stderr; `log_level` and `debug` say which."""
+
+_OWNED: Final[Mapping[str, str]] = {
+    "bootstrap.servers": "bootstrap_servers=",
+    "error_cb": "nothing",
+    "log_cb": "nothing",
+    "logger": "nothing: the client logs to connectors.kafka.client",
+}
 
 _REACHES_OUT: Final = re.compile(
     r"""
@@ -63,7 +72,7 @@ class ClientSettings:
 
     def client(self, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return the dictionary for a client, with what the engine sets over the rest."""
-        return {**self._values, **(own or {})}
+        return {**self._values, "logger": _LOG, **(own or {})}
 
     def redacted(self, text: str) -> str:
         """Return a message of the client's without the secrets it may repeat."""

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 from pathlib import Path
+from threading import Timer
 
 import psutil
 import pytest
@@ -73,6 +74,25 @@ def test_a_broker_that_a_killed_process_left_is_taken_over(tmp_path: Path) -> No
         assert broker.running
         assert not left.running
     left.stop()
+
+
+def test_a_broker_that_is_left_over_has_ended_before_the_next_one_starts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A process that is killed takes a moment to end, and holds its folder until then."""
+    kill = os.kill
+    timers: list[Timer] = []
+
+    def kill_later(pid: int, number: int) -> None:
+        timers.append(Timer(0.3, kill, (pid, number)))
+        timers[0].start()
+
+    monkeypatch.setattr(os, "kill", kill_later)
+    with subprocess.Popen(["sleep", "60"]) as left:
+        JavaDistribution("java", Path()).end_left_over(Path(), left.pid)
+        ended = left.poll()
+        timers[0].join()
+    assert ended == -signal.SIGKILL
 
 
 def test_a_broker_that_cannot_start_names_its_log(tmp_path: Path) -> None:

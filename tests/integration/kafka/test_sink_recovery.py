@@ -36,7 +36,7 @@ class Target:
         self.attempts = 0
 
     @contextmanager
-    def sink(self, **ctx: Any) -> Generator[KafkaSink]:
+    def sink(self, *, epoch_max_bytes: int = 1 << 30, **ctx: Any) -> Generator[KafkaSink]:
         """A sink of the next attempt; what it has open at the end stays so, as after a crash."""
         self.attempts += 1
         sink = KafkaSink(
@@ -45,6 +45,7 @@ class Target:
             transactional_id=self.name,
             transaction_timeout=timedelta(seconds=30),
             marks_topic=f"marks-of-{self.name}",
+            epoch_max_bytes=epoch_max_bytes,
         )
         sink.open(VerificationSinkContext(attempt=self.attempts, logs=self.logs, **ctx))
         try:
@@ -195,6 +196,23 @@ def test_joined_epochs_are_written_again_together(target: Target) -> None:
     assert target.visible == [1, 2]
 
 
+def test_joined_epochs_count_together_against_the_bound(target: Target) -> None:
+    """However many checkpoints are declined, `epoch_max_bytes` bounds what waits for a commit."""
+    half = "x" * 300_000
+    with target.sink(epoch_max_bytes=1 << 20) as sink:
+        driver = TwoPhaseDriver[Any](sink, "kafka")
+        driver.begin([])
+        for checkpoint_id in (1, 2, 3):
+            assert sink.wants_more
+            sink.invoke_batch(driver.current, [half, checkpoint_id], VerificationSinkContext())
+            driver.pre_commit(checkpoint_id)
+        sink.invoke_batch(driver.current, [half], VerificationSinkContext())
+        assert not sink.wants_more
+        driver.pre_commit(4)
+        assert driver.commit(4) == []
+        assert sink.wants_more, "what is committed waits no longer"
+
+
 def test_a_log_that_cannot_be_sealed_changes_nothing(target: Target) -> None:
     """The checkpoint is declined; the epoch goes on in the same transaction."""
     with target.sink() as sink:
@@ -222,6 +240,24 @@ def test_ids_of_an_earlier_configuration_are_fenced_as_well(target: Target) -> N
     renamed.close()
     assert target.visible == [*range(5)]
     assert open_transactions(target.address, target.name) == []
+
+
+def test_ids_that_only_the_state_names_are_fenced_as_well(target: Target) -> None:
+    """No epoch waits, but what the job left open, under ids that it no longer has, would hold up readers."""
+    with target.sink() as sink:
+        sink.recover_and_abort([])
+        txn = sink.begin_transaction()
+        sink.invoke_batch(txn, range(3), VerificationSinkContext())
+        sink.flush()
+        state = sink.snapshot_state()
+    assert open_transactions(target.address, target.name) != []
+    renamed = KafkaSink(target.name, bootstrap_servers=target.address, transactional_id=f"new-{target.name}")
+    renamed.open(VerificationSinkContext(attempt=9, logs=target.logs))
+    renamed.restore_state(state)
+    renamed.recover_and_abort([])
+    renamed.close()
+    assert open_transactions(target.address, target.name) == []
+    assert target.visible == []
 
 
 def test_a_sink_that_was_overtaken_is_fenced(target: Target) -> None:
@@ -262,8 +298,22 @@ def test_a_transaction_that_the_broker_ended_is_retryable(target: Target) -> Non
 def fence(target: Target) -> None:
     """End what is open under the ids of a sink, as a broker does after `transaction_timeout`."""
     for id_ in ("a", "b"):
-        settings = {"bootstrap.servers": target.address, "transactional.id": f"{target.name}-0-{id_}"}
-        Producer(settings).init_transactions(TIMEOUT)
+        settings = {"bootstrap.servers": target.address, "log_level": 2}
+        Producer({**settings, "transactional.id": f"{target.name}-0-{id_}"}).init_transactions(TIMEOUT)
+
+
+def test_what_the_client_says_goes_to_standard_logging(target: Target, capfd: Any, caplog: Any) -> None:
+    """A line of its own on stderr would break the display of progress."""
+    with target.sink() as sink:
+        sink.recover_and_abort([])
+        txn = sink.begin_transaction()
+        sink.invoke_batch(txn, range(3), VerificationSinkContext())
+        fence(target)
+        with pytest.raises(SinkError):
+            sink.pre_commit(txn)
+    assert "rdkafka" not in capfd.readouterr().err
+    lines = [record.getMessage() for record in caplog.records if record.name == "connectors.kafka.client"]
+    assert any("FATAL" in line and "fenced" in line for line in lines)
 
 
 @pytest.mark.parametrize("copied", [False, True], ids=["another job", "a copy of the folder"])
