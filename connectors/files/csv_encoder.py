@@ -8,36 +8,57 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from io import StringIO
 from itertools import chain
 from operator import attrgetter, itemgetter
-from typing import Any, NoReturn, TypeAlias, cast
+from typing import Any, Final, NoReturn, TypeAlias, cast
 
+from connectors.files.csv_values import CsvValues
 from connectors.files.encoder import RecordEncoder, unwritable
-from connectors.files.formats import FileFormat
+from connectors.files.formats import FileFormat, Quoting
 from pipeline.core.errors import SinkError
 
 Rows: TypeAlias = Iterable[Sequence[Any]]
 _ToRows: TypeAlias = Callable[[Sequence[Any]], Rows]
 
 
+_NEEDS_QUOTES: Final = "a field has a delimiter or a line end in it, or is the only one and empty"
+_HINTS: Final = {_NEEDS_QUOTES: 'say quoting="minimal", or take such characters out first'}
+
+
 class CsvEncoder(RecordEncoder):
     """Encodes a batch with one call of `csv.writer.writerows`.
 
     The fields are those given, else those of the first record; every later record must have
-    exactly these. Values are written as `csv.writer` writes them: `str` of each, None as nothing.
-    What a batch costs beyond that is one look at the types and one at the lengths of its records.
+    exactly these. `CsvValues` says which text a value is. What a batch costs beyond the writing is
+    one look at the types and one at the lengths of its records, and one at the types of its columns.
 
     Args:
         fields: names and order of the fields; None takes those of the first record.
         delimiter: what separates fields.
         header: whether a file begins with the names.
+        quoting: whether quotes enclose fields that need them.
+        null: the text of None; None for an empty field.
+        expected: the names that records will have, for a file without any, and for records
+            without names; None where that is not known.
     """
 
     format = FileFormat.CSV
 
-    def __init__(self, fields: Sequence[str] | None, delimiter: str, *, header: bool) -> None:
+    def __init__(
+        self,
+        fields: Sequence[str] | None,
+        delimiter: str,
+        *,
+        header: bool,
+        quoting: Quoting = Quoting.MINIMAL,
+        null: str | None = None,
+        expected: Sequence[str] | None = None,
+    ) -> None:
         self.fields = None if fields is None else tuple(fields)
         self._given = self.fields
         self._delimiter = delimiter
         self._header = header
+        self._quoting = quoting
+        self._values = CsvValues(null)
+        self._expected = expected
         self._to_rows: dict[type, _ToRows] = {}
 
     def encode(self, values: Sequence[Any]) -> bytes:
@@ -49,7 +70,8 @@ class CsvEncoder(RecordEncoder):
             self._name_culprit(values, error)
 
     def header(self) -> bytes:
-        return self._written([self.fields], "\n").encode() if self._header and self.fields else b""
+        names = self.fields or self._expected
+        return self._written([names], "\n").encode() if self._header and names else b""
 
     def restore(self, fields: Sequence[Any] | None) -> None:
         if fields is None:
@@ -63,22 +85,37 @@ class CsvEncoder(RecordEncoder):
         self.fields = tuple(fields)
 
     def _text(self, values: Sequence[Any]) -> str:
-        text = self._written(self._rows(values), "\n")
+        rows = self._rows(values)
+        assert self.fields is not None  # the first row has told
+        rows = self._values.of(rows, self.fields)
+        text = self._written(rows, "\n")
         if "\r" not in text:
             return text
+        if self._quoting is Quoting.NONE:
+            raise ValueError(_NEEDS_QUOTES)
         # csv.writer quotes only the line-end characters that it writes itself: a bare \r in a field
         # would end the record for a reader. So write \r\n, one record at a time, and cut the \r.
-        return "".join(self._written([row], "\r\n")[:-2] + "\n" for row in self._rows(values))
+        return "".join(self._written([row], "\r\n")[:-2] + "\n" for row in rows)
 
     def _written(self, rows: Rows, line_end: str) -> str:
         out = StringIO()
-        csv.writer(out, delimiter=self._delimiter, lineterminator=line_end).writerows(rows)
+        if self._quoting is Quoting.NONE:
+            writer = csv.writer(
+                out,
+                delimiter=self._delimiter,
+                lineterminator=line_end,
+                quoting=csv.QUOTE_NONE,
+                quotechar=None,
+            )
+        else:
+            writer = csv.writer(out, delimiter=self._delimiter, lineterminator=line_end)
+        writer.writerows(rows)
         return out.getvalue()
 
     def _rows(self, values: Sequence[Any]) -> Rows:
         if len(set(map(type, values))) == 1:
             return self._rows_of_one_type(values)
-        return chain.from_iterable(self._rows_of_one_type([value]) for value in values)
+        return list(chain.from_iterable(self._rows_of_one_type([value]) for value in values))
 
     def _rows_of_one_type(self, values: Sequence[Any]) -> Rows:
         kind = cast("type[Any]", type(values[0]))
@@ -124,11 +161,14 @@ class CsvEncoder(RecordEncoder):
 
     def _learn_sequence(self, first: Sequence[Any]) -> _ToRows:
         if self.fields is None:
-            if self._header:
+            if self._expected is not None and len(self._expected) == len(first):
+                self._fix_fields(tuple(self._expected), first)
+            elif self._header:
                 raise unwritable(
                     "it has no names for the header", first, "give FileSink fields=[…], or header=False"
                 )
-            self._fix_fields(tuple(map(str, range(1, len(first) + 1))), first)
+            else:
+                self._fix_fields(tuple(map(str, range(1, len(first) + 1))), first)
         assert self.fields is not None
         width = {len(self.fields)}
 
@@ -173,7 +213,8 @@ class CsvEncoder(RecordEncoder):
             try:
                 self._text([value]).encode()
             except Exception as own:
-                raise unwritable(str(own), value) from own
+                reason = _NEEDS_QUOTES if isinstance(own, csv.Error) else str(own)
+                raise unwritable(reason, value, _HINTS.get(reason)) from own
         raise error
 
 

@@ -16,6 +16,7 @@ from connectors.files.errors import file_error, lasting_error
 from connectors.files.formats import (
     FileFormat,
     csv_delimiter,
+    csv_quoting,
     field_names,
     file_format,
     refuse_options,
@@ -43,9 +44,11 @@ class FileSink(TwoPhaseCommitSink[Any, EpochFiles]):
     the job would take its staged files for those of a dead one; some network folders have no locks.
 
     A csv record is a dict, a tuple or list, a dataclass, a NamedTuple or a msgspec struct. All have
-    the same fields: `fields`, or those of the first record. A value is written as `str` of it, None
-    as nothing. A jsonl record is anything msgspec can encode; NaN and infinity, which JSON does not
-    know, become `null`.
+    the same fields: `fields`, or those of the first record; a file without records has the names that
+    the source knows, unless an operator in between makes other records. None is an empty field,
+    or `null`; decimals are written without exponent, instants and durations as ISO 8601 has them, bytes as
+    `\x` and hexadecimal digits, structures as JSON. A jsonl record is anything msgspec can encode;
+    NaN and infinity, which JSON does not know, become `null`.
 
     Args:
         path: the file; parts are named after it. Missing folders are created.
@@ -54,6 +57,9 @@ class FileSink(TwoPhaseCommitSink[Any, EpochFiles]):
         fields: names and order of the csv fields; default those of the first record.
         header: whether a csv file begins with the names of its fields.
         delimiter: of csv; default a comma, for `.tsv` a tab.
+        quoting: whether quotes enclose csv fields: `minimal`, where a field needs it, or `none`, where
+            such a field is an error; default `minimal`, for `.tsv` `none`.
+        null: the text of None in a csv field, such as `\N`; a text that equals it is an error.
 
     Raises:
         ConfigError: an unknown or compressed format, an option that does not belong to it.
@@ -74,6 +80,8 @@ class FileSink(TwoPhaseCommitSink[Any, EpochFiles]):
         *,
         header: bool = True,
         delimiter: str | None = None,
+        quoting: str | None = None,
+        null: str | None = None,
     ) -> None:
         self._path = os.fspath(path)
         self._format = file_format(self._path, format, (FileFormat.CSV, FileFormat.JSONL))
@@ -81,7 +89,10 @@ class FileSink(TwoPhaseCommitSink[Any, EpochFiles]):
         self._fields = field_names(self._path, fields)
         self._header = header
         self._delimiter = csv_delimiter(self._path, delimiter)
-        refuse_options(self._path, self._format, {"fields": fields, "header": header, "delimiter": delimiter})
+        self._quoting = csv_quoting(self._path, quoting)
+        self._null = null
+        of_csv = {"delimiter": delimiter, "fields": fields, "quoting": quoting, "null": null}
+        refuse_options(self._path, self._format, {**of_csv, "header": header})
 
     @property
     def info(self) -> SinkInfo:
@@ -113,9 +124,9 @@ class FileSink(TwoPhaseCommitSink[Any, EpochFiles]):
         self._folder = final.parent
         self._output: Output
         if self._rolling is None:
-            self._output = WholeFile(final, self._encoder(), self._owner)
+            self._output = WholeFile(final, self._encoder(ctx), self._owner)
         else:
-            self._output = PartFiles(final, self._encoder(), self._owner, ctx.subtask, self._rolling)
+            self._output = PartFiles(final, self._encoder(ctx), self._owner, ctx.subtask, self._rolling)
 
     def begin_transaction(self) -> EpochFiles:
         return {"files": []}
@@ -165,10 +176,17 @@ class FileSink(TwoPhaseCommitSink[Any, EpochFiles]):
             if hasattr(self, "_lock"):
                 self._lock.release()
 
-    def _encoder(self) -> RecordEncoder:
+    def _encoder(self, ctx: SinkContext) -> RecordEncoder:
         if self._format is FileFormat.JSONL:
             return JsonlEncoder()
-        return CsvEncoder(self._fields, self._delimiter, header=self._header)
+        return CsvEncoder(
+            self._fields,
+            self._delimiter,
+            header=self._header,
+            quoting=self._quoting,
+            null=self._null,
+            expected=None if self._fields else ctx.fields,
+        )
 
     def _commit(self, txn: EpochFiles, *, verify: bool) -> CommitOutcome:
         try:

@@ -146,6 +146,16 @@ class FileSource(PollingSource[Any]):
         self._marks: list[FileMark] = []  # of the finished files, in their order
         self._starts: Mapping[str, FileMark] = {}  # of those that were begun before
 
+    def record_fields(self) -> Sequence[str] | None:
+        if self._format is not FileFormat.CSV:
+            return None
+        reader = self._opened(self._listing.files[0])
+        try:
+            reader.seek(FilePosition())
+            return reader.fields
+        finally:
+            reader.close()
+
     def restore_state(self, state: JsonLike) -> None:
         if state is None:  # nothing had been read
             return
@@ -245,18 +255,17 @@ class FileSource(PollingSource[Any]):
             return
         path = self._order[len(self._marks)]
         start = self._starts.get(path)
+        self._reader = self._opened(path)  # closed by `close`, whatever follows
+        self._reader.seek(FilePosition() if start is None else start.at)
+
+    def _opened(self, path: str) -> RecordReader:
         try:
-            reader = self._open_reader(path)
+            match self._format:
+                case FileFormat.JSONL:
+                    return JsonlReader(path)
+                case FileFormat.TEXT:
+                    return TextReader(path, self._form.encoding)
+                case FileFormat.CSV:
+                    return CsvReader(path, self._form)
         except OSError as error:
             raise file_error(SourceError, "read", path, error) from error
-        self._reader = reader  # closed by `close`, whatever follows
-        reader.seek(FilePosition() if start is None else start.at)
-
-    def _open_reader(self, path: str) -> RecordReader:
-        match self._format:
-            case FileFormat.JSONL:
-                return JsonlReader(path)
-            case FileFormat.TEXT:
-                return TextReader(path, self._form.encoding)
-            case FileFormat.CSV:
-                return CsvReader(path, self._form)

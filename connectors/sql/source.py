@@ -132,8 +132,12 @@ class SqlQuerySource(PollingSource[T]):
         columns = session.columns(self._statement.no_rows())
         self._estimate = session.estimated_rows(self._statement.plan())
         self._reader = _Reader(session, self._statement, self._key, columns, self._fetch_size)
-        self._shaper: Shaper = shaper(self._shape, [column.name for column in columns])
+        self._names = [column.name for column in columns]
+        self._shaper: Shaper = shaper(self._shape, self._names)
         self._identity = self._identify(columns, session)
+
+    def record_fields(self) -> Sequence[str] | None:
+        return self._names if len(set(self._names)) == len(self._names) else None  # tuples may repeat one
 
     def restore_state(self, state: JsonLike) -> None:
         super().restore_state(state)

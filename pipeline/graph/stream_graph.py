@@ -176,6 +176,21 @@ class StreamGraph:
                 reached.add(edge.target)
         return [sink for sink in self.sinks if sink.id in reached]
 
+    def record_sources(self, node: int) -> Sequence[StreamNode]:
+        """Return the sources whose records reach a node as they are; none if one operator makes its own."""
+        sources: list[StreamNode] = []
+        waiting = [node]
+        while waiting:
+            for edge in self.inputs(waiting.pop()):
+                upstream = self.nodes[edge.source]
+                if edge.side_tag is not None or (upstream.spec and not upstream.spec.keeps_records):
+                    return ()
+                if upstream.source is not None:
+                    sources.append(upstream)
+                else:
+                    waiting.append(upstream.id)
+        return sources
+
     def has_event_time(self, node: int) -> bool:
         """Whether all sources before a node tell event time; otherwise its time is that of processing."""
         return all(source.watermarks is not None for source in self.upstream_sources(node))

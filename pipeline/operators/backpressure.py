@@ -26,6 +26,7 @@ class Backpressure(OperatorSpec):
     """
 
     kind: ClassVar[str] = "backpressure"
+    keeps_records: ClassVar[bool] = True
     chaining: ClassVar[Chaining] = Chaining.HEAD
 
     strategy: BackpressureStrategy

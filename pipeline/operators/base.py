@@ -29,10 +29,12 @@ class OperatorSpec(ABC):
     Attributes:
         kind: the name in graphs and default uids.
         chaining: what it allows of its neighbours.
+        keeps_records: whether the records that come out are records that went in.
     """
 
     kind: ClassVar[str]
     chaining: ClassVar[Chaining] = Chaining.ALWAYS
+    keeps_records: ClassVar[bool] = False
 
     @property
     @abstractmethod

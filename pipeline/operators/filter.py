@@ -13,3 +13,4 @@ class Filter(Step):
     """Keep a record if the function returns something true for it."""
 
     kind: ClassVar[str] = "filter"
+    keeps_records: ClassVar[bool] = True

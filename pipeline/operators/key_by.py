@@ -18,6 +18,7 @@ class KeyBy(OperatorSpec):
     """
 
     kind: ClassVar[str] = "key_by"
+    keeps_records: ClassVar[bool] = True
     chaining: ClassVar[Chaining] = Chaining.NEVER
 
     selector: Function

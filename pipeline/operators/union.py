@@ -14,6 +14,7 @@ class Union(OperatorSpec):
     """Merge the inputs; records of one input keep their order, those of different ones have none."""
 
     kind: ClassVar[str] = "union"
+    keeps_records: ClassVar[bool] = True
 
     @property
     def functions(self) -> Sequence[Function]:

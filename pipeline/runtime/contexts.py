@@ -146,6 +146,7 @@ class RunningSinkContext:
     Args:
         logs: its epoch logs.
         check_newest: raises `Fenced` if a newer attempt was claimed.
+        find_fields: asks the sources which fields its records have.
     """
 
     identity: Identity
@@ -156,6 +157,7 @@ class RunningSinkContext:
     checkpoint_interval: timedelta | None
     choices: RecoveryChoices
     check_newest: Callable[[], None]
+    find_fields: Callable[[], Sequence[str] | None]
 
     def open_log(self) -> SinkLog:
         return self.logs.open()
@@ -165,6 +167,10 @@ class RunningSinkContext:
 
     def ensure_newest(self) -> None:
         self.check_newest()
+
+    @property
+    def fields(self) -> Sequence[str] | None:
+        return self.find_fields()
 
     @property
     def job_name(self) -> str:

@@ -104,6 +104,10 @@ class SourceSubtask(Subtask):
         self._call(self._source.open, self)
         self.estimate = self._call(self._source.estimated_records)
 
+    def record_fields(self) -> Sequence[str] | None:
+        """Ask which fields its records have; None where nothing is open."""
+        return self._call(self._source.record_fields) if self._is_open else None
+
     def restore(self, position: Any) -> None:
         """Go to a position."""
         self._call(self._source.restore_state, position)

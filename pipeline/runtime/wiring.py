@@ -110,11 +110,12 @@ class Wiring:
         self._storage = storage
         self._parts = PartThread(storage, post, f"{identity.job_name}/parts")
         self._choices = choices or RecoveryChoices()
+        self._sources: list[SourceSubtask] = []
         self._inners: dict[tuple[int, int], InnerSubtask] = {}
 
     def build(self) -> Wired:
         """Build everything; nothing is opened or started yet."""
-        wired = Wired(self._parts)
+        wired = Wired(self._parts, sources=self._sources)
         for vertex in self._plan.vertices:
             for subtask in range(vertex.parallelism):
                 built = self._subtask(vertex, subtask)
@@ -277,8 +278,15 @@ class Wiring:
             self._config.checkpoint_interval,
             self._choices,
             _nothing_to_check if storage is None else storage.ensure_newest,
+            lambda: self._fields(node),
         )
         return SinkTail(copy.copy(node.sink), ctx, self._config.sink_batch_size, self._post)
+
+    def _fields(self, node: StreamNode) -> Sequence[str] | None:
+        """Ask the sources whose records reach a sink as they are; None unless all of them say the same."""
+        uids = {source.uid for source in self._plan.stream.record_sources(node.id)}
+        told = [source.record_fields() for source in self._sources if source.uid in uids]
+        return told[0] if told and all(fields == told[0] for fields in told) else None
 
     def _stages(self, vertex: PlanVertex, subtask: Subtask) -> Sequence[Stage]:
         hosted = {operator.uid: operator for operator in subtask.operators}

@@ -109,6 +109,14 @@ class SinkContext(Protocol):
     @property
     def choices(self) -> RecoveryChoices: ...
 
+    @property
+    def fields(self) -> Sequence[str] | None:
+        """The names of the fields that the records to come have, in their order.
+
+        None where their source does not say, or an operator in between makes records of its own.
+        """
+        ...
+
     def open_log(self) -> EpochLog:
         """Begin the log of an epoch."""
         ...

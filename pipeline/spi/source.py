@@ -182,6 +182,13 @@ class Source(ABC, Generic[T]):
         """
         return None
 
+    def record_fields(self) -> Sequence[str] | None:
+        """Return the names of the fields that all its records have, in their order; None if it cannot tell.
+
+        Called after `open`; a sink writes them where no record comes that would tell.
+        """
+        return None
+
     @abstractmethod
     def run(self, ctx: SourceContext[T], /) -> None:
         """Emit until the input ends or `ctx.cancelled`; returning means the input has ended."""

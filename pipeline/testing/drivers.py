@@ -335,6 +335,7 @@ class VerificationSinkContext:
     Args:
         logs: shared with the other attempts.
         newest: raises `Fenced` if the attempt has been overtaken; by default it has not.
+        fields: the names of the fields that a source knows.
     """
 
     attempt: int = 1
@@ -347,6 +348,7 @@ class VerificationSinkContext:
     choices: RecoveryChoices = RecoveryChoices()  # noqa: RUF009 - frozen
     logs: LogShelf = field(default_factory=LogShelf)
     newest: Callable[[], None] = lambda: None
+    fields: Sequence[str] | None = None
 
     def open_log(self) -> VerificationLog:
         return self.logs.open()

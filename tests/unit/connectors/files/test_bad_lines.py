@@ -124,7 +124,10 @@ MIXED = {
 
 
 @pytest.fixture(params=MIXED)
-def mixed(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, list[Any], list[Any], list[int]]:
+def mixed(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Path, list[Any], list[Any], list[int]]:
+    monkeypatch.chdir(tmp_path)  # where jobs keep their checkpoints
     content, sound, bad, numbers = MIXED[request.param]
     path = tmp_path / request.param
     path.write_bytes(content)

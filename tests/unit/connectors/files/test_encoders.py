@@ -6,13 +6,14 @@ import csv
 import io
 import json
 import reprlib
-from collections import Counter, UserDict, defaultdict
+from collections import Counter, UserDict, defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from enum import Enum, IntEnum
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -20,10 +21,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors import FileSink
+from connectors import FileSink, FileSource
 from connectors.files.csv_encoder import CsvEncoder
+from connectors.files.formats import Quoting
 from connectors.files.jsonl_encoder import JsonlEncoder
 from pipeline.core.errors import ConfigError, Fault, SinkError
+from pipeline.testing.connectors import SourceDriver
 
 
 class Named(NamedTuple):
@@ -42,8 +45,9 @@ class Slotted(msgspec.Struct):
     b: str
 
 
-def encoder(fields: Sequence[str] | None = None, *, delimiter: str = ",", header: bool = True) -> CsvEncoder:
-    return CsvEncoder(fields, delimiter, header=header)
+def encoder(fields: Sequence[str] | None = None, *, delimiter: str = ",", **options: Any) -> CsvEncoder:
+    header = options.pop("header", True)
+    return CsvEncoder(fields, delimiter, header=header, **options)
 
 
 texts = st.text(st.characters(codec="utf-8"), max_size=6)
@@ -100,11 +104,152 @@ def test_one_field() -> None:
     assert one.encode([{"a": "x;"}, {"a": None}, {"a": ""}]) == b'"x;"\n""\n""\n'
 
 
-def test_values_are_written_as_text() -> None:
-    values = [Decimal("1.10"), date(2013, 1, 1), None, True, 10**30, 1.5]
-    assert (
-        encoder(list("abcdef")).encode([values]) == b"1.10,2013-01-01,,True," + b"1" + b"0" * 30 + b",1.5\n"
-    )
+class Color(Enum):
+    RED = "red"
+    NONE = 0
+
+
+class Level(IntEnum):
+    HIGH = 3
+
+
+class Address:
+    def __str__(self) -> str:
+        return "10.0.0.1"
+
+
+_NUMBERS = '{"a":null,"b":[true,0.5],"c":9.123456789123456789}'
+INSTANT = datetime(2013, 1, 1, 5, tzinfo=UTC)
+TEXTS: list[tuple[Any, str]] = [
+    (Decimal("1.10"), "1.10"),
+    (Decimal("1E-7"), "0.0000001"),
+    (Decimal("-1.5E+3"), "-1500"),
+    (Decimal("Infinity"), "Infinity"),
+    (1e-7, "1e-07"),
+    (1.5, "1.5"),
+    (10**30, "1" + "0" * 30),
+    (True, "True"),
+    (None, ""),
+    (date(2013, 1, 1), "2013-01-01"),
+    (time(5, 0, 0, 5), "05:00:00.000005"),
+    (INSTANT, "2013-01-01T05:00:00+00:00"),
+    (INSTANT.replace(tzinfo=None, microsecond=5), "2013-01-01T05:00:00.000005"),
+    (timedelta(days=1, hours=2, minutes=3, seconds=4, microseconds=500_000), "P1DT2H3M4.5S"),
+    (timedelta(hours=-1), "PT-1H"),
+    (timedelta(days=-1, microseconds=-5), "P-1DT-0.000005S"),
+    (timedelta(days=7), "P7D"),
+    (timedelta(minutes=100), "PT1H40M"),
+    (timedelta(seconds=20), "PT20S"),
+    (timedelta(), "PT0S"),
+    (b"\x00\xde'", r"\x00de27"),
+    (bytearray(b"\xff"), r"\xff"),
+    (memoryview(b""), r"\x"),
+    ({"a": None, "b": [True, 0.5], "c": Decimal("9.123456789123456789")}, _NUMBERS),
+    (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+    (Color.RED, "red"),
+    (Color.NONE, "0"),
+    (Level.HIGH, "3"),
+    (Address(), "10.0.0.1"),
+    ([1, None, "x"], '[1,null,"x"]'),
+    ((1, (2, 3)), "[1,[2,3]]"),
+    ({1}, "[1]"),
+    (deque([1]), "[1]"),
+    (range(2), "[0,1]"),
+    (MappingProxyType({"a": UserDict(b=date(2013, 1, 1))}), '{"a":{"b":"2013-01-01"}}'),
+    (Data(1, "x"), '{"a":1,"b":"x"}'),
+    (Slotted(1, "x"), '{"a":1,"b":"x"}'),
+    (["NaN"], '["NaN"]'),
+]
+"""What values are in a csv file: nothing that only Python reads."""
+
+
+@pytest.mark.parametrize(("value", "text"), TEXTS, ids=lambda one: type(one).__name__)
+def test_a_value_is_a_text_that_other_programs_read(value, text) -> None:
+    """Alone, with values of its own type, and with any others in its column."""
+    assert written([value]) == [text]
+    assert written([value] * 3) == [text] * 3
+    assert written([None, value, "x", value, 1]) == ["", text, "x", text, "1"]
+
+
+def test_every_type_in_one_column() -> None:
+    assert written([value for value, _ in TEXTS]) == [text for _, text in TEXTS]
+
+
+def written(values: list[Any]) -> list[str]:
+    """Return the fields of one column as a reader of csv sees them."""
+    data = encoder(["n", "v"]).encode([(n, value) for n, value in enumerate(values)])
+    return [text for _, text in csv.reader(io.StringIO(data.decode(), newline=""))]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (object(), "v is of type object, which has no text of its own"),
+        ({"a": object()}, "object has no form in JSON"),
+        ([Decimal("NaN")], "JSON is malformed"),
+        ({(1, 2): 3}, "tuple cannot be a key in JSON"),
+    ],
+)
+def test_a_value_without_a_text_is_refused_by_its_field(value, message) -> None:
+    """What Python shows of it is where in memory it is, or how it would be written in a program."""
+    with pytest.raises(SinkError, match=message) as caught:
+        encoder(["n", "v"]).encode([(1, 5), (2, value)])
+    assert "cannot write the record (2, " in caught.value.message
+    assert caught.value.fault is Fault.USER
+
+
+def test_none_and_an_empty_text_are_told_apart_on_wish() -> None:
+    r"""As PostgreSQL reads it with `NULL '\N'`; a text that would be taken for None is refused."""
+    one = encoder(["a", "b"], null=r"\N")
+    assert one.encode([(None, ""), ("x", None), (None, None)]) == b"\\N,\nx,\\N\n\\N,\\N\n"
+    with pytest.raises(SinkError, match=r"b is the text '\\\\N', which stands for None"):
+        one.encode([("x", None), ("y", r"\N")])
+
+
+class TestQuoting:
+    """Quotes where a field needs them, or never."""
+
+    def unquoted(self, *values: Any) -> bytes:
+        return encoder(["a", "b"], delimiter="\t", quoting=Quoting.NONE).encode([values])
+
+    def test_a_quote_is_a_character(self) -> None:
+        assert self.unquoted('"Heroes', '12"') == b'"Heroes\t12"\n'
+        assert encoder(["a", "b"]).encode([('"Heroes', '12"')]) == b'"""Heroes","12"""\n'
+
+    @pytest.mark.parametrize("value", ["a\tb", "a\nb", "a\rb"])
+    def test_what_would_need_quotes_is_refused(self, value) -> None:
+        with pytest.raises(SinkError, match="has a delimiter or a line end in it") as caught:
+            self.unquoted("x", value)
+        assert 'quoting="minimal"' in str(caught.value.hint)
+
+    def test_tab_separated_values_come_back_as_they_were(self, tmp_path) -> None:
+        """A sink and a source take the same for granted of the same suffix."""
+        path = tmp_path / "t.tsv"
+        record = {"a": '"x', "b": '"y"'}
+        path.write_bytes(encoder(None, delimiter="\t", quoting=Quoting.NONE).encode([record]))
+        with SourceDriver(FileSource(path, fields=["a", "b"])) as driver:
+            assert driver.take(2) == [record]
+
+
+class TestExpectedFields:
+    """Where no record tells the names of the fields, the source may."""
+
+    def test_they_make_the_header_of_a_file_without_records(self) -> None:
+        assert encoder(None, expected=["a", "b"]).header() == b"a,b\n"
+        assert encoder(["x"], expected=["a", "b"]).header() == b"x\n"
+        assert encoder(None, expected=["a", "b"], header=False).header() == b""
+
+    def test_they_name_what_has_no_names(self) -> None:
+        one = encoder(None, expected=["a", "b"])
+        assert one.encode([(1, 2)]) == b"1,2\n"
+        assert one.header() == b"a,b\n"
+        with pytest.raises(SinkError, match="no names for the header"):
+            encoder(None, expected=["a", "b"]).encode([(1, 2, 3)])
+
+    def test_records_that_name_their_fields_know_better(self) -> None:
+        one = encoder(None, expected=["a", "b"])
+        one.encode([{"b": 1, "c": 2}])
+        assert one.header() == b"b,c\n"
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connectors import FileSource
+from connectors import FileSink, FileSource
 from connectors.files import lines
+from pipeline.api.job import StreamJob
 from pipeline.core.errors import ConfigError
 from pipeline.core.job import JobMode
 from pipeline.core.policy import ErrorPolicy
@@ -135,6 +136,17 @@ def test_a_text_stands_for_none_on_wish(tmp_path) -> None:
     path.write_bytes(b'a,b\n\\N,\nx,"\\N"\n')
     assert read_all(FileSource(path)) == [{"a": r"\N", "b": ""}, {"a": "x", "b": r"\N"}]
     assert read_all(FileSource(path, null=r"\N")) == [{"a": None, "b": ""}, {"a": "x", "b": None}]
+
+
+def test_a_file_of_a_header_only_makes_one_of_a_header_only(tmp_path, monkeypatch) -> None:
+    """Its names come from the file, since no record has any; of a text no line tells what it has."""
+    monkeypatch.chdir(tmp_path)
+    for name, text in (("in.csv", "b,a\n"), ("in.jsonl", ""), ("in.log", "")):
+        (tmp_path / name).write_text(text)
+        job = StreamJob("copy")
+        job.source(FileSource(name)).filter(bool).sink(FileSink("out.csv"))
+        job.execute()
+        assert (tmp_path / "out.csv").read_text() == text
 
 
 def test_a_home_folder_is_found(tmp_path, monkeypatch) -> None:

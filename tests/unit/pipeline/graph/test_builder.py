@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 
 from pipeline.core.errors import GraphError
+from pipeline.core.policy import DEAD_LETTERS
+from pipeline.graph.builder import Output
 from pipeline.graph.stream_graph import Partitioning
 from pipeline.operators.filter import Filter
 from pipeline.operators.key_by import KeyBy
 from pipeline.operators.map import Map
 from pipeline.operators.reduce import Reduce
+from pipeline.operators.union import Union
 
 from .conftest import FakeSink, FakeSource, Graph, merge, parse
 
@@ -96,3 +99,23 @@ def test_the_sources_upstream_of_a_node_are_known() -> None:
     graph.line(FakeSink(), behind=right)
     stream = graph.stream()
     assert [node.uid for node in stream.upstream_sources(behind_left.node)] == ["kafka:left"]
+
+
+def test_the_sources_of_records_that_no_operator_has_made_are_known() -> None:
+    """Their fields are those of the source; behind a map, or of dead letters, they may be any."""
+    graph = Graph()
+    left, right = graph.line(FakeSource("left")), graph.line(FakeSource("right"))
+    both = graph.add_operator(Union(), [graph.line(Filter(parse), behind=left), right])
+    kept = graph.line(FakeSink("1"), behind=both)
+    made = graph.line(FakeSink("2"), behind=graph.line(Map(parse), behind=left))
+    mixed = graph.add_sink(
+        FakeSink("3"), graph.add_operator(Union(), [both, graph.line(Map(parse), behind=left)])
+    )
+    letters = graph.line(FakeSink("4"), behind=Output(left.node, DEAD_LETTERS))
+    stream = graph.stream()
+
+    def sources(sink: Output) -> list[str]:
+        return sorted(node.uid for node in stream.record_sources(sink.node))
+
+    assert sources(kept) == ["kafka:left", "kafka:right"]
+    assert sources(made) == sources(mixed) == sources(letters) == []
