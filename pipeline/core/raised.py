@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from pipeline.core.errors import UserFunctionError
+from pipeline.core.errors import ConnectorError, Fault, PipelineError, UserFunctionError
 from pipeline.core.functions import FunctionRef, ref_of_code
 
 _ANOTHER_LOOP: Final = re.compile(
@@ -46,6 +46,40 @@ def describe(error: BaseException) -> str:
     except Exception as own:  # noqa: BLE001 - whatever the `__str__` of a user's exception raises
         return f"{name} (its message cannot be shown: {type(own).__name__})"
     return f"{name}: {message}" if message else name
+
+
+def user_error(what: str, error: Exception, hint: str | None = None) -> UserFunctionError:
+    """Build the error for what a user's function raised; raise it from that.
+
+    An exception of ours knows itself whose fault it is and whether a retry helps.
+
+    Example:
+        >>> user_error("parse", ValueError("bad")).message
+        'parse raised ValueError: bad'
+    """
+    failure = UserFunctionError(f"{what} raised {describe(error)}", hint=hint)
+    if isinstance(error, PipelineError):
+        failure.fault, failure.retryable = error.fault, error.retryable
+    return failure
+
+
+def connector_error(kind: type[ConnectorError], connector: object, error: Exception) -> ConnectorError:
+    """Build the error for what a connector raised without saying what it means; raise it from that.
+
+    Args:
+        kind: `SourceError` or `SinkError`.
+        connector: whose code it came from.
+    """
+    own = type(connector).__module__.partition(".")[0] == "connectors"
+    name = type(error).__name__
+    advice = f"raise {kind.__name__}(…, retryable=True) where a retry helps, or list {name} in retry_on="
+    failure = kind(
+        f"{type(connector).__name__} raised {describe(error)}",
+        retryable=False,
+        hint="please report it, with these lines" if own else f"{advice} of the restart strategy",
+    )
+    failure.fault = Fault.ENGINE if own else Fault.USER
+    return failure
 
 
 def as_exception(error: BaseException) -> Exception:

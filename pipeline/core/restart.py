@@ -12,18 +12,22 @@ from datetime import timedelta
 from typing import Protocol
 
 from pipeline.core.durations import milliseconds
-from pipeline.core.errors import ConfigError
+from pipeline.core.errors import ConfigError, ConnectorError, PipelineError, UserFunctionError
+
+ExceptionTypes = type[Exception] | tuple[type[Exception], ...]
+"""As `except` takes them."""
 
 
 class RestartDecider(Protocol):
     """Counts the failures of one run and decides about the next start."""
 
-    def next_delay_ms(self, failed_at_ms: int, healthy_ms: int) -> int | None:
+    def next_delay_ms(self, failed_at_ms: int, healthy_ms: int, *, progressed: bool = False) -> int | None:
         """Say how long to wait before the next start, or None to give up.
 
         Args:
             failed_at_ms: when the failure came, on a monotonic clock.
             healthy_ms: how long the job had run before it.
+            progressed: whether it had completed a checkpoint with records beyond those it began with.
         """
         ...
 
@@ -45,6 +49,7 @@ class RestartStrategy:
     jitter: float = 0.0
     reset_after_ms: int = 0
     window_ms: int = 0
+    retry_on: tuple[type[Exception], ...] = ()
 
     @classmethod
     def none(cls) -> RestartStrategy:
@@ -52,11 +57,24 @@ class RestartStrategy:
         return cls("none")
 
     @classmethod
-    def fixed_delay(cls, attempts: int = 3, delay: timedelta = timedelta(seconds=5)) -> RestartStrategy:
-        """Restart up to `attempts` times, each after `delay`."""
+    def fixed_delay(
+        cls,
+        attempts: int = 3,
+        delay: timedelta = timedelta(seconds=5),
+        *,
+        retry_on: ExceptionTypes = (),
+    ) -> RestartStrategy:
+        """Restart up to `attempts` times without progress between them, each after `delay`.
+
+        Args:
+            retry_on: exceptions of the job's own code after which a restart may help.
+        """
         _require(attempts > 0, f"fixed_delay: attempts must be at least 1, not {attempts}")
         return cls(
-            "fixed_delay", attempts=attempts, delay_ms=milliseconds("fixed_delay: delay", delay, least=0)
+            "fixed_delay",
+            attempts=attempts,
+            delay_ms=milliseconds("fixed_delay: delay", delay, least=0),
+            retry_on=_exceptions("fixed_delay", retry_on),
         )
 
     @classmethod
@@ -68,12 +86,14 @@ class RestartStrategy:
         jitter: float = 0.1,
         reset_after: timedelta = timedelta(hours=1),
         attempts: int = 0,
+        retry_on: ExceptionTypes = (),
     ) -> RestartStrategy:
         """Restart after a delay that grows by `multiplier`, and falls back after a healthy `reset_after`.
 
         Args:
             jitter: share of the delay, 0 to 1, by which it is varied at random, never above `maximum`.
-            attempts: the most restarts without a healthy time between; 0 means no limit.
+            attempts: the most restarts without progress or a healthy time between; 0 means no limit.
+            retry_on: exceptions of the job's own code after which a restart may help.
         """
         _require(attempts >= 0, f"exponential: attempts must be at least 0, not {attempts}")
         _require(multiplier >= 1, f"exponential: multiplier must be at least 1, not {multiplier}")
@@ -86,6 +106,7 @@ class RestartStrategy:
             multiplier=multiplier,
             jitter=jitter,
             reset_after_ms=milliseconds("exponential: reset_after", reset_after, least=0),
+            retry_on=_exceptions("exponential", retry_on),
         )
 
     @classmethod
@@ -94,14 +115,21 @@ class RestartStrategy:
         failures: int = 1,
         per: timedelta = timedelta(minutes=1),
         delay: timedelta = timedelta(seconds=1),
+        *,
+        retry_on: ExceptionTypes = (),
     ) -> RestartStrategy:
-        """Restart after `delay` unless more than `failures` came within `per`."""
+        """Restart after `delay` unless more than `failures` came within `per`, with progress or without.
+
+        Args:
+            retry_on: exceptions of the job's own code after which a restart may help.
+        """
         _require(failures > 0, f"failure_rate: failures must be at least 1, not {failures}")
         return cls(
             "failure_rate",
             attempts=failures,
             delay_ms=milliseconds("failure_rate: delay", delay, least=0),
             window_ms=milliseconds("failure_rate: per", per),
+            retry_on=_exceptions("failure_rate", retry_on),
         )
 
     def decider(self, rng: random.Random | None = None) -> RestartDecider:
@@ -113,6 +141,17 @@ class RestartStrategy:
         if self.kind == "failure_rate":
             return _FailureRate(self)
         return _Never()
+
+    def helps(self, error: PipelineError) -> bool:
+        """Whether a restart may help after an error: it says so, or the strategy does of what caused it."""
+        if error.retryable:
+            return True
+        if not isinstance(error, UserFunctionError | ConnectorError):
+            return False
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, self.retry_on):
+            cause = cause.__cause__
+        return cause is not None
 
     def describe(self) -> str:
         """One line for people."""
@@ -126,13 +165,21 @@ class RestartStrategy:
         return "none"
 
 
+def _exceptions(strategy: str, given: ExceptionTypes) -> tuple[type[Exception], ...]:
+    listed = given if isinstance(given, tuple) else (given,)
+    for each in listed:
+        usable = isinstance(each, type) and issubclass(each, Exception)  # pyright: ignore[reportUnnecessaryIsInstance]
+        _require(usable, f"{strategy}: retry_on must list exception classes, not {each!r}")
+    return listed
+
+
 def _require(holds: bool, message: str) -> None:
     if not holds:
         raise ConfigError(message)
 
 
 class _Never:
-    def next_delay_ms(self, failed_at_ms: int, healthy_ms: int) -> int | None:
+    def next_delay_ms(self, failed_at_ms: int, healthy_ms: int, *, progressed: bool = False) -> int | None:
         return None
 
 
@@ -141,8 +188,8 @@ class _FixedDelay:
     strategy: RestartStrategy
     failures: int = 0
 
-    def next_delay_ms(self, failed_at_ms: int, healthy_ms: int) -> int | None:
-        self.failures += 1
+    def next_delay_ms(self, failed_at_ms: int, healthy_ms: int, *, progressed: bool = False) -> int | None:
+        self.failures = 1 if progressed else self.failures + 1
         return self.strategy.delay_ms if self.failures <= self.strategy.attempts else None
 
 
@@ -150,17 +197,17 @@ class _FixedDelay:
 class _Exponential:
     strategy: RestartStrategy
     rng: random.Random
-    failures: int = 0
+    failures: int = 0  # without progress or a healthy time
     delay_ms: float = 0.0
 
-    def next_delay_ms(self, failed_at_ms: int, healthy_ms: int) -> int | None:
+    def next_delay_ms(self, failed_at_ms: int, healthy_ms: int, *, progressed: bool = False) -> int | None:
         strategy = self.strategy
-        if healthy_ms >= strategy.reset_after_ms:
-            self.failures = 0
-        self.failures += 1
+        healthy = healthy_ms >= strategy.reset_after_ms
+        self.failures = 1 if healthy or progressed else self.failures + 1
         if strategy.attempts and self.failures > strategy.attempts:
             return None
-        grown = strategy.delay_ms if self.failures == 1 else self.delay_ms * strategy.multiplier
+        # Progress does not shorten the delay: what fails again so soon needs the time.
+        grown = strategy.delay_ms if healthy or not self.delay_ms else self.delay_ms * strategy.multiplier
         self.delay_ms = min(grown, strategy.max_delay_ms)
         varied = self.delay_ms * (1 + self.rng.uniform(-strategy.jitter, strategy.jitter))
         return min(round(varied), strategy.max_delay_ms)
@@ -171,7 +218,7 @@ class _FailureRate:
     strategy: RestartStrategy
     recent: list[int] = field(default_factory=list[int])
 
-    def next_delay_ms(self, failed_at_ms: int, healthy_ms: int) -> int | None:
+    def next_delay_ms(self, failed_at_ms: int, healthy_ms: int, *, progressed: bool = False) -> int | None:
         horizon = failed_at_ms - self.strategy.window_ms
         self.recent = [at for at in self.recent if at > horizon] + [failed_at_ms]
         return self.strategy.delay_ms if len(self.recent) <= self.strategy.attempts else None

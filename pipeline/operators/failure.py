@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 from pipeline.core.errors import UserFunctionError
 from pipeline.core.functions import function_ref
 from pipeline.core.policy import DEAD_LETTERS, ErrorPolicy, SideTag
-from pipeline.core.raised import advise, describe
+from pipeline.core.raised import advise, describe, user_error
 from pipeline.core.records import FAILED_RECORDS_KEPT, Batch, DeadLetter, FailedRecord, Origin
 
 DROPPED: Final[Any] = object()
@@ -95,10 +95,8 @@ class Failures:
 
     def error(self, error: Exception, origins: Sequence[Origin] | None) -> UserFunctionError:
         """Return what fails the job because of `error`; raise it from that."""
-        return UserFunctionError(
-            f"{self._function.name} raised {describe(error)}",
-            hint=advise(error) or "fix the function, or choose another on_error: skip, retry or dead_letter",
-        ).located(
+        hint = advise(error) or "fix the function, or choose another on_error: skip, retry or dead_letter"
+        return user_error(self._function.name, error, hint).located(
             job=self._ctx.job_name,
             operator=self._uid,
             function=str(self._function),

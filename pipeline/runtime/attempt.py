@@ -9,6 +9,7 @@ from typing import Any
 from checkpoint.barrier import CheckpointKind
 from pipeline.core.clock import Clock
 from pipeline.core.config import Settings
+from pipeline.core.counts import PROCESSED
 from pipeline.core.durations import whole_ms
 from pipeline.core.errors import InternalError, SinkError
 from pipeline.core.faults import faultpoint
@@ -133,6 +134,15 @@ class Attempt:
     def completed_checkpoints(self) -> int:
         """How many checkpoints it has completed."""
         return self._checkpoints.completed
+
+    @property
+    def progressed(self) -> bool:
+        """Whether a checkpoint of its own covers records beyond those it began with."""
+        newest, restored = self._checkpoints.newest, None if self._stored is None else self._stored.restored
+        if newest is None or self._checkpoints.completed == 0:
+            return False
+        read = newest.counters.get(PROCESSED, 0)
+        return read > (0 if restored is None else restored.counters.get(PROCESSED, 0))
 
     def progress(self) -> Progress:
         """Look at the attempt; any thread."""

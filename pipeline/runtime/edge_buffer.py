@@ -9,9 +9,9 @@ from typing import Any, Final, cast
 
 from checkpoint.barrier import Barrier, CheckpointKind
 from pipeline.core.config import BackpressureStrategy
-from pipeline.core.errors import BackpressureOverflow, PipelineError, UserFunctionError
+from pipeline.core.errors import BackpressureOverflow, PipelineError
 from pipeline.core.functions import function_ref
-from pipeline.core.raised import describe
+from pipeline.core.raised import user_error
 from pipeline.core.records import Batch
 from pipeline.graph.buffers import Buffer
 from pipeline.reactive.demand import MAX_BATCH, UNBOUNDED, Prefetch
@@ -160,9 +160,7 @@ class EdgeBuffer:
             raise
         except Exception as error:
             ref = function_ref(on_drop)
-            raise UserFunctionError(f"{ref.name} raised {describe(error)}").located(
-                operator=self.uid, function=str(ref)
-            ) from error
+            raise user_error(ref.name, error).located(operator=self.uid, function=str(ref)) from error
 
     # --- any thread --------------------------------------------------------------------------
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from pipeline.compiler.tracks import PickedOrigins
-from pipeline.core.errors import InternalError, PipelineError, StateError, UserFunctionError
+from pipeline.core.errors import InternalError, PipelineError, StateError
 from pipeline.core.functions import function_ref
 from pipeline.core.policy import SideTag
-from pipeline.core.raised import describe
+from pipeline.core.raised import user_error
 from pipeline.core.records import Batch
 from pipeline.reactive.demand import SharedDemand, SideDemand
 from pipeline.reactive.subscriber import BatchSubscriber, Subscription
@@ -109,7 +109,7 @@ class ByKey:
         except Exception as error:
             ref = function_ref(self._selector)
             origin = None if batch.origins is None else str(batch.origins[len(keys)])
-            raise UserFunctionError(f"{ref.name} raised {describe(error)}").located(
+            raise user_error(ref.name, error).located(
                 operator=self._uid, function=str(ref), position=origin
             ) from error
         return keys

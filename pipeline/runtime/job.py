@@ -83,10 +83,10 @@ class _Run:
     # --- attempts ----------------------------------------------------------------------------------
 
     def run(self) -> JobResult:
-        decider = self._decider()
+        decider = self._config.restart.decider()
         with self._locked():
             while True:
-                began = self._now()
+                began, before = self._now(), self._attempt
                 try:
                     return self._result(self._try())
                 except Aborted:
@@ -96,11 +96,11 @@ class _Run:
                     self._tracker.cancel()
                     raise
                 except PipelineError as error:
-                    if not self._restart(error, decider, began):
+                    error.retryable = self._config.restart.helps(error)  # so that what it says holds
+                    attempt = None if self._attempt is before else self._attempt
+                    progressed = attempt is not None and attempt.progressed
+                    if not self._restart(error, decider, began, progressed=progressed):
                         return self._result(Outcome(JobStatus.CANCELLED, {}))
-
-    def _decider(self) -> RestartDecider:
-        return self._config.restart.decider()
 
     @contextlib.contextmanager
     def _locked(self) -> Generator[None]:
@@ -237,12 +237,16 @@ class _Run:
 
     # --- failures -------------------------------------------------------------------------------------
 
-    def _restart(self, error: PipelineError, decider: RestartDecider, began: int) -> bool:
+    def _restart(
+        self, error: PipelineError, decider: RestartDecider, began: int, *, progressed: bool
+    ) -> bool:
         """Wait for the next start; False if the job was stopped meanwhile; raise if there is none."""
         error.located(job=self._plan.stream.job)
         self._tracker.fail()
         now = self._now()
-        delay = decider.next_delay_ms(now, now - began) if error.retryable else None
+        delay = None
+        if error.retryable:
+            delay = decider.next_delay_ms(now, now - began, progressed=progressed)
         if delay is None:
             self._tracker.change(JobStatus.DEAD)
             error.result = self._result(Outcome(JobStatus.FAILED, {}))

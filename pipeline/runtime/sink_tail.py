@@ -14,7 +14,7 @@ from pipeline.core.elements import EndOfInput
 from pipeline.core.errors import CheckpointError, PipelineError, SinkError
 from pipeline.core.faults import faultpoint
 from pipeline.core.functions import function_ref
-from pipeline.core.raised import describe
+from pipeline.core.raised import connector_error
 from pipeline.reactive.producer import Interrupted
 from pipeline.reactive.subscriber import Subscription
 from pipeline.runtime.contexts import RunningSinkContext
@@ -166,6 +166,6 @@ class SinkTail:
             error.located(job=self._ctx.job_name, operator=self.uid)
             raise
         except Exception as error:
-            raise SinkError(f"{type(self._sink).__name__} raised {describe(error)}", retryable=False).located(
+            raise connector_error(SinkError, self._sink, error).located(
                 job=self._ctx.job_name, operator=self.uid, function=str(function_ref(function))
             ) from error

@@ -13,7 +13,7 @@ from pipeline.core.elements import END_OF_INPUT, TimeElement
 from pipeline.core.errors import InternalError, PipelineError, SourceError
 from pipeline.core.faults import faultpoint
 from pipeline.core.policy import DEAD_LETTERS, ErrorPolicy
-from pipeline.core.raised import describe
+from pipeline.core.raised import connector_error, describe
 from pipeline.core.records import FAILED_RECORDS_KEPT, Batch, DeadLetter, FailedRecord, Origin
 from pipeline.operators.timestamps import Timestamps
 from pipeline.reactive.demand import BatchBound
@@ -318,8 +318,7 @@ class SourceSubtask(Subtask):
         except Exception as error:
             if self.producer.cancelled:
                 raise Interrupted from error
-            name = type(self._source).__name__
-            raise SourceError(f"{name} raised {describe(error)}", retryable=False).located(
+            raise connector_error(SourceError, self._source, error).located(
                 job=self.job_name, operator=self._uid
             ) from error
 

@@ -23,6 +23,8 @@ from pipeline import (
     StreamJob,
     UserFunctionError,
 )
+from pipeline.core.errors import Fault
+from pipeline.runtime.events import CheckpointCompleted
 from state.memory import MemoryStateBackend
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -259,6 +261,79 @@ def test_restarts_from_the_last_checkpoint(numbers: Any, checkpoints: Path) -> N
     assert len(sink.values) == 6000
     assert result.state["sum"] == {d: sum(range(d, 6000, 4)) for d in range(4)}
     assert [type(event).__name__ for event in events].count("JobStarted") == 4
+
+
+def test_progress_between_failures_begins_the_count_again(numbers: Any, checkpoints: Path) -> None:
+    """One restart without progress is allowed; five failures with progress between them are survived."""
+    committed: list[int] = []
+    failing_at = 1000
+
+    def before(position: int) -> None:
+        nonlocal failing_at
+        if position >= failing_at and position > 0:
+            assert completed.wait(30)
+            failing_at += 1000
+            completed.clear()
+            raise SourceError(f"lost the connection at {position}")
+
+    completed = threading.Event()
+    job = StreamJob(
+        "progressing",
+        JobConfig(
+            checkpoint_rows=100,
+            checkpoint_min_pause=timedelta(0),
+            checkpoint_dir=checkpoints,
+            restart=RestartStrategy.fixed_delay(1, timedelta(0)),
+        ),
+    )
+    sink = CollectSink()
+    job.source(numbers(5500, before)).sink(sink)
+
+    def listen(event: Any) -> None:
+        if isinstance(event, CheckpointCompleted):
+            committed.append(event.checkpoint_id)
+            completed.set()
+
+    result = run(job, listeners=[listen])
+    assert (result.status, result.restarts, len(sink.values)) == (JobStatus.COMPLETED, 5, 5500)
+
+
+@pytest.mark.parametrize("how", ["retry_on", "retryable"])
+def test_a_users_exception_may_say_that_a_restart_helps(how: str, numbers: Any, checkpoints: Path) -> None:
+    """In a function and in a source of the user's own; the error says what is done about it."""
+    calls: list[int] = []
+
+    def fetch(n: int) -> int:
+        calls.append(n)
+        if len(calls) == 50 or (n == 77 and how == "retryable"):
+            raise ConnectionError("no answer") if how == "retry_on" else SourceError("no answer")
+        return n
+
+    strategy = RestartStrategy.fixed_delay(
+        1, timedelta(0), retry_on=ConnectionError if how == "retry_on" else ()
+    )
+    job = StreamJob("fetching", JobConfig(checkpoint_dir=checkpoints, restart=strategy))
+    sink = CollectSink()
+    job.source(numbers(100)).map(fetch).sink(sink)
+    if how == "retry_on":
+        assert run(job).restarts == 1
+        assert sink.values == list(range(100))
+    else:
+        with pytest.raises(UserFunctionError, match="fetch raised SourceError: no answer") as raised:
+            run(job)
+        assert (raised.value.retryable, raised.value.fault) == (True, Fault.ENVIRONMENT)
+        assert raised.value.result.restarts == 1
+
+
+def test_what_a_connector_of_ones_own_raises_says_whose_it_is(numbers: Any) -> None:
+    def before(position: int) -> None:
+        raise ConnectionError("no answer")
+
+    job = StreamJob("own")
+    job.source(numbers(10, before)).sink(CollectSink())
+    with pytest.raises(SourceError, match=r"list ConnectionError in retry_on= of the restart") as raised:
+        run(job)
+    assert (raised.value.retryable, raised.value.fault) == (False, Fault.USER)
 
 
 def test_gives_up_when_the_restarts_are_used_up(numbers: Any, checkpoints: Path) -> None:

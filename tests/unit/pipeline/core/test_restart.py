@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.errors import ConfigError
+from pipeline.core.errors import ConfigError, Fenced, PipelineError, SourceError, UserFunctionError
 from pipeline.core.restart import RestartStrategy
 from pipeline.testing.clock import ManualClock
 
@@ -26,12 +26,12 @@ class FailingJob:
         self._clock = ManualClock()
         self._decider = strategy.decider(random.Random(seed))
 
-    def fail_after(self, healthy: timedelta = timedelta()) -> int | None:
+    def fail_after(self, healthy: timedelta = timedelta(), *, progressed: bool = False) -> int | None:
         """Run for `healthy`, fail, and wait as long as the strategy says; return that wait."""
         began = self._clock.monotonic_ms()
         self._clock.advance(healthy)
         failed = self._clock.monotonic_ms()
-        delay = self._decider.next_delay_ms(failed, failed - began)
+        delay = self._decider.next_delay_ms(failed, failed - began, progressed=progressed)
         if delay is not None:
             self._clock.advance(timedelta(milliseconds=delay))
         return delay
@@ -52,6 +52,50 @@ def test_fixed_delay_counts_its_attempts() -> None:
     """However long the job was healthy between: a job that fails once a day fails for good on the fourth."""
     job = FailingJob(RestartStrategy.fixed_delay(3, 2 * SECOND))
     assert [job.fail_after(24 * HOUR) for _ in range(5)] == [2000, 2000, 2000, None, None]
+
+
+def test_progress_begins_the_count_again() -> None:
+    """A query that its server ends every half hour, after many checkpoints, must come to its end."""
+    job = FailingJob(RestartStrategy.fixed_delay(2, SECOND))
+    assert [job.fail_after(progressed=True) for _ in range(9)] == [1000] * 9
+    assert job.fail(2) == [1000, None]
+    job = FailingJob(steady(initial=SECOND, attempts=2))
+    assert [job.fail_after(progressed=True) for _ in range(4)] == [1000, 2000, 4000, 8000]
+    assert job.fail(2) == [16_000, None]
+
+
+def test_a_rate_of_failures_counts_them_with_progress_too() -> None:
+    job = FailingJob(RestartStrategy.failure_rate(2, HOUR, SECOND))
+    assert [job.fail_after(progressed=True) for _ in range(3)] == [1000, 1000, None]
+
+
+def caused(error: PipelineError, cause: Exception) -> PipelineError:
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "helps"),
+    [
+        (SourceError("gone"), True),
+        (caused(UserFunctionError("f raised"), ConnectionResetError()), True),
+        (caused(SourceError("s raised", retryable=False), TimeoutError()), True),
+        (caused(UserFunctionError("f raised"), caused_by := ValueError("bad")), False),
+        (caused(UserFunctionError("f raised", retryable=True), caused_by), True),
+        (caused(ConfigError("wrong"), ConnectionError()), False),
+        (caused(Fenced("another run"), ConnectionError()), False),
+    ],
+)
+def test_a_restart_helps_where_the_error_or_the_strategy_says_so(error: PipelineError, helps: bool) -> None:
+    strategy = RestartStrategy.fixed_delay(retry_on=(ConnectionError, TimeoutError))
+    assert strategy.helps(error) is helps
+    assert RestartStrategy.exponential(retry_on=ConnectionError).retry_on == (ConnectionError,)
+
+
+@pytest.mark.parametrize("given", ["ConnectionError", (1,), (KeyboardInterrupt,)])
+def test_what_is_no_exception_is_refused(given: Any) -> None:
+    with pytest.raises(ConfigError, match="failure_rate: retry_on must list exception classes, not"):
+        RestartStrategy.failure_rate(retry_on=given)
 
 
 def test_each_run_counts_for_itself() -> None:
