@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import select
 import signal
@@ -17,6 +18,7 @@ from pipeline.cli.load import load_job
 from pipeline.cli.main import EXIT_FAILED, EXIT_REFUSED, EXIT_STOPPED, EXIT_UNREAD
 from pipeline.cli.progress import ProgressReport
 from pipeline.cli.settings import parse_settings
+from pipeline.cli.streams import forgiving_stderr, print_last
 from pipeline.core.durations import whole_ms
 from pipeline.core.errors import ConfigError, Fenced, InternalError, JobAlreadyRunning, PipelineError
 from pipeline.core.job import JobStatus
@@ -24,7 +26,8 @@ from pipeline.core.run_options import RunOptions
 from pipeline.runtime.control import JobControl
 from pipeline.runtime.result import JobResult
 
-_STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
+_STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""SIGHUP comes when a terminal is closed, often with SIGTERM: it does not count as a second signal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,17 @@ def run_command(
         options: makes what the run does about earlier ones.
         output: what it prints.
     """
+    with forgiving_stderr():
+        return _run_command(target, parameters, settings, options, output)
+
+
+def _run_command(
+    target: str,
+    parameters: Sequence[str],
+    settings: Iterable[str],
+    options: Callable[[], RunOptions],
+    output: Output,
+) -> int:
     try:
         job = load_job(target, parameters, lambda text: _note(text, output))
         result = _run(job, parse_settings(settings), options(), output)
@@ -66,7 +80,7 @@ def run_command(
     finally:
         _ignore_signals()
     if output.as_json:
-        print(json.dumps(_as_json(result)), flush=True)
+        print_last(json.dumps(_as_json(result)))
     return 0 if result.status is JobStatus.COMPLETED else EXIT_STOPPED
 
 
@@ -87,20 +101,26 @@ def _run(job: StreamJob, command_line: Mapping[str, str], options: RunOptions, o
 
 
 def _handle_signals(control: JobControl, progress: ProgressReport) -> None:
-    """The first SIGINT or SIGTERM stops with a last checkpoint, the second at once."""
+    """The first signal stops with a last checkpoint, a second SIGINT or SIGTERM at once.
+
+    One that the shell had ignored stays ignored: SIGHUP under nohup, SIGINT of a job in the background.
+    """
     seen = 0
 
     def handle(number: int, _: FrameType | None) -> None:
         nonlocal seen
-        seen += 1
-        progress.note_signal(signal.Signals(number).name, seen)
-        if seen == 1:
-            control.stop()
-        else:
+        if number != signal.SIGHUP:
+            seen += 1
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            progress.note_signal(signal.Signals(number).name, seen)
+        if seen > 1:
             control.abort()
+        else:
+            control.stop()
 
     for number in _STOPPING:
-        signal.signal(number, handle)
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handle)
 
 
 def _ignore_signals() -> None:
@@ -126,7 +146,7 @@ def _fail(error: PipelineError, output: Output) -> int:
         advise(error)
     if output.as_json:
         status = "REFUSED" if refused else JobStatus.FAILED.value
-        print(json.dumps({**_failure_as_json(error), "status": status}), flush=True)
+        print_last(json.dumps({**_failure_as_json(error), "status": status}))
     return EXIT_REFUSED if refused else EXIT_FAILED
 
 

@@ -153,7 +153,9 @@ RESULT = JobResult(
 @pytest.fixture
 def signals_kept() -> Iterator[None]:
     """`run` handles signals for the rest of the process."""
-    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    # Tests that are run in the background have inherited ignored ones.
+    kept = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
     yield
     for number, handler in kept.items():
         signal.signal(number, handler)
@@ -396,6 +398,69 @@ class TestRun:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.raise_signal(number)
         assert asked == ["stop", "abort", "abort"]
+
+    def test_a_closed_terminal_stops_and_does_not_count_as_a_second_signal(
+        self, write_job: WriteJob, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked = list[str]()
+        monkeypatch.setattr(JobControl, "stop", lambda _: asked.append("stop"))
+        monkeypatch.setattr(JobControl, "abort", lambda _: asked.append("abort"))
+
+        def execute(job: StreamJob, options: RunOptions, **others: Any) -> JobResult:
+            for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGHUP, signal.SIGTERM):
+                signal.raise_signal(number)
+            return RESULT
+
+        monkeypatch.setattr(StreamJob, "execute", execute)
+        command("run", write_job(), "--quiet")
+        assert asked == ["stop", "stop", "stop", "abort"]
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+    def test_a_signal_that_the_shell_ignored_stays_ignored(
+        self,
+        number: signal.Signals,
+        write_job: WriteJob,
+        options: dict[str, Any],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Under nohup, or of a job in the background of a script."""
+        asked = list[str]()
+        monkeypatch.setattr(JobControl, "stop", lambda _: asked.append("stop"))
+        signal.signal(number, signal.SIG_IGN)
+
+        def execute(job: StreamJob, options: RunOptions, **others: Any) -> JobResult:
+            signal.raise_signal(number)
+            return RESULT
+
+        monkeypatch.setattr(StreamJob, "execute", execute)
+        command("run", write_job(), "--quiet")
+        assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("stdout", "stderr"), [("", "/dev/full"), ("/dev/full", ""), ("/dev/full", "/dev/full")]
+)
+def test_a_device_that_is_full_decides_nothing(
+    stdout: str, stderr: str, write_job: WriteJob, tmp_path: Path
+) -> None:
+    """The job runs, its exit code is its own, and what can be written is."""
+    streams = [open(path or tmp_path / name, "wb") for name, path in (("out", stdout), ("err", stderr))]  # noqa: SIM115
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pipeline", "run", "--json", write_job()],
+            cwd=tmp_path,
+            stdout=streams[0],
+            stderr=streams[1],
+            check=False,
+        )
+    finally:
+        for stream in streams:
+            stream.close()
+    assert done.returncode == 0
+    if not stdout:
+        assert json.loads((tmp_path / "out").read_text())["status"] == "COMPLETED"
+    elif not stderr:
+        assert "the result could not be written to stdout" in (tmp_path / "err").read_text()
 
 
 def raised_by(function: Callable[[], object]) -> Exception:
