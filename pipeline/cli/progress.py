@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Final
 
@@ -15,6 +14,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from pipeline.cli.event_time import WindowWatch, event_time_parts
+from pipeline.cli.summary import summary_lines, written
 from pipeline.core.job import JobStatus
 from pipeline.runtime.control import JobControl
 from pipeline.runtime.events import (
@@ -27,7 +28,7 @@ from pipeline.runtime.events import (
     StopForced,
     ThreadAbandoned,
 )
-from pipeline.runtime.result import EdgeProgress, EventTimeProgress, JobResult, Progress
+from pipeline.runtime.result import EdgeProgress, JobResult, Progress
 
 REFRESH_S: Final = 0.2
 """Seconds between two pictures on a terminal."""
@@ -37,8 +38,6 @@ PLAIN_MAX_S: Final = 10.0
 """Seconds between two plain lines: the first after one second, then ever more seldom."""
 
 _SEPARATOR: Final = " · "
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ProgressReport:
@@ -61,8 +60,9 @@ class ProgressReport:
         self._thread = threading.Thread(target=self._draw, name=f"{job}/progress", daemon=True)
         self._started = time.monotonic()
         self._base = 0
-        self._resumable = self._continues = True
+        self._begun: JobStarted | None = None
         self._phase = "starting"
+        self._watch = WindowWatch()
 
     def __enter__(self) -> ProgressReport:
         if not self._quiet:
@@ -90,8 +90,7 @@ class ProgressReport:
                     f"continues from checkpoint {event.restored_from} ({event.processed:,} records before it)"
                 )
             self._say(f"{event.job} {how}, execution {event.execution_id}, attempt {event.attempt}")
-            self._resumable = event.resumable
-            self._continues = event.resumable and event.durable
+            self._begun = event
             if not event.resumable:
                 self._say(f"{event.job} cannot be resumed: its output is committed once, at the end")
             for remark in event.remarks if event.restart == 0 else ():
@@ -120,7 +119,7 @@ class ProgressReport:
         os.write(sys.stderr.fileno(), f"\n{name}: {what}\n".encode())
 
     def _last_act(self) -> str:
-        if self._checkpoints and self._resumable:
+        if self._checkpoints and (self._begun is None or self._begun.resumable):
             return "taking a last checkpoint"
         return "stopping; there is no checkpoint to take, so the next run starts over"
 
@@ -128,26 +127,10 @@ class ProgressReport:
         """Print how the run ended."""
         if self._quiet:
             return
-        seconds = result.duration.total_seconds()
-        here = result.processed_records - self._base
-        rate = here / seconds if seconds > 0 else 0.0
-        lines = [
-            f"{self._job}: {result.status.value} in {seconds:.1f} s",
-            f"  records      {result.processed_records:,}"
-            + (f" ({here:,} in this run)" if self._base else "")
-            + f", {rate:,.0f}/s",
-            f"  failed       {result.failed_records:,}",
-            f"  checkpoints  {result.checkpoints}"
-            + (f" in {result.checkpoint_path}" if result.checkpoint_path else ""),
-        ]
-        if result.dropped_records:
-            lines.append(f"  dropped      {result.dropped_records:,}")
-        if result.late_records:
-            lines.append(f"  late         {result.late_records:,}")
-        if result.restarts:
-            lines.append(f"  restarts     {result.restarts}")
+        lines = list(summary_lines(self._job, result, self._base))
         if result.status is JobStatus.CANCELLED:
-            continues = self._continues and self._checkpoints
+            begun = self._begun
+            continues = self._checkpoints and begun is not None and begun.resumable and begun.durable
             how = "continue from its last checkpoint" if continues else "start over"
             lines.append(f"  run it again to {how}")
         for line in lines:
@@ -168,27 +151,31 @@ class ProgressReport:
     def _draw_live(self) -> None:
         with Live(console=self._console, auto_refresh=False, transient=True) as live:
             while not self._done.wait(REFRESH_S):
-                lines = "\n".join(_wrapped(self._parts(), self._console.width))
+                lines = "\n".join(_wrapped(self._look(), self._console.width))
                 live.update(Text(lines, no_wrap=True, overflow="ellipsis"), refresh=True)
 
     def _draw_plain(self) -> None:
         pause = PLAIN_FIRST_S
         while not self._done.wait(pause):
-            self._say(f"{self._job}: {_SEPARATOR.join(self._parts())}")
+            self._say(f"{self._job}: {_SEPARATOR.join(self._look())}")
             pause = min(pause * 2, PLAIN_MAX_S)
 
-    def _parts(self) -> list[str]:
-        progress = self._control.progress()
-        rate = (progress.processed - self._base) / max(time.monotonic() - self._started, 1e-3)
-        parts = [self._phase, f"{progress.processed:,} records", f"{rate:,.0f}/s"]
+    def _look(self) -> list[str]:
+        """Look at the job; print a hint if it is time for one, and return what the line says."""
+        progress, now = self._control.progress(), time.monotonic()
+        hint = self._watch.look(progress, now)
+        if hint is not None:
+            self._say(f"hint: {hint}")
+        rate = (progress.processed - self._base) / max(now - self._started, 1e-3)
+        parts = [self._phase, f"in {progress.processed:,}", f"{rate:,.0f}/s"]
+        parts.append(f"out {written(progress.written, progress.written_by_sink)}")
         if progress.estimated:
             parts.append(_remaining(progress, rate))
         if progress.failed:
             parts.append(f"{progress.failed:,} failed")
         if progress.late:
             parts.append(f"{progress.late:,} late")
-        if progress.event_time is not None:
-            parts.append(_event_time(progress.event_time, progress.open_windows))
+        parts.extend(event_time_parts(progress))
         parts.append(f"{progress.checkpoints} checkpoints")
         if progress.dropped:
             parts.append(f"{progress.dropped:,} dropped")
@@ -215,19 +202,6 @@ def _edge(edge: EdgeProgress) -> str:
     if edge.request_rate is not None and edge.active:
         said.append(f"asks {edge.request_rate:,.0f}/s")
     return f"{fill} ({', '.join(said)})" if said else fill
-
-
-def _event_time(time: EventTimeProgress, open_windows: int) -> str:
-    """Say how far event time has come, and what the windows wait for where something holds it back."""
-    said = "no event time yet"
-    if time.timestamp is not None:
-        said = f"event time {_EPOCH + timedelta(milliseconds=time.timestamp):%Y-%m-%d %H:%M:%S}"
-    if not open_windows or time.held_by is None:
-        return said
-    behind = "has emitted nothing yet"
-    if time.behind_ms is not None:
-        behind = f"is {timedelta(seconds=time.behind_ms // 1000)} behind the furthest"
-    return f"{said}: {open_windows:,} windows wait for {time.held_by}, which {behind}"
 
 
 def _remaining(progress: Progress, rate: float) -> str:

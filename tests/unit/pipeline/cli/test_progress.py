@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +13,7 @@ from pipeline.cli import progress as module
 from pipeline.cli.progress import ProgressReport
 from pipeline.core.errors import SourceError
 from pipeline.core.job import JobStatus
+from pipeline.core.records import FailedRecord
 from pipeline.runtime.control import JobControl
 from pipeline.runtime.events import (
     CheckpointCompleted,
@@ -76,6 +77,10 @@ def reported(monkeypatch: pytest.MonkeyPatch) -> Reported:
     return Reported(monkeypatch)
 
 
+NOON = 1_357_041_600_000
+"""2013-01-01 12:00 UTC."""
+
+
 def running(**numbers: Any) -> Progress:
     return Progress(JobStatus.RUNNING, **numbers)
 
@@ -89,39 +94,6 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
     printed = capsys.readouterr()
     assert printed.out == ""
     return printed.err.splitlines()
-
-
-NOON = round(datetime(2026, 6, 1, 12, tzinfo=UTC).timestamp() * 1000)
-
-
-@pytest.mark.parametrize(
-    ("time", "windows", "said"),
-    [
-        (EventTimeProgress("in", NOON, 5), 3, "event time 2026-06-01 12:00:00"),
-        (EventTimeProgress("in"), 0, "no event time yet"),
-        (
-            EventTimeProgress("in", None, None, "in-1", None),
-            1_200,
-            "no event time yet: 1,200 windows wait for in-1, which has emitted nothing yet",
-        ),
-        (
-            EventTimeProgress("in", NOON, 5, "in-1", 3_725_999),
-            2,
-            "event time 2026-06-01 12:00:00: 2 windows wait for in-1, which is 1:02:05 behind the furthest",
-        ),
-        (EventTimeProgress("in", NOON, 5, "in-1", 10), 0, "event time 2026-06-01 12:00:00"),
-    ],
-)
-def test_it_says_what_windows_wait_for(
-    time: EventTimeProgress,
-    windows: int,
-    said: str,
-    reported: Reported,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """Else a job with one empty partition runs for ever with no result and no hint."""
-    reported.draw(running(event_time=time, open_windows=windows))
-    assert f" · {said} · 0 checkpoints" in lines(capsys)[-1]
 
 
 def test_remarks_on_the_job_are_printed_once(reported: Reported, capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,14 +116,14 @@ class TestPlainLines:
         reported.report.listen(StatusChanged(JobStatus.RUNNING))
         reported.draw(running(processed=1_500, checkpoints=2), running(processed=9_000, checkpoints=4))
         assert lines(capsys) == [
-            "totals: running · 1,500 records · 1,500/s · 2 checkpoints",
-            "totals: running · 9,000 records · 3,000/s · 4 checkpoints",
+            "totals: running · in 1,500 · 1,500/s · out 0 · 2 checkpoints",
+            "totals: running · in 9,000 · 3,000/s · out 0 · 4 checkpoints",
         ]
 
     def test_a_phase_is_named(self, reported: Reported, capsys: pytest.CaptureFixture[str]) -> None:
         reported.report.listen(StatusChanged(JobStatus.INITIALIZING, "RESTORE"))
         reported.draw(running())
-        assert lines(capsys)[0].startswith("totals: initializing (RESTORE) · 0 records · 0/s")
+        assert lines(capsys)[0].startswith("totals: initializing (RESTORE) · in 0 · 0/s")
 
     def test_what_is_left_where_the_size_is_known(
         self, reported: Reported, capsys: pytest.CaptureFixture[str]
@@ -163,7 +135,7 @@ class TestPlainLines:
             running(processed=6_000, estimated=5_000),
             running(processed=3, estimated=0),
         )
-        assert [line.split(" · ")[3] for line in lines(capsys)] == [
+        assert [line.split(" · ")[4] for line in lines(capsys)] == [
             "20% of about 5,000, about 4 s left",
             "0% of about 5,000",
             "nearly done",
@@ -176,6 +148,39 @@ class TestPlainLines:
         edges = (EdgeProgress("→Reduce", 12, 256), EdgeProgress("→Sink", 0, 8_192))
         reported.draw(running(processed=10, failed=1_234, edges=edges))
         assert lines(capsys)[0].endswith("1,234 failed · 0 checkpoints · →Reduce 12/256 · →Sink 0/8192")
+
+    def test_what_went_out_by_sink_where_there_are_several(
+        self, reported: Reported, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        by_sink = {"kafka:alerts": 1_200, "file:late.csv": 30}
+        reported.draw(
+            running(written=1_200, written_by_sink={"kafka:alerts": 1_200}),
+            running(written=1_230, written_by_sink=by_sink),
+        )
+        assert [line.split(" · ")[3] for line in lines(capsys)] == [
+            "out 1,200",
+            "out 1,230 (kafka:alerts 1,200, file:late.csv 30)",
+        ]
+
+    def test_event_time_and_what_holds_it(
+        self, reported: Reported, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        held = EventTimeProgress("kafka:in", NOON, 1_500, "in/2", 7_200_000)
+        reported.draw(running(event_time=held, open_windows=3))
+        said = "event time 2013-01-01 12:00:00Z (lag 1.5 s), held by in/2 (2.0 h behind) · 3 open windows"
+        assert said in lines(capsys)[0]
+
+    def test_windows_that_wait_are_hinted_at_once(
+        self, reported: Reported, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """After ten seconds in which event time has not moved, and not again."""
+        silent = running(event_time=EventTimeProgress("kafka:in", held_by="in/2"), open_windows=3)
+        reported.draw(*[silent] * 9)
+        hints = [line for line in lines(capsys) if line.startswith("hint: ")]
+        assert len(hints) == 1
+        assert hints[0].startswith(
+            "hint: 3 windows wait for in/2, which has emitted nothing: with_idleness(…)"
+        )
 
 
 class TestTerminal:
@@ -195,7 +200,7 @@ class TestTerminal:
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         Reported(monkeypatch, terminal="dumb").draw(self.LOOK)
-        assert lines(capsys)[0].startswith("totals: starting · 1,234,567 records")
+        assert lines(capsys)[0].startswith("totals: starting · in 1,234,567 · ")
 
 
 class TestContinuing:
@@ -208,7 +213,7 @@ class TestContinuing:
         left = "99% of about 304,000, about 3 s left"
         assert lines(capsys) == [
             "totals continues from checkpoint 12 (300,000 records before it), execution e1, attempt 1",
-            f"totals: starting · 301,000 records · 1,000/s · {left} · 0 checkpoints",
+            f"totals: starting · in 301,000 · 1,000/s · out 0 · {left} · 0 checkpoints",
         ]
 
     def test_a_restart_within_the_run_takes_nothing_off(
@@ -223,7 +228,7 @@ class TestContinuing:
         assert "attempt 2" in said[1]
         assert "(900 records before it)" in said[1]
         assert "1,000/s" in said[2]
-        assert "  records      1,000, 500/s" in said
+        assert "  records in   1,000, 500/s" in said
 
 
 def result(status: JobStatus = JobStatus.COMPLETED, **numbers: Any) -> JobResult:
@@ -238,8 +243,42 @@ class TestSummary:
         assert lines(capsys) == [
             "totals starts afresh, execution e1, attempt 1",
             "totals: COMPLETED in 2.0 s",
-            "  records      10,000, 5,000/s",
+            "  records in   10,000, 5,000/s",
+            "  records out  0",
             "  failed       1,200",
+            "  checkpoints  0",
+        ]
+
+    def test_of_what_failed_was_late_and_went_out(
+        self, reported: Reported, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """With a few of the records that failed, and why."""
+        samples = tuple(
+            FailedRecord(f"'{n}'", "ValueError: bad", "map:parse", "parse (job.py:3)", position)
+            for n, position in enumerate(["in.csv@1", None, "in.csv@3", "in.csv@4"])
+        )
+        reported.report.summarise(
+            result(
+                failed_records=4,
+                failed_samples=samples,
+                late_records=2,
+                dropped_records=1,
+                written_records=9,
+                written_by_sink={"file:a": 4, "file:b": 5},
+                event_time=NOON,
+            )
+        )
+        assert lines(capsys) == [
+            "totals: COMPLETED in 2.0 s",
+            "  records in   10,000, 5,000/s",
+            "  records out  9 (file:a 4, file:b 5)",
+            "  failed       4",
+            "    map:parse at in.csv@1: ValueError: bad; the record: '0'",
+            "    map:parse: ValueError: bad; the record: '1'",
+            "    map:parse at in.csv@3: ValueError: bad; the record: '2'",
+            "  dropped      1",
+            "  late         2",
+            "  event time   2013-01-01 12:00:00Z",
             "  checkpoints  0",
         ]
 
@@ -275,7 +314,8 @@ class TestSummary:
         reported.report.summarise(stopped)
         assert lines(capsys)[1:] == [
             "totals: CANCELLED in 2.0 s",
-            "  records      10,000 (6,000 in this run), 3,000/s",
+            "  records in   10,000 (6,000 in this run), 3,000/s",
+            "  records out  0",
             "  failed       0",
             "  checkpoints  5 in /data/totals",
             "  restarts     1",
@@ -284,7 +324,7 @@ class TestSummary:
 
     def test_of_one_that_took_no_time(self, reported: Reported, capsys: pytest.CaptureFixture[str]) -> None:
         reported.report.summarise(JobResult(JobStatus.COMPLETED, 0, 0, timedelta(), {}, "e1"))
-        assert lines(capsys)[1] == "  records      0, 0/s"
+        assert lines(capsys)[1] == "  records in   0, 0/s"
 
 
 @pytest.mark.parametrize(
