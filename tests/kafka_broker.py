@@ -87,7 +87,7 @@ def kafka() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="pipeline-kafka-"))
     broker = _entered(EmbeddedKafka(folder))
     yield broker.address()
-    broker.stop()
+    broker.kill()  # at once: nothing of it is needed
     shutil.rmtree(folder)
 
 
@@ -109,7 +109,7 @@ def disturbed_kafka() -> Iterator[tuple[EmbeddedKafka, KafkaProxy]]:
         proxied = Listener("PROXIED", port=port, advertised_port=proxy.port)
         broker = _entered(EmbeddedKafka(folder, listeners=[proxied]))
         yield broker, proxy
-        broker.stop()
+        broker.kill()  # at once, also one that a failed test has left suspended
     shutil.rmtree(folder)
 
 

@@ -148,7 +148,9 @@ class Load:
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def write(self) -> None:
-        producer = Producer({"bootstrap.servers": self.address, "linger.ms": 5, "log_level": 2})
+        # Without idempotence a batch that is sent again, as until there is a leader, may follow the next.
+        settings = {"enable.idempotence": True, "linger.ms": 5, "log_level": 2}
+        producer = Producer({"bootstrap.servers": self.address, **settings})
         began, written = time.monotonic(), 0
         while written < self.records and not self.stopped.is_set():
             due = min(self.records, round(self.records * (time.monotonic() - began) / self.seconds))

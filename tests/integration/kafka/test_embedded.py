@@ -66,14 +66,17 @@ def test_a_client_of_the_proxied_listener_stays_behind_the_proxy(
 
 def test_a_broker_that_a_killed_process_left_is_taken_over(tmp_path: Path) -> None:
     """Its folder is free for the next start, and only one broker runs in it."""
-    left = EmbeddedKafka(tmp_path)
+    left, broker = EmbeddedKafka(tmp_path), EmbeddedKafka(tmp_path)
     left.start()
     pid = int((tmp_path / "broker.pid").read_text())
-    with EmbeddedKafka(tmp_path) as broker:
+    try:
+        broker.start()
         assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
         assert broker.running
         assert not left.running
-    left.stop()
+    finally:
+        broker.kill()  # at once: nothing of it is needed
+        left.kill()
 
 
 def test_a_broker_that_is_left_over_has_ended_before_the_next_one_starts(
