@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from enum import Enum
 from pathlib import Path
 
@@ -26,8 +26,10 @@ class _Progress(Enum):
     DONE = "it has its final name"
 
 
-def commit_files(handles: Sequence[StagedHandle], *, verify: bool) -> CommitOutcome:
-    """Rename the files of one epoch into place.
+def commit_files(
+    handles: Sequence[StagedHandle], replaced: Sequence[str] = (), *, verify: bool
+) -> CommitOutcome:
+    """Remove the files that one epoch replaces, and rename its own into place.
 
     A file is committed already if its staged name is gone and the final one has its bytes: the
     final name alone proves nothing, since yesterday's report may bear it. If any file of the epoch
@@ -35,6 +37,7 @@ def commit_files(handles: Sequence[StagedHandle], *, verify: bool) -> CommitOutc
 
     Args:
         handles: the files.
+        replaced: paths of files that were made by a run before this one.
         verify: read the staged bytes and compare their SHA-256, for files of an earlier process.
 
     Returns:
@@ -46,6 +49,9 @@ def commit_files(handles: Sequence[StagedHandle], *, verify: bool) -> CommitOutc
     """
     try:
         progress = [_progress(handle, verify=verify) for handle in handles]
+        gone = [path for path in map(Path, replaced) if path.exists()]
+        for path in gone:
+            path.unlink(missing_ok=True)
         for handle, state in zip(handles, progress, strict=True):
             if state is _Progress.STAGED:
                 staged, final = Path(handle["staged"]), Path(handle["final"])
@@ -57,8 +63,8 @@ def commit_files(handles: Sequence[StagedHandle], *, verify: bool) -> CommitOutc
             _log.warning("a commit has to be tried again: %s", error)
             return CommitOutcome.RETRY
         raise file_error(SinkError, "commit", error.filename or "", error) from error
-    _sync_folders(handles)
-    done = all(state is _Progress.DONE for state in progress)
+    _sync_folders({Path(handle["final"]).parent for handle in handles} | {path.parent for path in gone})
+    done = not gone and all(state is _Progress.DONE for state in progress)
     return CommitOutcome.ALREADY_COMMITTED if done else CommitOutcome.COMMITTED
 
 
@@ -93,8 +99,8 @@ def _has_bytes_of(path: Path, handle: StagedHandle) -> bool:
         return False
 
 
-def _sync_folders(handles: Sequence[StagedHandle]) -> None:
-    for folder in {Path(handle["final"]).parent for handle in handles}:
+def _sync_folders(folders: Set[Path]) -> None:
+    for folder in folders:
         try:
             sync_folder(folder)
         except OSError as error:

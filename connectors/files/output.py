@@ -13,9 +13,10 @@ from pipeline.core.errors import SinkError
 
 
 class EpochFiles(TypedDict):
-    """The transaction handle of a `FileSink`: the files that become visible with the epoch."""
+    """The transaction handle of a `FileSink`: the files that become visible with the epoch, and what goes."""
 
     files: list[StagedHandle]
+    replaces: list[str]  # paths that are removed with it
 
 
 class Output(ABC):
@@ -53,6 +54,17 @@ class Output(ABC):
     @abstractmethod
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue where `snapshot` stood, in another attempt."""
+
+    def give_up(self, state: Mapping[str, Any]) -> None:
+        """Hear that the run which stood at `state` is not continued; called instead of `restore`."""
+
+    def begin(self) -> None:
+        """Begin a run, or continue what was restored."""
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What a person should hear about the target."""
+        return ()
 
     @abstractmethod
     def needed(self) -> Collection[Path]:

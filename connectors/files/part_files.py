@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from connectors.files.encoder import RecordEncoder
 from connectors.files.output import EpochFiles, Output
 from connectors.files.owner import Owner
+from connectors.files.part_numbers import PartNumbers
 from connectors.files.rolling import RollingPolicy
 from connectors.files.staging import StagedFile
 
@@ -17,22 +17,34 @@ from connectors.files.staging import StagedFile
 class PartFiles(Output):
     """Writes `name-<subtask>-<number>.csv` beside the path the user named.
 
-    The number of the next part stands in the snapshot, so that the number of a committed part is
-    never given again; a job that starts over continues behind the parts that are there.
+    The number of the next part is in the snapshot, so that the number of a committed part is
+    never given again; a job that starts over continues after the parts that are there.
     """
 
     def __init__(
-        self, final: Path, encoder: RecordEncoder, owner: Owner, subtask: int, policy: RollingPolicy
+        self, final: Path, encoder: RecordEncoder, owner: Owner, numbers: PartNumbers, policy: RollingPolicy
     ) -> None:
         super().__init__(final, encoder)
         self._owner = owner
         self._policy = policy
-        self._subtask = subtask
-        self._next: int | None = None
+        self._numbers = numbers
+        self._replaced: list[str] = []  # by the first epoch of this run
         self._part: StagedFile | None = None
         self._part_rows = 0
         self._closed_bytes = 0
         self._closed: list[StagedFile] = []  # of the epoch that is being written
+
+    def begin(self) -> None:
+        self._replaced = list(map(str, self._numbers.begin()))
+
+    def give_up(self, state: Mapping[str, Any]) -> None:
+        if "first_part" in state:  # else it was one file then
+            self._numbers.give_up(state)
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        remark = self._numbers.remark
+        return [] if remark is None else [remark]
 
     def write(self, txn: EpochFiles, values: Sequence[Any]) -> None:
         limit = self._policy.max_rows
@@ -49,16 +61,17 @@ class PartFiles(Output):
     def pre_commit(self, txn: EpochFiles) -> EpochFiles | None:
         self._close_part(txn)
         self._closed.clear()
-        return txn if txn["files"] else None
+        txn["replaces"], self._replaced = self._replaced, []
+        return txn if txn["files"] or txn["replaces"] else None
 
     def snapshot(self) -> dict[str, Any]:
         open_bytes = 0 if self._part is None else self._part.length
-        return self._described(self._closed_bytes + open_bytes) | {"next_part": self._next}
+        return self._described(self._closed_bytes + open_bytes) | self._numbers.state()
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._restore_common(state, "next_part")
         self._closed_bytes = state["bytes_written"]
-        self._next = state["next_part"]
+        self._numbers.restore(state)
 
     def needed(self) -> Collection[Path]:
         return {part.path for part in (*self._closed, self._part) if part is not None}
@@ -73,7 +86,7 @@ class PartFiles(Output):
     def _append(self, values: Sequence[Any]) -> None:
         data = self._encoded(values)
         if self._part is None:
-            self._part = StagedFile.create(self._owner, self._next_path())
+            self._part = StagedFile.create(self._owner, self._numbers.take())
             self._part_rows = 0
             self._part.write(self._encoder.header())
         self._part.write(data)
@@ -98,29 +111,3 @@ class PartFiles(Output):
         self._closed_bytes += part.length
         self._part = None
         self._part_rows = 0
-
-    def _next_path(self) -> Path:
-        number = self._first_free() if self._next is None else self._next
-        self._next = number + 1
-        return part_path(self._final, self._subtask, number)
-
-    def _first_free(self) -> int:
-        found = (_part_of(self._final, path) for path in present_parts(self._final))
-        return max((part[1] + 1 for part in found if part and part[0] == self._subtask), default=0)
-
-
-def part_path(final: Path, subtask: int, number: int) -> Path:
-    """Return the path of a part, beside the path that the user named."""
-    return final.with_name(f"{final.stem}-{subtask}-{number:06d}{final.suffix}")
-
-
-def present_parts(final: Path) -> Sequence[Path]:
-    """Return the parts that there are, of all subtasks."""
-    folder = final.parent
-    return [path for path in folder.iterdir() if _part_of(final, path)] if folder.is_dir() else []
-
-
-def _part_of(final: Path, path: Path) -> tuple[int, int] | None:
-    """Return the subtask and the number of a part; None for any other file."""
-    name = re.fullmatch(rf"{re.escape(final.stem)}-(\d+)-(\d+){re.escape(final.suffix)}", path.name)
-    return None if name is None else (int(name[1]), int(name[2]))

@@ -25,7 +25,8 @@ from connectors.files.jsonl_encoder import JsonlEncoder
 from connectors.files.lock import OutputLock
 from connectors.files.output import EpochFiles, Output
 from connectors.files.owner import Owner
-from connectors.files.part_files import PartFiles, part_path, present_parts
+from connectors.files.part_files import PartFiles
+from connectors.files.part_numbers import Part, PartNumbers, present_parts
 from connectors.files.rolling import RollingPolicy
 from connectors.files.staging import remove_staged, sync_folder
 from connectors.files.whole_file import WholeFile
@@ -83,7 +84,8 @@ class FileSink(TwoPhaseCommitSink[Any, EpochFiles]):
         quoting: str | None = None,
         null: str | None = None,
     ) -> None:
-        self._path = os.fspath(path)
+        self._target = os.fspath(path)
+        self._path = os.path.expanduser(self._target)  # noqa: PTH111 - a text, as it is written
         self._format = file_format(self._path, format, (FileFormat.CSV, FileFormat.JSONL))
         self._rolling = rolling
         self._fields = field_names(self._path, fields)
@@ -98,22 +100,22 @@ class FileSink(TwoPhaseCommitSink[Any, EpochFiles]):
     def info(self) -> SinkInfo:
         final = Path(self._path).resolve()
         if self._rolling is None:
-            return SinkInfo("file", self._path, "exactly-once", owns=str(final))
+            return SinkInfo("file", self._target, "exactly-once", owns=str(final))
         parts = final.with_name(f"{final.stem}-*{final.suffix}")
-        return SinkInfo("file", self._path, "exactly-once", max_parallelism=sys.maxsize, owns=str(parts))
+        return SinkInfo("file", self._target, "exactly-once", max_parallelism=sys.maxsize, owns=str(parts))
 
     @property
     def target(self) -> Path:
         """The file that it writes, or the first of its parts."""
         final = Path(self._path).resolve()
-        return final if self._rolling is None else part_path(final, 0, 0)
+        return final if self._rolling is None else Part(final, 0, 0).path
 
     def present(self) -> Sequence[Path]:
         """Return what is visible of it now: its file, or its parts."""
         final = Path(self._path).resolve()
         if self._rolling is None:
             return [final] if final.exists() else []
-        return present_parts(final)
+        return [part.path for part in present_parts(final)]
 
     def open(self, ctx: SinkContext) -> None:
         final = Path(self._path).resolve()  # a handle may be committed from another working directory
@@ -126,10 +128,12 @@ class FileSink(TwoPhaseCommitSink[Any, EpochFiles]):
         if self._rolling is None:
             self._output = WholeFile(final, self._encoder(ctx), self._owner)
         else:
-            self._output = PartFiles(final, self._encoder(ctx), self._owner, ctx.subtask, self._rolling)
+            policy = self._rolling
+            numbers = PartNumbers(final, ctx.subtask, ctx.parallelism, policy.existing)
+            self._output = PartFiles(final, self._encoder(ctx), self._owner, numbers, policy)
 
     def begin_transaction(self) -> EpochFiles:
-        return {"files": []}
+        return {"files": [], "replaces": []}
 
     def invoke(self, txn: EpochFiles, value: Any, ctx: SinkContext) -> None:
         self._output.write(txn, [value])
@@ -158,6 +162,7 @@ class FileSink(TwoPhaseCommitSink[Any, EpochFiles]):
             remove_staged([Path(handle["staged"]) for handle in txn["files"]], (), recovering=False)
 
     def recover_and_abort(self, keep: Sequence[EpochFiles]) -> None:
+        self._output.begin()
         needed = {Path(handle["staged"]) for txn in keep for handle in txn["files"]}
         needed.update(self._output.needed())
         remove_staged(self._owner.staged_files(self._folder), needed, recovering=True)
@@ -167,6 +172,13 @@ class FileSink(TwoPhaseCommitSink[Any, EpochFiles]):
 
     def restore_state(self, state: JsonLike) -> None:
         self._output.restore(cast("dict[str, Any]", state))
+
+    def give_up(self, state: JsonLike) -> None:
+        self._output.give_up(cast("dict[str, Any]", state))
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        return self._output.remarks if hasattr(self, "_output") else ()
 
     def close(self) -> None:
         try:
@@ -190,7 +202,7 @@ class FileSink(TwoPhaseCommitSink[Any, EpochFiles]):
 
     def _commit(self, txn: EpochFiles, *, verify: bool) -> CommitOutcome:
         try:
-            outcome = commit_files(txn["files"], verify=verify)
+            outcome = commit_files(txn["files"], txn["replaces"], verify=verify)
         except SinkError as error:
             if self._lock.taken_over:
                 raise Fenced(f"another run has taken over: {error.message}") from error

@@ -140,11 +140,16 @@ class FileSource(PollingSource[Any]):
 
     def open(self, ctx: SourceContext[Any]) -> None:
         self._listing = list_files(self._path)
+        self._remarks: list[str] = []
         for name, kept in self._listing.left_out.items():
-            _log.warning("%s is left out: it is another name of %s", name, kept)
+            self._remark(f"{name} is left out: it is another name of {kept}")
         self._order = list(self._listing.files)
         self._marks: list[FileMark] = []  # of the finished files, in their order
         self._starts: Mapping[str, FileMark] = {}  # of those that were begun before
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        return self._remarks if hasattr(self, "_remarks") else ()
 
     def record_fields(self) -> Sequence[str] | None:
         if self._format is not FileFormat.CSV:
@@ -238,12 +243,15 @@ class FileSource(PollingSource[Any]):
         if reader.unterminated and self._format is not FileFormat.JSONL:
             # A JSON value says itself whether it is whole; half a number is a number, half a text a text.
             path = self._order[len(self._marks)]
-            _log.warning(
-                "%s:%d has no line end: it was read as it is, and may be cut off", path, mark.at.line
-            )
+            self._remark(f"{path}:{mark.at.line} has no line end: it was read as it is, and may be cut off")
         self.close()
         self._marks.append(mark)
         self._open_next()
+
+    def _remark(self, text: str) -> None:
+        """Say it at once in the log, and at the end to the person who runs the job."""
+        _log.warning("%s", text)
+        self._remarks.append(text)
 
     def _at_next(self) -> _Position:
         """Return the position before the next record of the first file that is not finished."""

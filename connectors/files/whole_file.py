@@ -61,7 +61,7 @@ class WholeFile(Output):
         if not self._finished:
             return None
         self._pre_committed = True
-        return {"files": [self._file.handle()]}
+        return {"files": [self._file.handle()], "replaces": []}
 
     def snapshot(self) -> dict[str, Any]:
         if self._handed_over is not None:

@@ -50,5 +50,5 @@ def assemble(
         folder = config.values.checkpoint_dir
         if folder is None:
             raise InternalError(f"job {job!r} takes checkpoints, but its settings name no folder for them")
-        storage = LocalCheckpointStorage(Path(folder), job, clock)
+        storage = LocalCheckpointStorage(Path(folder).expanduser(), job, clock)
     return Ports(storage, MemoryStateBackendFactory(clock), clock, Listeners(listeners))

@@ -37,6 +37,7 @@ from pipeline.runtime.starts import Starts
 from pipeline.runtime.status import StatusTracker
 from pipeline.runtime.view import AttemptView
 from pipeline.runtime.wiring import Wired
+from state.encoding import from_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +173,10 @@ class Attempt:
     def _begin_epochs(self) -> None:
         """Let each sink remove what earlier attempts left, except what the restored checkpoint needs."""
         manifest = None if self._stored is None else self._stored.restored
+        given_up = None if self._stored is None else self._stored.given_up
         for sink in self._wired.sinks:
+            if given_up is not None:
+                sink.give_up([from_json(state) for state in given_up.sink_state.get(sink.uid, ())])
             sink.begin([] if manifest is None else handles_of(manifest, sink.uid, sink.subtask))
 
     # --- RUNNING ----------------------------------------------------------------------------------

@@ -51,12 +51,14 @@ class Stored:
         writer: makes its manifests.
         restored: None for the beginning of the input.
         retention: how many complete checkpoints are kept.
+        given_up: the last checkpoint of a run that did not complete and is not continued.
     """
 
     storage: StorageAttempt
     writer: ManifestWriter
     restored: Manifest | None
     retention: int
+    given_up: Manifest | None = None
 
 
 class Checkpoints:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,13 +17,20 @@ from pipeline.graph.plan import JobPlan
 from pipeline.runtime.manifests import Execution
 from pipeline.runtime.matching import check_matches
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """One attempt's rights, and the checkpoint it begins with; None for the beginning of the input."""
+    """One attempt's rights, and the checkpoint it begins with; None for the beginning of the input.
+
+    Args:
+        given_up: the last checkpoint of a run that did not complete and is not continued.
+    """
 
     storage: StorageAttempt
     manifest: Manifest | None
+    given_up: Manifest | None = None
 
     @property
     def restored(self) -> int | None:
@@ -55,7 +63,8 @@ class Continuation:
             ConfigError: the one asked for does not exist.
             CheckpointError: it cannot be restored.
         """
-        return Claimed(storage, self._choose(storage))
+        manifest = self._choose(storage)
+        return Claimed(storage, manifest, self._given_up(storage) if manifest is None else None)
 
     def is_complete(self, manifest: Manifest) -> bool:
         """Whether a checkpoint covers all input: what it decided is all there is to do.
@@ -126,6 +135,18 @@ class Continuation:
         # Only the run's own word makes it complete: one killed between its last note and that word is not.
         said_so = last is not None and last.status == JobStatus.COMPLETED
         return None if said_so else manifest
+
+    def _given_up(self, storage: StorageAttempt) -> Manifest | None:
+        """Find what was started over: now, or by an attempt that died before its first checkpoint."""
+        there = storage.history.checkpoints
+        if not there or not (self._options.fresh or self._plan.stream.durable):
+            return None
+        try:
+            manifest = storage.load(there[-1])
+        except CheckpointError as error:
+            _log.warning("what the run before this one has written cannot be told: %s", error)
+            return None
+        return manifest if manifest.kind in (CheckpointKind.PERIODIC, CheckpointKind.STOP) else None
 
     def _go_back(self, storage: StorageAttempt, checkpoint_id: int) -> Manifest:
         there = storage.history.checkpoints

@@ -154,7 +154,11 @@ class _Run:
         if claimed is not None:
             writer = ManifestWriter(claimed.storage, execution, claimed.manifest, clock)
             stored = Stored(
-                claimed.storage, writer, claimed.manifest, retention=self._config.checkpoint_retention
+                claimed.storage,
+                writer,
+                claimed.manifest,
+                retention=self._config.checkpoint_retention,
+                given_up=claimed.given_up,
             )
         mailbox = Mailbox(self._control.queue)
         options = self._options

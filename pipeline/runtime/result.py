@@ -33,6 +33,7 @@ class JobResult:
         checkpoint_path: the job's folder of checkpoints, None without checkpoints.
         late_records: records that came too late for their windows, where no side output takes them.
         event_time: how far event time had come at the end, milliseconds UTC; None where there is none.
+        remarks: what sources and sinks have to say about their input and target, one line each.
     """
 
     status: JobStatus
@@ -51,6 +52,7 @@ class JobResult:
     written_by_sink: Mapping[str, int] = field(default_factory=dict[str, int])
     failed_samples: tuple[FailedRecord, ...] = ()
     event_time: int | None = None
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

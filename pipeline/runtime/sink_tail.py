@@ -76,6 +76,17 @@ class SinkTail:
         """Go back to a snapshot."""
         self._call(self._sink.restore_state, state)
 
+    def give_up(self, states: Sequence[Any]) -> None:
+        """Tell the sink of the subtasks of a run that is not continued: its share of them."""
+        for number, state in enumerate(states):
+            if state is not None and number % self._ctx.parallelism == self._ctx.subtask:
+                self._call(self._sink.give_up, state)
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What a person should hear about the target."""
+        return self._sink.remarks
+
     def begin(self, keep: list[Any]) -> None:
         """Remove what earlier attempts left behind, except what `keep` needs, and begin an epoch."""
         if self._two_phase is not None:

@@ -104,6 +104,11 @@ class SourceSubtask(Subtask):
         self._call(self._source.open, self)
         self.estimate = self._call(self._source.estimated_records)
 
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What a person should hear about the input."""
+        return self._source.remarks
+
     def record_fields(self) -> Sequence[str] | None:
         """Ask which fields its records have; None where nothing is open."""
         return self._call(self._source.record_fields) if self._is_open else None

@@ -65,4 +65,5 @@ class Tally:
             written_by_sink=written,
             failed_samples=self.failed_samples,
             event_time=None if reached is None else reached.timestamp,
+            remarks=() if view is None else view.remarks,
         )

@@ -52,6 +52,12 @@ class AttemptView:
         )
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a person should hear about sources and targets, each line once."""
+        parts = (*self._wired.sources, *self._wired.sinks)
+        return tuple(dict.fromkeys(remark for part in parts for remark in part.remarks))
+
+    @property
     def counts(self) -> Counts:
         """What became of records, over all attempts of the execution."""
         before = Counts() if self._restored is None else Counts(self._restored.counters)

@@ -173,6 +173,18 @@ class AnySink(ABC, Generic[T_contra]):
     def restore_state(self, state: JsonLike, /) -> None:
         """Continue behind the last record that `state` covers; called after `open`."""
 
+    def give_up(self, state: JsonLike) -> None:
+        """Hear that a run before this one, which stood at `state`, did not complete and is not continued.
+
+        Called after `open`, instead of `restore_state`, once for each subtask of that run. What it
+        has made visible may be replaced by what this one commits.
+        """
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What a person should hear about the target when the run has ended; one line each."""
+        return ()
+
     def cancel(self) -> None:
         """Return soon from whatever call waits for the target; any thread, more than once."""
 

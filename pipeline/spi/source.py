@@ -182,6 +182,11 @@ class Source(ABC, Generic[T]):
         """
         return None
 
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What a person should hear about the input when the run has ended; one line each."""
+        return ()
+
     def record_fields(self) -> Sequence[str] | None:
         """Return the names of the fields that all its records have, in their order; None if it cannot tell.
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from connectors import FileSink, RollingPolicy
 from connectors.files import commit, sink, staging
-from pipeline.core.errors import ConfigError, SinkError
+from pipeline.core.errors import ConfigError, Fault, SinkError
 from pipeline.spi.sink import CommitOutcome
 from pipeline.testing.drivers import VerificationSinkContext
 
@@ -208,6 +210,89 @@ def test_a_later_attempts_files_are_not_touched(rolling, start, names) -> None:
     later.write(row(1))
     stopped.sink.recover_and_abort([])
     assert names() == ["staged"]
+
+
+class TestExisting:
+    """Parts that are there when a run starts from the beginning."""
+
+    @pytest.fixture
+    def earlier(self, rolling, out, start) -> None:
+        attempt = start(rolling)
+        for n in (1, 2):
+            attempt.write(row(n))
+            committed(attempt)
+        attempt.sink.close()
+
+    def sink(self, out: Path, existing: Any) -> FileSink:
+        return FileSink(out / "report.csv", rolling=RollingPolicy(existing=existing))
+
+    def test_they_stay_by_default_and_that_is_said(self, earlier, rolling, out, start) -> None:
+        attempt = start(rolling, 2)
+        attempt.write(row(3))
+        committed(attempt)
+        assert len(parts(out)) == 3
+        assert attempt.sink.remarks == [f"{out}/report-*.csv: 2 parts are from before this run"]
+
+    def test_they_are_replaced_with_the_first_commit(self, earlier, out, start, monkeypatch) -> None:
+        """Not before: a run that fails early has taken nothing away. Numbers are not given again."""
+        attempt = start(self.sink(out, "replace"), 2)
+        attempt.write(row(3))
+        _, handle = attempt.barrier()
+        assert len(parts(out)) == 2
+        monkeypatch.setattr(Path, "replace", crash)
+        with pytest.raises(KeyboardInterrupt):
+            attempt.sink.commit(handle)
+        monkeypatch.undo()
+        heir = start(self.sink(out, "replace"), 3, json.dumps(attempt.sink.snapshot_state()), [handle])
+        assert heir.recovered == [CommitOutcome.COMMITTED]
+        assert parts(out) == {"report-0-000002.csv": b"n\n3\n"}
+        heir.write(row(4))
+        committed(heir)
+        assert len(parts(out)) == 2
+        assert heir.sink.remarks == []
+
+    def test_a_run_without_records_replaces_them_too(self, earlier, out, start) -> None:
+        attempt = start(self.sink(out, "replace"), 2)
+        committed(attempt)
+        assert parts(out) == {}
+
+    def test_they_are_refused_before_anything_is_read(self, earlier, out, start) -> None:
+        with pytest.raises(SinkError, match=r"2 parts of .*report\.csv are there already") as caught:
+            start(self.sink(out, "refuse"), 2)
+        assert caught.value.fault is Fault.CONFIG
+        assert not caught.value.retryable
+
+    def test_no_such_choice(self) -> None:
+        with pytest.raises(ConfigError, match="existing must be one of append, replace, refuse, not 'keep'"):
+            RollingPolicy(existing="keep")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("existing", ["append", "replace", "refuse"])
+def test_parts_of_a_run_that_is_given_up_are_replaced(existing, out, start) -> None:
+    """Those alone: what an earlier complete run made follows the choice."""
+    policy: Any = RollingPolicy(existing=existing)
+    if existing == "append":
+        (out).mkdir()
+        (out / "report-0-000004.csv").write_bytes(b"complete")
+    first = start(FileSink(out / "report.csv", rolling=policy))
+    first.write(row(1))
+    state = json.loads(committed(first))  # type: ignore[arg-type]
+    first.sink.close()
+    second = copy.copy(first.sink)
+    ctx = VerificationSinkContext(attempt=2)
+    second.open(ctx)
+    second.give_up(state)
+    second.recover_and_abort([])
+    txn = second.begin_transaction()
+    second.invoke(txn, row(2), ctx)
+    second.commit(second.pre_commit(txn))
+    second.close()
+    kept = {"report-0-000004.csv": b"complete", "report-0-000006.csv": b"n\n2\n"}
+    assert parts(out) == (kept if existing == "append" else {"report-0-000001.csv": b"n\n2\n"})
+
+
+def crash(*arguments: object) -> None:
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("limits", [{"max_rows": 0}, {"max_bytes": -1}])
