@@ -20,6 +20,7 @@ VALUES = {
 
 WIDE = {
     "ExactlyOnce",
+    "FileSink",
     "Reading",
     "SourceDriver",
     "SourceSubtask",
