@@ -147,7 +147,7 @@ def test_a_checkpoint_that_is_not_there_is_refused(wrong: str, workshop: Callabl
     refused = shop.run("--restore", wrong)
     assert refused.returncode == 2
     assert f"error: there is no checkpoint {wrong} to restore" in refused.stderr
-    assert f"those there are: {there}\n" in refused.stderr
+    assert f"the stored ones are: {there}\n" in refused.stderr
 
 
 def test_fresh_starts_over(workshop: Callable[..., Any]) -> None:
