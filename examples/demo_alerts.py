@@ -27,8 +27,8 @@ DAYS: Final = 31
 RATE: Final = 5000
 HOUR_MS: Final = 3_600_000
 OUT_OF_ORDER_MS: Final = 60_000
-KILL_IN_THE_MIDDLE: Final = "P12:2"
-"""A commit has taken effect, and the job does not live to know it."""
+KILL_IN_THE_MIDDLE: Final = "P12:1"
+"""The first commit has taken effect, and the job does not live to know it."""
 
 PATIENCE_SECONDS: Final = 60
 

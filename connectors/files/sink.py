@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -88,11 +89,14 @@ class FileSink(TwoPhaseCommitSink[Any, EpochFiles]):
         self._path = os.path.expanduser(self._target)  # noqa: PTH111 - a text, as it is written
         self._format = file_format(self._path, format, (FileFormat.CSV, FileFormat.JSONL))
         self._rolling = rolling
-        self._fields = field_names(self._path, fields)
-        self._header = header
-        self._delimiter = csv_delimiter(self._path, delimiter)
-        self._quoting = csv_quoting(self._path, quoting)
-        self._null = null
+        self._new_csv = partial(
+            CsvEncoder,
+            field_names(self._path, fields),
+            csv_delimiter(self._path, delimiter),
+            header=header,
+            quoting=csv_quoting(self._path, quoting),
+            null=null,
+        )
         of_csv = {"delimiter": delimiter, "fields": fields, "quoting": quoting, "null": null}
         refuse_options(self._path, self._format, {**of_csv, "header": header})
 
@@ -191,14 +195,7 @@ class FileSink(TwoPhaseCommitSink[Any, EpochFiles]):
     def _encoder(self, ctx: SinkContext) -> RecordEncoder:
         if self._format is FileFormat.JSONL:
             return JsonlEncoder()
-        return CsvEncoder(
-            self._fields,
-            self._delimiter,
-            header=self._header,
-            quoting=self._quoting,
-            null=self._null,
-            expected=None if self._fields else ctx.fields,
-        )
+        return self._new_csv(expected=ctx.fields)
 
     def _commit(self, txn: EpochFiles, *, verify: bool) -> CommitOutcome:
         try:

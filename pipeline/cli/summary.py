@@ -40,7 +40,8 @@ def summary_lines(job: str, result: JobResult, read_before: int) -> Iterator[str
     yield f"  checkpoints  {result.checkpoints}{where}"
     if result.restarts:
         yield f"  restarts     {result.restarts}"
-    yield from (f"  note         {remark}" for remark in result.remarks)
+    for remark in result.remarks:
+        yield f"  note         {remark}"
 
 
 def written(records: int, by_sink: Mapping[str, int]) -> str:

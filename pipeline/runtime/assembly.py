@@ -11,6 +11,7 @@ from checkpoint.storage.local import LocalCheckpointStorage
 from pipeline.core.clock import Clock, SystemClock
 from pipeline.core.config import ResolvedConfig
 from pipeline.core.errors import InternalError
+from pipeline.runtime.event_log import EventLog
 from pipeline.runtime.listeners import Listener, Listeners
 from state.backend import StateBackendFactory
 from state.memory import MemoryStateBackendFactory
@@ -51,4 +52,4 @@ def assemble(
         if folder is None:
             raise InternalError(f"job {job!r} takes checkpoints, but its settings name no folder for them")
         storage = LocalCheckpointStorage(Path(folder).expanduser(), job, clock)
-    return Ports(storage, MemoryStateBackendFactory(clock), clock, Listeners(listeners))
+    return Ports(storage, MemoryStateBackendFactory(clock), clock, Listeners([EventLog(job), *listeners]))

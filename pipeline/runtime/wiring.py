@@ -100,7 +100,6 @@ class Wiring:
         choices: RecoveryChoices | None = None,
     ) -> None:
         self._plan = plan
-        self._parallelism = {vertex.id: vertex.parallelism for vertex in plan.vertices}
         self._names = _unique_names(plan)
         self._config = config
         self._identity = identity
@@ -112,6 +111,10 @@ class Wiring:
         self._choices = choices or RecoveryChoices()
         self._sources: list[SourceSubtask] = []
         self._inners: dict[tuple[int, int], InnerSubtask] = {}
+
+    @property
+    def _parallelism(self) -> dict[int, int]:
+        return {vertex.id: vertex.parallelism for vertex in self._plan.vertices}
 
     def build(self) -> Wired:
         """Build everything; nothing is opened or started yet."""

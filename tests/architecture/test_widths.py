@@ -20,12 +20,10 @@ VALUES = {
 
 WIDE = {
     "ExactlyOnce",
-    "FileSink",
     "Reading",
     "SourceDriver",
     "SourceSubtask",
     "WindowOperator",
-    "Wiring",
 }
 """Objects that are still to be parted. It may only become shorter."""
 
