@@ -53,6 +53,8 @@ class EventLog:
     def __call__(self, event: JobEvent) -> None:
         level, text = _line(event)
         _log.log(level, "%s: %s", self._job, text)
+        for remark in event.remarks if isinstance(event, JobStarted) and not event.restart else ():
+            _log.info("%s: %s", self._job, remark)
 
 
 def _line(event: JobEvent) -> tuple[int, str]:

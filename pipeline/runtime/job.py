@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import queue
 from collections.abc import Generator, Iterator
 from dataclasses import asdict
@@ -32,8 +31,6 @@ from pipeline.runtime.status import StatusTracker
 from pipeline.runtime.tally import Tally
 from pipeline.runtime.wiring import Wiring
 from pipeline.spi.sink import RecoveryChoices
-
-_log = logging.getLogger(__name__)
 
 
 def run_job(
@@ -186,8 +183,6 @@ class _Run:
 
     def _announce(self, execution: Execution, claimed: Claimed | None) -> None:
         remarks = tuple(_remarks(self._plan.stream))
-        for remark in remarks if self._tally.restarts == 0 else ():
-            _log.info("%s: %s", self._plan.stream.job, remark)
         restored = None if claimed is None else claimed.restored
         if self._tally.restarts == 0:
             self._tally.restored_from = restored

@@ -29,14 +29,24 @@ def run(values: list[Any], sink: KafkaSink) -> None:
     StreamJob.builder().name("writing").source(CollectionSource(values)).sink(sink).build().execute()
 
 
-def read_records(address: str, topic: str) -> list[Any]:
-    """Read with all that Kafka keeps, in the order of the partitions' records."""
+def read_records(address: str, topic: str, count: int) -> list[Any]:
+    """Read with all that Kafka keeps, in the order of the partitions' records, until `count` have come.
+
+    Not to the end there is now: a commit is answered before all partitions show it to readers.
+    """
     from connectors import CollectSink
 
-    sink = CollectSink()
-    source = KafkaSource(topic, bootstrap_servers=address, value=Bytes(), metadata=True, stop="latest")
-    job = StreamJob.builder().name("reading").source(source).sink(sink)
-    job.config(JobConfig(checkpoint_interval=timedelta(seconds=60))).build().execute()
+    sink, control, seen = CollectSink(), JobControl(), []
+
+    def counted(record: Any) -> Any:
+        seen.append(record)
+        if len(seen) == count:
+            control.stop()
+        return record
+
+    source = KafkaSource(topic, bootstrap_servers=address, value=Bytes(), metadata=True)
+    job = StreamJob.builder().name("reading").source(source).map(counted).sink(sink)
+    job.config(JobConfig(checkpoint_interval=timedelta(seconds=60))).build().execute(control=control)
     return sink.values
 
 
@@ -54,7 +64,7 @@ def test_all_that_a_record_has_arrives(kafka: str, topic: Topics, tmp_path: Path
         timestamp=lambda row: 1_000 + row["n"],
     )
     run([{"n": n} for n in range(3)], sink)
-    records = sorted(read_records(kafka, name), key=lambda record: record.timestamp)
+    records = sorted(read_records(kafka, name, 3), key=lambda record: record.timestamp)
     assert [record.key for record in records] == [b"k0", b"k1", b"k2"]
     assert [record.value for record in records] == [b"0", b"1", None]
     assert [record.partition for record in records] == [0, 1, 2]

@@ -16,6 +16,12 @@ from pipeline.spi.source import Polled, PollingSource, SourceInfo
 from tests.acceptance.jobs.gate import Gate
 
 
+@pytest.fixture(autouse=True)
+def folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where jobs keep their checkpoints unless told otherwise: a test must not continue another's."""
+    monkeypatch.chdir(tmp_path)
+
+
 class Numbers(PollingSource[int]):
     """0, 1, 2, … to `count`, durable so that jobs take checkpoints; calls `before` ahead of each poll."""
 

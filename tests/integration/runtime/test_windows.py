@@ -431,7 +431,8 @@ def test_windows_that_go_by_the_clock_are_named_at_the_start(caplog: pytest.LogC
     assert by_the_clock == (
         "the windows of sum go by the clock, not by the time of the records: no watermarks= for in",
     )
-    assert [record.getMessage() for record in caplog.records] == [f"clock: {by_the_clock[0]}"]
+    said = [record.getMessage() for record in caplog.records if "by the clock" in record.getMessage()]
+    assert said == [f"clock: {by_the_clock[0]}"]
 
 
 def test_without_watermarks_the_clock_closes_windows() -> None:
