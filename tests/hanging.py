@@ -10,6 +10,7 @@ import faulthandler
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,15 +20,27 @@ STUCK_S = 5
 
 _PIPE_S = 5  # from a worker's death until what it sent must have been read
 
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 _stderr = pytest.StashKey[int]()
 _timer = pytest.StashKey[threading.Timer]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_stderr] = os.dup(2)  # which the tests' output is not captured from
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in _STOPPING:
         if signal.getsignal(number) is signal.SIG_IGN:  # as in the background: a job would ignore it too
             signal.signal(number, signal.SIG_DFL)
+
+
+@pytest.fixture(autouse=True)
+def heard_signals() -> Iterator[None]:
+    """Fail a test that leaves signals ignored: the processes that later tests start would inherit that."""
+    yield
+    ignored = [number for number in _STOPPING if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
+    assert not ignored
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

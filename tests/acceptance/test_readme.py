@@ -97,16 +97,21 @@ def test_the_stream_job_gives_alerts_until_it_is_stopped(tmp_path: Path, topic: 
     topic(partitions=3, name="departures")
     alerts = topic(partitions=3, name="delay-alerts")
     (tmp_path / "late_departures.py").write_text(JOBS["late_departures.py"], encoding="utf-8")
-    environment = {**os.environ, "PIPELINE_KAFKA": topic.address}
+    environment = {**os.environ, "PIPELINE_KAFKA": topic.address, "PYTHONFAULTHANDLER": "1"}
     replay = [sys.executable, str(README.parent / "examples" / "flights_replay.py"), "--days", "2"]
     subprocess.run(replay, cwd=tmp_path, env=environment, check=True, stdout=subprocess.PIPE)
     command = [sys.executable, *PIPELINE_RUN, "late_departures.py"]
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as job:
-        first = first_committed(topic.address, alerts, partitions=3)
-        job.send_signal(signal.SIGINT)
-        _, said = job.communicate(timeout=60)
+        try:
+            first = first_committed(topic.address, alerts, partitions=3)
+            job.send_signal(signal.SIGINT)
+            _, said = job.communicate(timeout=60)
+        except BaseException:
+            job.send_signal(signal.SIGABRT)  # shows its stacks; leaving the block would wait for it
+            print(*job.communicate())
+            raise
     assert job.returncode == 130, said
     alert = json.loads(first)
     assert alert["origin"] in {"EWR", "JFK", "LGA"}

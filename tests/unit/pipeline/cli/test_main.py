@@ -150,7 +150,7 @@ RESULT = JobResult(
 )
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def signals_kept() -> Iterator[None]:
     """`run` handles signals for the rest of the process."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -161,7 +161,6 @@ def signals_kept() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-@pytest.mark.usefixtures("signals_kept")
 class TestRun:
     @pytest.fixture
     def options(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
