@@ -24,11 +24,11 @@ _HINTS: Final = {_NEEDS_QUOTES: 'say quoting="minimal", or take such characters 
 
 
 class CsvEncoder(RecordEncoder):
-    """Encodes a batch with one call of `csv.writer.writerows`.
+    """Encodes a batch by its columns: texts are made of each, and joined if none needs quotes.
 
     The fields are those given, else those of the first record; every later record must have
-    exactly these. `CsvValues` says which text a value is. What a batch costs beyond the writing is
-    one look at the types and one at the lengths of its records, and one at the types of its columns.
+    exactly these. `CsvValues` says which text a value is. `csv.writer`, which looks at each
+    character, writes only batches in which quotes may be needed.
 
     Args:
         fields: names and order of the fields; None takes those of the first record.
@@ -87,7 +87,11 @@ class CsvEncoder(RecordEncoder):
     def _text(self, values: Sequence[Any]) -> str:
         rows = self._rows(values)
         assert self.fields is not None  # the first row has told
-        rows = self._values.of(rows, self.fields)
+        columns = self._values.columns(rows, self.fields)
+        rows = list(zip(*columns, strict=True))
+        text = "\n".join([*map(self._delimiter.join, rows), ""])
+        if not self._may_need_quotes(text, columns):
+            return text
         text = self._written(rows, "\n")
         if "\r" not in text:
             return text
@@ -96,6 +100,17 @@ class CsvEncoder(RecordEncoder):
         # csv.writer quotes only the line-end characters that it writes itself: a bare \r in a field
         # would end the record for a reader. So write \r\n, one record at a time, and cut the \r.
         return "".join(self._written([row], "\r\n")[:-2] + "\n" for row in rows)
+
+    def _may_need_quotes(self, text: str, columns: Sequence[Sequence[str]]) -> bool:
+        """Whether some field of joined lines has a character that must not stand there as it is."""
+        lines, width = len(columns[0]), len(columns)
+        return (
+            '"' in text
+            or "\r" in text
+            or text.count("\n") != lines
+            or text.count(self._delimiter) != lines * (width - 1)
+            or (width == 1 and "" in columns[0])  # an empty line would be no record
+        )
 
     def _written(self, rows: Rows, line_end: str) -> str:
         out = StringIO()
