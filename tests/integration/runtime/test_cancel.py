@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import itertools
 import random
 import threading
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from connectors import CollectSink, FileSink
+from connectors import CollectSink, FileSink, RollingPolicy
 from pipeline import JobConfig, JobStatus, StreamJob
 from pipeline.core.run_options import RunOptions
 from pipeline.runtime.control import JobControl
@@ -156,6 +157,34 @@ def test_cancelled_in_a_record_without_end(
     assert result.status is JobStatus.CANCELLED
     told = [event for event in events if isinstance(event, (StopForced, ThreadAbandoned))]
     assert told == ([StopForced(50)] if gracefully else [])
+
+
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize("stored", [True, False])
+def test_a_job_that_cannot_resume_leaves_nothing_when_it_is_stopped(
+    stored: bool, numbers: Any, tmp_path: Path, checkpoints: Path
+) -> None:
+    """A part of its output would look like the whole, and the next run would write it a second time."""
+
+    class Once(numbers):  # type: ignore[misc]
+        @property
+        def info(self) -> Any:
+            return dataclasses.replace(super().info, resumable=False)
+
+    control = JobControl()
+
+    def stop_in_its_midst(emitted: int) -> None:
+        if emitted >= 3_000:
+            control.stop()
+
+    config = JobConfig(checkpoint_rows=100, checkpoint_min_pause=timedelta(0), checkpoint_dir=checkpoints)
+    job = StreamJob("once", config if stored else JobConfig(checkpoint_rows=None))
+    out = tmp_path / "out"
+    sink = FileSink(out / "numbers.csv", rolling=RollingPolicy(max_rows=500))
+    job.source(Once(10**9, stop_in_its_midst)).map(lambda n: {"n": n}).sink(sink)
+    result = job.execute(control=control)
+    assert (result.status, result.checkpoints) == (JobStatus.CANCELLED, 0)
+    assert list(out.iterdir()) == []
 
 
 def test_a_thread_that_does_not_stop_is_left_behind(numbers: Any, calling: Any) -> None:

@@ -125,6 +125,21 @@ def test_a_null_key_fails_the_job_and_is_never_skipped(
     assert not caught.value.retryable
 
 
+@pytest.mark.parametrize("null", ["NULL, 9", "9, NULL"])
+def test_a_null_in_one_column_of_a_key_is_never_skipped(
+    null: str, database: Database, reading: type[Reading]
+) -> None:
+    """A row comparison with it is NULL, whatever the other column is: the resumed run must look for it."""
+    database.execute("CREATE TABLE t AS SELECT i AS a, i AS b FROM generate_series(1, 8) AS i")
+    database.execute(f"INSERT INTO t VALUES ({null})")
+    source = SqlQuerySource("TABLE t", key=("a", "b"), dsn=database.dsn, rows="tuple")
+    first = reading(limit=8, batch=4).run(source)
+    assert first.values == [(i, i) for i in range(1, 9)]
+    with pytest.raises(SourceError, match="NULL in a, b") as caught:
+        reading().run(source, first.state)
+    assert not caught.value.retryable
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

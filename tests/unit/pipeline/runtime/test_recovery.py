@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from checkpoint.manifest import Manifest
-from checkpoint.storage.base import StorageAttempt
+from checkpoint.storage.base import History, StorageAttempt
 from pipeline.runtime.commits import SinkCommits
 from pipeline.runtime.recovery import Recovery, handles_of
 from pipeline.runtime.snapshot import Participant, SinkSnapshot, SubtaskSnapshot
@@ -79,6 +79,18 @@ class TestRestoring:
             ("out", 0, (0,)),
             ("out", 1, (1,)),
         ]
+
+    def test_what_is_noted_is_not_committed_again(self) -> None:
+        """A sink whose proof of it is gone, as a topic's marks may be, would write it a second time."""
+        storage, calls = FakeStorage(history=History((7,), noted=7, last=None)), list[Any]()
+        (manifest,) = write(storage, 7)
+        recovery(manifest, storage, wired(calls, 1), calls).run()
+        assert calls == [
+            ("in", 0, POSITION),
+            ("sum", 0, [b"of 000000000007-sum-0", b"of 000000000007-sum-1"], [{0}, {1}]),
+            ("out", 0, (0,)),
+        ]
+        assert storage.written == ["manifest 7"]
 
     def test_a_subtask_that_is_new_is_offered_the_same(self) -> None:
         keyed = [b"of 000000000007-sum-0", b"of 000000000007-sum-1"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,7 @@ from pipeline.runtime.control import JobControl, Mailbox
 from pipeline.runtime.events import InputEnded, StopRequested
 from pipeline.runtime.snapshot import Participant
 from pipeline.runtime.stop_watch import StopWatch
+from pipeline.testing import ManualClock
 
 ENDED = InputEnded(Participant("Source", 0))
 NEVER_MS = 10**9
@@ -51,3 +54,32 @@ def test_without_a_stop_nothing_is_interrupted() -> None:
     with StopWatch(mailbox, interrupted.set, 0, SystemClock()):
         mailbox.post(ENDED)
     assert not interrupted.is_set()
+
+
+class Impatient(Mailbox):
+    """Somebody asks again and again, each time after half of the patience."""
+
+    def __init__(self, clock: ManualClock, requests: int) -> None:
+        super().__init__(queue.SimpleQueue())
+        self._clock = clock
+        self.left = requests
+        self.waits: list[float | None] = []
+
+    def get(self, timeout: float | None) -> Any:
+        self.waits.append(timeout)
+        if self.left == 0:
+            return super().get(timeout)
+        self._clock.advance(timedelta(milliseconds=500))
+        self.left -= 1
+        return StopRequested(at_once=False)
+
+
+def test_asking_again_does_not_buy_more_time() -> None:
+    """The patience counts from the first stop, however often one asks."""
+    clock, interrupted = ManualClock(), threading.Event()
+    mailbox = Impatient(clock, requests=8)
+    with StopWatch(mailbox, interrupted.set, 1_000, clock) as watch:
+        assert interrupted.wait(10)
+    assert watch.interrupted
+    assert mailbox.waits == [None, 1.0, 0.5]
+    assert mailbox.left == 5
