@@ -112,7 +112,7 @@ class ProgressReport:
             self._say(f"thread {event.thread} did not stop in time and was left behind")
 
     def note_signal(self, name: str, count: int) -> None:
-        """Answer a signal; only writes to the file descriptor, so it is safe in a handler."""
+        """Answer a signal; any thread. It writes past the console, which may be drawing."""
         if self._quiet:
             return
         what = "leaving at once" if count > 1 else f"{self._last_act()}; again to leave at once"

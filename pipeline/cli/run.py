@@ -9,7 +9,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from types import FrameType
 from typing import Any, Final, TextIO
 
 from pipeline.api.job import StreamJob
@@ -18,6 +17,7 @@ from pipeline.cli.load import load_job
 from pipeline.cli.main import EXIT_FAILED, EXIT_REFUSED, EXIT_STOPPED, EXIT_UNREAD
 from pipeline.cli.progress import ProgressReport
 from pipeline.cli.settings import parse_settings
+from pipeline.cli.signals import SignalThread
 from pipeline.cli.streams import forgiving_stderr, print_last
 from pipeline.core.durations import whole_ms
 from pipeline.core.errors import ConfigError, Fenced, InternalError, JobAlreadyRunning, PipelineError
@@ -93,34 +93,29 @@ def _run(job: StreamJob, command_line: Mapping[str, str], options: RunOptions, o
     control = JobControl()
     checkpoints = job.resolve(command_line).checkpoints
     progress = ProgressReport(job.name, control, checkpoints=checkpoints, quiet=output.quiet)
-    _handle_signals(control, progress)
-    with progress:
+    with SignalThread(_Stopper(control, progress).act, _STOPPING, f"{job.name}/signals"), progress:
         result = job.execute(options, command_line=command_line, listeners=[progress.listen], control=control)
     progress.summarise(result)
     return result
 
 
-def _handle_signals(control: JobControl, progress: ProgressReport) -> None:
-    """The first signal stops with a last checkpoint, a second SIGINT or SIGTERM at once.
+class _Stopper:
+    """The first signal stops with a last checkpoint, a second SIGINT or SIGTERM at once."""
 
-    One that the shell had ignored stays ignored: SIGHUP under nohup, SIGINT of a job in the background.
-    """
-    seen = 0
+    def __init__(self, control: JobControl, progress: ProgressReport) -> None:
+        self._control = control
+        self._progress = progress
+        self._seen = 0
 
-    def handle(number: int, _: FrameType | None) -> None:
-        nonlocal seen
+    def act(self, number: int) -> None:
         if number != signal.SIGHUP:
-            seen += 1
+            self._seen += 1
         with contextlib.suppress(OSError):  # the terminal may be gone
-            progress.note_signal(signal.Signals(number).name, seen)
-        if seen > 1:
-            control.abort()
+            self._progress.note_signal(signal.Signals(number).name, self._seen)
+        if self._seen > 1:
+            self._control.abort()
         else:
-            control.stop()
-
-    for number in _STOPPING:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, handle)
+            self._control.stop()
 
 
 def _ignore_signals() -> None:

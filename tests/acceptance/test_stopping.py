@@ -51,6 +51,14 @@ def test_the_second_signal_leaves_at_once(workshop: Callable[..., Any]) -> None:
     assert shop.outputs() == expected(COUNT)
 
 
+def test_a_signal_that_does_not_disturb_the_main_thread_stops_the_job(workshop: Callable[..., Any]) -> None:
+    """As one does not that comes just before that thread waits for the next event, here in an hour."""
+    running = workshop("signalled_elsewhere").start()
+    _, err = running.communicate(timeout=UNFORCED_S)
+    assert running.returncode == 130, err
+    assert "SIGTERM: taking a last checkpoint" in err
+
+
 def test_a_signal_at_the_very_end_does_not_spoil_the_exit_status(workshop: Callable[..., Any]) -> None:
     """The job is complete, and its status says so, though the signal comes before the process is gone."""
     workshop("signalled_late").complete()
