@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from connectors.kafka.config import check_reach
+from connectors.kafka.config import check_reach, with_secrets
 from connectors.kafka.formats import Field, Format
 from pipeline.core.errors import ConfigError, MissingExtra
 
@@ -53,6 +53,14 @@ class Avro(Format[dict[str, Any]]):
     @property
     def name(self) -> str:
         return "Avro"
+
+    def to_config(self) -> Any:
+        return {
+            "type": "avro",
+            "registry": self._url,
+            "schema": self._schema,
+            "config": with_secrets(self._config),
+        }
 
     def decoder(self, topic: str, field: Field) -> Callable[[bytes], dict[str, Any]]:
         registry = self._registry

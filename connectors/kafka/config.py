@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.core.errors import ConfigError
+from pipeline.spi.connector_config import Secret
 
 BOOTSTRAP_VARIABLE: Final = "PIPELINE_KAFKA"
 """Names the brokers where neither the job nor the machine's file does."""
@@ -133,6 +134,10 @@ class ClientConfig:
             )
         return ClientSettings({**self._defaults, **machine, **self._job, "bootstrap.servers": servers})
 
+    def to_config(self) -> dict[str, Any]:
+        """Return what the job says, without what the machine and the defaults add, secrets marked."""
+        return {"bootstrap.servers": self._bootstrap_servers, "config": with_secrets(self._job) or None}
+
     def __repr__(self) -> str:
         return f"ClientConfig({self._bootstrap_servers!r})"
 
@@ -142,6 +147,11 @@ class ClientConfig:
                 f"the client setting {key} is the engine's: its promises rest on it",
                 hint=f"it is set by {self._owned[key]}; leave it out of config",
             )
+
+
+def with_secrets(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return client settings with those marked that must not be stored or shown in plain text."""
+    return {key: Secret(str(value)) if _SECRET.search(key) else value for key, value in settings.items()}
 
 
 def check_reach(key: str, instead: str) -> None:

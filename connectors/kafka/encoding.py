@@ -75,7 +75,7 @@ class Encoder:
     def _encoder(self, topic: str) -> Encode:
         encoder = self._encoders.get(topic)
         if encoder is None:
-            encoder = self._encoders[topic] = self._plan.value(topic)
+            encoder = self._encoders[topic] = self._plan.value.encoder(topic, "value")
         return encoder
 
     def _partitions(

@@ -9,8 +9,9 @@ from typing import Any, Generic, Literal, TypeVar, cast, overload
 import msgspec
 
 from connectors.kafka.non_finite import FiniteEncoder
-from pipeline.core.errors import ConfigError, InternalError
+from pipeline.core.errors import ConfigError
 from pipeline.core.functions import function_ref
+from pipeline.spi.connector_config import Code
 
 T = TypeVar("T")
 
@@ -25,6 +26,10 @@ class Format(ABC, Generic[T]):
     @abstractmethod
     def name(self) -> str:
         """What error messages call it."""
+
+    def to_config(self) -> Any:
+        """Return its settings for `ConnectorConfig.of`; a format of the user's own is named only."""
+        return Code(self, self.name)
 
     @abstractmethod
     def decoder(self, topic: str, field: Field) -> Callable[[bytes], T]:
@@ -46,6 +51,9 @@ class Bytes(Format[bytes]):
     def name(self) -> str:
         return "bytes"
 
+    def to_config(self) -> Any:
+        return {"type": "bytes"}
+
     def decoder(self, topic: str, field: Field) -> Callable[[bytes], bytes]:
         return bytes
 
@@ -59,6 +67,9 @@ class Text(Format[str]):
     @property
     def name(self) -> str:
         return "text"
+
+    def to_config(self) -> Any:
+        return {"type": "text"}
 
     def decoder(self, topic: str, field: Field) -> Callable[[bytes], str]:
         return bytes.decode
@@ -97,7 +108,11 @@ class Json(Format[T]):
 
     @property
     def name(self) -> str:
-        return "JSON" if self._kind is Any else f"JSON of {getattr(self._kind, '__name__', self._kind)}"
+        return "JSON" if self._kind is Any else f"JSON of {self._kind_name}"
+
+    def to_config(self) -> Any:
+        kind = None if self._kind is Any else Code(self._kind, self._kind_name)
+        return {"type": "json", "kind": kind, "non_finite": self._non_finite}
 
     def decoder(self, topic: str, field: Field) -> Callable[[bytes], T]:
         return msgspec.json.Decoder(self._kind).decode
@@ -106,22 +121,29 @@ class Json(Format[T]):
         encode = msgspec.json.Encoder().encode
         return encode if self._non_finite == "null" else FiniteEncoder(encode)
 
+    @property
+    def _kind_name(self) -> str:
+        return self._kind.__name__ if isinstance(self._kind, type) else str(self._kind)
 
-class Custom(Format[T]):
-    """A function of the user's own."""
 
-    def __init__(self, function: Callable[[bytes], T]) -> None:
+class Custom(Format[Any]):
+    """A function of the user's own, which decodes in a source and encodes in a sink."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
         self._function = function
 
     @property
     def name(self) -> str:
         return str(function_ref(self._function))
 
-    def decoder(self, topic: str, field: Field) -> Callable[[bytes], T]:
+    def to_config(self) -> Any:
         return self._function
 
-    def encoder(self, topic: str, field: Field) -> Callable[[T], bytes]:
-        raise InternalError(f"{self.name} decodes and cannot encode")
+    def decoder(self, topic: str, field: Field) -> Callable[[bytes], Any]:
+        return self._function
+
+    def encoder(self, topic: str, field: Field) -> Callable[[Any], bytes]:
+        return self._function
 
 
 def _same(value: bytes) -> bytes:
@@ -130,6 +152,6 @@ def _same(value: bytes) -> bytes:
     return value
 
 
-def format_of(given: Format[T] | Callable[[bytes], T]) -> Format[T]:
-    """Return a format for what an argument gives: a format, or a function that decodes."""
-    return cast(Format[T], given) if isinstance(given, Format) else Custom(given)
+def format_of(given: Format[Any] | Callable[[Any], Any]) -> Format[Any]:
+    """Return the format that an argument is, or the one that uses the function that it is."""
+    return cast("Format[Any]", given) if isinstance(given, Format) else Custom(given)

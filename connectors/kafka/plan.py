@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Literal
 
 from connectors.kafka.bounds import Start, Stop
@@ -32,3 +33,16 @@ class ReadingPlan:
     key: Format[Any] | None
     isolation: Isolation
     look_every_ms: int
+
+    def to_config(self) -> dict[str, Any]:
+        """Return what the user said, by the names of the source's arguments."""
+        return {
+            **self.selection.to_config(),
+            "start": self.start,
+            "stop": self.stop,
+            "value": self.value,
+            "key": self.key,
+            "metadata": self.key is not None,
+            "isolation": self.isolation,
+            "discovery_interval": timedelta(milliseconds=self.look_every_ms),
+        }

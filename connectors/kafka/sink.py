@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from connectors.kafka.config import ClientConfig
 from connectors.kafka.delivery import Epoch
-from connectors.kafka.formats import Format, Json
+from connectors.kafka.formats import Format, Json, format_of
 from connectors.kafka.outgoing import Headers
-from connectors.kafka.writing_plan import Encode, Guarantee, Partitioner, Transactions, WritingPlan
+from connectors.kafka.writing_plan import Guarantee, Partitioner, Transactions, WritingPlan
 from pipeline.core.durations import milliseconds
 from pipeline.core.errors import ConfigError, MissingExtra
 from pipeline.core.functions import function_ref
+from pipeline.spi.connector_config import ConnectorConfig
 from pipeline.spi.sink import CommitOutcome, SinkContext, SinkInfo, TwoPhaseCommitSink
 from pipeline.spi.source import JsonLike
 
@@ -105,7 +106,7 @@ class KafkaSink(TwoPhaseCommitSink[Any, Epoch]):
         if guarantee not in ("exactly-once", "at-least-once"):
             raise ConfigError(f"guarantee must be 'exactly-once' or 'at-least-once', not {guarantee!r}")
         self._client = ClientConfig(bootstrap_servers, config, owned=_OWNED, defaults=_DEFAULTS)
-        self._plan = WritingPlan(topic, _encoding(value), key, partitioner, headers, timestamp)
+        self._plan = WritingPlan(topic, format_of(value), key, partitioner, headers, timestamp)
         self._guarantee: Guarantee = guarantee
         self._transactions = Transactions(
             transactional_id,
@@ -124,6 +125,15 @@ class KafkaSink(TwoPhaseCommitSink[Any, Epoch]):
         topic = self._plan.topic
         target = topic if isinstance(topic, str) else function_ref(topic).name
         return SinkInfo("kafka", target, self._guarantee, max_parallelism=sys.maxsize)
+
+    def to_config(self) -> ConnectorConfig:
+        settings = {
+            **self._plan.to_config(),
+            **self._client.to_config(),
+            "guarantee": self._guarantee,
+            **self._transactions.to_config(),
+        }
+        return ConnectorConfig.of("kafka", settings)
 
     @property
     def wants_more(self) -> bool:
@@ -192,14 +202,3 @@ class KafkaSink(TwoPhaseCommitSink[Any, Epoch]):
     def _opened(self) -> Writing:
         assert self._writing is not None
         return self._writing
-
-
-def _encoding(given: Format[Any] | Callable[[Any], bytes | None]) -> Callable[[str], Encode]:
-    if not isinstance(given, Format):
-        return lambda _: given
-    format_ = cast("Format[Any]", given)
-
-    def encoder(topic: str) -> Encode:
-        return format_.encoder(topic, "value")
-
-    return encoder

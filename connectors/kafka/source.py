@@ -16,6 +16,7 @@ from pipeline.core.durations import milliseconds
 from pipeline.core.errors import ConfigError, MissingExtra
 from pipeline.core.job import JobMode
 from pipeline.core.policy import ErrorPolicy, require_input_policy
+from pipeline.spi.connector_config import ConnectorConfig
 from pipeline.spi.source import JsonLike, Source, SourceContext, SourceInfo
 
 if TYPE_CHECKING:
@@ -184,6 +185,15 @@ class KafkaSource(Source[T]):
             mode=JobMode.STREAMING,
             confirms_silence=True,
         )
+
+    def to_config(self) -> ConnectorConfig:
+        settings = {
+            **self._plan.to_config(),
+            **self._client.to_config(),
+            "group.id": self._group,
+            "on_error": self.on_error,
+        }
+        return ConnectorConfig.of("kafka", settings)
 
     def open(self, ctx: SourceContext[T]) -> None:
         settings = self._client.resolve()

@@ -41,6 +41,12 @@ class Selection:
         """What the source is called by."""
         return self._pattern.pattern if self._pattern else ",".join(self._names)
 
+    def to_config(self) -> dict[str, Any]:
+        """Return what the user gave, by the names that a stored definition has for it."""
+        if self._pattern is not None:
+            return {"pattern": self._pattern.pattern}
+        return {"topic": self._names[0]} if len(self._names) == 1 else {"topics": self._names}
+
     def includes(self, topic: str) -> bool:
         """Say whether a topic of that name is read."""
         return self._pattern.fullmatch(topic) is not None if self._pattern else topic in self._names

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any, Final, Literal
 
+from connectors.kafka.formats import Format
 from connectors.kafka.outgoing import Headers
 from pipeline.core.errors import ConfigError
 
@@ -21,7 +22,7 @@ class WritingPlan:
 
     Args:
         topic: the topic, or a function of the record.
-        value: gives, for a topic, the function that encodes a record.
+        value: the format of the values.
         key: gives the key of a record, as bytes or text; None for none.
         partitioner: chooses a partition by key and number of partitions; None by the key's hash,
             and by turns where there is no key.
@@ -30,11 +31,15 @@ class WritingPlan:
     """
 
     topic: str | Callable[[Any], str]
-    value: Callable[[str], Encode]
+    value: Format[Any]
     key: Callable[[Any], bytes | str | None] | None = None
     partitioner: Partitioner | None = None
     headers: Callable[[Any], Headers | None] | None = None
     timestamp: Callable[[Any], int] | None = None
+
+    def to_config(self) -> dict[str, Any]:
+        """Return what the user said, by the names of the sink's arguments."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 _LEAST_EPOCH: Final = 1 << 20
@@ -59,6 +64,16 @@ class Transactions:
     timeout_ms: int
     max_bytes: int
     commit_timeout: timedelta
+
+    def to_config(self) -> dict[str, Any]:
+        """Return what the user said, by the names of the sink's arguments."""
+        return {
+            "transactional_id": self.prefix,
+            "marks_topic": self.marks,
+            "transaction_timeout": timedelta(milliseconds=self.timeout_ms),
+            "epoch_max_bytes": self.max_bytes,
+            "commit_timeout": self.commit_timeout,
+        }
 
     def __post_init__(self) -> None:
         if self.max_bytes < _LEAST_EPOCH:

@@ -10,6 +10,7 @@ import pytest
 
 from connectors.kafka import Bytes, Json
 from connectors.kafka.encoding import Encoder, by_key_hash
+from connectors.kafka.formats import Custom
 from connectors.kafka.outgoing import Outgoing
 from connectors.kafka.target import Target
 from connectors.kafka.targets import Targets
@@ -36,7 +37,7 @@ def encode(values: list[Any], **plan: Any) -> Outgoing:
         kept=Target(2, 1000, compacted=True),
         recent=Target(1, 1000, behind_ms=2, ahead_ms=1),
     )
-    plan = {"topic": "many", "value": lambda topic: str.encode, **plan}
+    plan = {"topic": "many", "value": Custom(str.encode), **plan}
     encoder = Encoder(WritingPlan(**plan), cast("Targets", known), ManualClock(start_ms=5))
     return encoder.encode(values)
 
@@ -52,7 +53,7 @@ def test_records_of_a_key_go_to_one_partition() -> None:
 def test_records_without_keys_go_by_turns() -> None:
     """A batch stays together; the next one goes elsewhere."""
     known = cast("Targets", Known(many=Target(3, 1000)))
-    encoder = Encoder(WritingPlan("many", lambda topic: str.encode), known, ManualClock())
+    encoder = Encoder(WritingPlan("many", Custom(str.encode)), known, ManualClock())
     seen = [encoder.encode(["x", "y"]).partitions for _ in range(3)]
     assert all(isinstance(one, list) and len(set(one)) == 1 for one in seen)
     assert len({cast("list[int]", one)[0] for one in seen}) == 3
@@ -88,7 +89,7 @@ def test_the_record_at_fault_is_named(which: str) -> None:
             raise ValueError("no such thing")
         return {"timestamp": 1, "headers": [], "topic": "many"}.get(which, b"")
 
-    argument = (lambda topic: picky) if which == "value" else picky
+    argument = Custom(picky) if which == "value" else picky
     with pytest.raises(SinkError, match=f"{which}= raised ValueError: no such thing on 'bad'") as error:
         encode(["good", "bad", "good"], **{which: argument})
     assert not error.value.retryable
@@ -128,7 +129,7 @@ def test_what_a_function_may_not_return_is_named_with_its_record(
     def careless(value: Any, count: int = 0) -> Any:
         return given if value in ("bad", b"bad") else good
 
-    argument = (lambda topic: careless) if which == "value" else careless
+    argument = Custom(careless) if which == "value" else careless
     plan = {"key": lambda value: value} if which == "partitioner" else {}
     with pytest.raises(SinkError) as error:
         encode(["good", "bad", "good"], **plan, **{which: argument})
@@ -144,7 +145,7 @@ def test_text_becomes_bytes_in_keys_values_and_headers() -> None:
     """As they are read back from the epoch log, which knows bytes only."""
     outgoing = encode(
         ["a"],
-        value=lambda topic: lambda value: "ä",
+        value=Custom(lambda value: "ä"),
         key=lambda value: "k",
         headers=lambda value: {"h": "x", "i": None},
     )
@@ -158,7 +159,7 @@ def test_a_format_that_refuses_a_record_is_not_taken_for_a_function_of_the_user(
     """The record and the reason are named, and no line of the engine."""
     for format_, bad, why in ((Json(), {"a": math.nan}, "['a'] is nan"), (Bytes(), "a", "expected bytes")):
         with pytest.raises(SinkError) as error:
-            encode([bad], value=lambda topic, format_=format_: format_.encoder(topic, "value"))
+            encode([bad], value=format_)
         assert f"{why}" in str(error.value)
         assert f"on {bad!r}" in str(error.value)
         assert "connectors/kafka" not in str(error.value)
