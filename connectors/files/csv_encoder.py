@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from io import StringIO
 from itertools import chain
@@ -200,6 +201,9 @@ class CsvEncoder(RecordEncoder):
         if self.fields is None:
             if not names:
                 raise unwritable("it has no fields", first)
+            twice = [name for name, count in Counter(map(_header_text, names)).items() if count > 1]
+            if self._header and twice:
+                raise unwritable(f"two of its fields would be called {twice[0]!r} in the header", first)
             self.fields = names
         return self.fields
 
@@ -255,6 +259,10 @@ def _getter(
 ) -> Callable[[Any], Sequence[Any]]:
     get = make(*names)
     return get if len(names) > 1 else lambda value: (get(value),)
+
+
+def _header_text(name: Any) -> str:
+    return "" if name is None else str(name)
 
 
 def _names(names: Iterable[Any]) -> str:

@@ -73,16 +73,15 @@ class OneByOne:
         """Return the first row that is not empty, without counting it; nothing from an empty file.
 
         Raises:
-            SourceError: it cannot be read, or has a name twice.
+            SourceError: it cannot be read, or has a name, or an empty one, twice.
         """
         while self._has(0):
             found = self._parse(None)
             if found.error is not None:
                 raise found.error
-            if repeated := sorted({repr(name) for name in found.row if found.row.count(name) > 1}):
-                names = ", ".join(repeated)
+            if wrong := _repeated(found.row):
                 hint = "name the fields with fields= for a file without a header, or fix the file"
-                raise self._error(0, f"the header has the field {names} more than once", hint)
+                raise self._error(0, wrong, hint)
             self._drop(found.lines)
             if found.row:
                 return found.row
@@ -157,6 +156,20 @@ class OneByOne:
         error = lasting_error(SourceError, Fault.USER, f"{where}: {reason}", hint)
         error.__cause__ = cause
         return error
+
+
+def _repeated(names: Sequence[str]) -> str | None:
+    """Say which names of a header are the same; None if each is another."""
+    places: dict[str, list[int]] = {}
+    for number, name in enumerate(names, 1):
+        places.setdefault(name, []).append(number)
+    found: list[str] = []
+    for name, numbers in places.items():
+        if len(numbers) > 1:
+            listed = f"{', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
+            says = f"the field {name!r} more than once" if name else "empty names"
+            found.append(f"{says} (fields {listed})")
+    return f"the header has {', and '.join(found)}" if found else None
 
 
 def _hint(reason: str) -> str:

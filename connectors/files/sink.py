@@ -50,7 +50,7 @@ class FileSink(TwoPhaseCommitSink[Any, EpochFiles]):
     the source knows, unless an operator in between makes other records. None is an empty field,
     or `null`; decimals are written without exponent, instants and durations as ISO 8601 has them, bytes as
     `\x` and hexadecimal digits, structures as JSON. A jsonl record is anything msgspec can encode;
-    NaN and infinity, which JSON does not know, become `null`.
+    decimals are numbers there, and NaN and infinity, which JSON does not have, are refused.
 
     Args:
         path: the file; parts are named after it. Missing folders are created.

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Callable, Sequence
-from typing import Any, Final, cast
+from typing import Any
 
-import msgspec
-
-_EXPONENT: Final = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]")
-"""How msgpack begins a double that is NaN or infinite; other bytes may happen to look the same."""
-
-_pack = msgspec.msgpack.Encoder().encode
+from pipeline.core.json_losses import find_non_finite
 
 
 class FiniteEncoder:
@@ -44,30 +37,3 @@ class FiniteEncoder:
                         f"{found}, for which JSON has no number; Json(non_finite='null') writes null instead"
                     )
         return encoded
-
-
-def find_non_finite(value: Any) -> str | None:
-    """Say where in a record there is a NaN or an infinity, such as `['delay'] is nan`; None if nowhere.
-
-    A record with a real null is quick to clear: packing and searching it take less than its JSON did.
-    """
-    try:
-        if _EXPONENT.search(_pack(value)) is None:
-            return None
-    except OverflowError:
-        pass  # a whole number of more than 64 bits, which JSON can write
-    where = _search(msgspec.to_builtins(value))
-    return f"it{where}" if where is not None and where.startswith(" ") else where
-
-
-def _search(value: Any) -> str | None:
-    if isinstance(value, float):
-        return None if math.isfinite(value) else f" is {value}"
-    if isinstance(value, dict):
-        items = cast("dict[Any, Any]", value).items()
-    elif isinstance(value, list | tuple):
-        items = enumerate(cast("list[Any]", value))
-    else:
-        return None
-    found = ((place, _search(one)) for place, one in items)
-    return next((f"[{place!r}]{where}" for place, where in found if where is not None), None)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import reprlib
 from collections import Counter, UserDict, defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, IntEnum
 from types import MappingProxyType
@@ -206,6 +207,14 @@ def test_none_and_an_empty_text_are_told_apart_on_wish() -> None:
         one.encode([("x", None), ("y", r"\N")])
 
 
+@pytest.mark.parametrize("value", [0, Decimal(0), b"\x00", Level.HIGH, timedelta(), True])
+def test_a_text_that_stands_for_none_is_refused_whatever_it_is_the_text_of(value) -> None:
+    (text,) = written([value])
+    with pytest.raises(SinkError, match="which stands for None"):
+        encoder(["n", "v"], null=text).encode([(1, None), (2, value)])
+    assert encoder(["n", "v"], null=text).encode([(1, None)]) == f"1,{text}\n".encode()
+
+
 class TestQuoting:
     """Quotes where a field needs them, or never."""
 
@@ -309,6 +318,14 @@ def test_a_named_record_with_other_names_is_refused() -> None:
         encoder().encode([{}])
 
 
+@pytest.mark.parametrize("record", [{1: "x", "1": "y"}, {None: "x", "": "y"}])
+def test_two_fields_of_one_name_are_refused(record) -> None:
+    """Who reads the file could not tell them apart; without a header they have no names."""
+    with pytest.raises(SinkError, match="two of its fields would be called"):
+        encoder().encode([record])
+    assert encoder(header=False).encode([record]) == b"x,y\n"
+
+
 def test_a_value_whose_str_raises_is_named_with_its_cause() -> None:
     class Broken:
         def __str__(self) -> str:
@@ -342,12 +359,54 @@ def test_jsonl_of_what_a_row_can_hold() -> None:
     }
     data = JsonlEncoder().encode([record, Data(1, "x"), Named(2, "y")])
     first, second, third = data.decode().splitlines()
-    assert first.startswith('{"z":"1.10","a":"00000000-0000-0000-0000-000000000001"')
+    assert first.startswith('{"z":1.10,"a":"00000000-0000-0000-0000-000000000001"')
     assert json.loads(first)["big"] == 10**30
     assert json.loads(first)["when"] == "2013-01-01T05:00:00Z"
     assert json.loads(first)["nested"] == [{"text": "line\nend"}]
     assert (second, third) == ('{"a":1,"b":"x"}', '[2,"y"]')
     assert data.endswith(b"\n")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Decimal("123456789.123456789123"), "123456789.123456789123"),
+        (Decimal("1E-7"), "1E-7"),
+        (Decimal("-1E+400"), "-1E+400"),
+        (Decimal("-0.0"), "-0.0"),
+        (["NaN", "Infinity", None, Decimal("0.5")], '["NaN","Infinity",null,0.5]'),
+        (datetime(2013, 1, 1, 5, tzinfo=timezone(timedelta(hours=-5))), '"2013-01-01T05:00:00-05:00"'),
+        ({"a": None, "b": 10**30, "c": b"\xcb\x7f\xf8"}, '{"a":null,"b":1' + "0" * 30 + ',"c":"y3/4"}'),
+    ],
+)
+def test_what_looks_like_it_is_written_as_it_is(value, text) -> None:
+    """A Decimal is a number, inside structures too: a number of a JSON column must not become a text."""
+    assert JsonlEncoder().encode([{"v": value}]).decode() == f'{{"v":{text}}}\n'
+    assert json.loads(text, parse_float=Decimal) is not None
+
+
+AMSTERDAM = timezone(timedelta(minutes=19, seconds=32))
+
+
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [
+        ({"a": None, "b": math.nan}, "['b'] is nan"),
+        ({"b": [1.0, {"c": -math.inf}]}, "['b'][1]['c'] is -inf"),
+        ({"a": 1, "b": Decimal("NaN")}, "['b'] is NaN"),
+        ([None, (Decimal("-Infinity"),)], "[1][0] is -Infinity"),
+        (math.inf, "it is inf"),
+        ([datetime(1890, 1, 1, tzinfo=AMSTERDAM)], "[0] is 1890-01-01 00:00:00+00:19:32"),
+        ({"at": time(10, tzinfo=timezone(-timedelta(hours=15, seconds=59)))}, "['at'] is 10:00:00-15:00:59"),
+    ],
+)
+def test_what_json_has_no_form_for_is_refused_by_its_place(value, place) -> None:
+    """As `null` it would be read as a value that is missing, as `+00:20` as another instant."""
+    with pytest.raises(SinkError, match="for which JSON has no form") as caught:
+        JsonlEncoder().encode([{"fine": None}, value, {"fine": "NaN"}])
+    assert f": {place}" in caught.value.message
+    assert caught.value.fault is Fault.USER
+    assert not caught.value.retryable
 
 
 @pytest.mark.parametrize("value", [object(), {(1, 2): 3}, "\ud800"])
