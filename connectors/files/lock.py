@@ -1,7 +1,8 @@
-"""The lock under which a sink stages its files, so that no run removes those of another that lives."""
+"""The locks under which a sink stages its files, and keeps other runs and other jobs from its output."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -11,20 +12,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from connectors.files.errors import file_error
+from connectors.files.errors import file_error, lasting_error
 from connectors.files.flock import CANNOT_LOCK, try_flock
 from connectors.files.owner import Owner
-from pipeline.core.errors import JobAlreadyRunning, SinkError
+from pipeline.core.errors import Fault, JobAlreadyRunning, SinkError
 from pipeline.spi.sink import SinkContext
 
 _log = logging.getLogger(__name__)
 
 
 class OutputLock:
-    """An flock on a hidden file beside the output; it is free as soon as its holder is dead.
+    """Two flocks on hidden files beside the output: one names whose staged files are safe, one the output.
 
-    Who comes later gets it from a living holder only if that one can decide nothing any more: a
-    later attempt of the same execution has claimed its checkpoints, or the user has said so.
+    They are free as soon as their holder is dead. A later run of the same job gets them from a living
+    holder only if that one can decide nothing any more: a later attempt of the same execution has
+    claimed its checkpoints, or the user has said so. Another job does not get them at all.
 
     Args:
         final: what is written.
@@ -33,18 +35,56 @@ class OutputLock:
     """
 
     def __init__(self, final: Path, owner: Owner, ctx: SinkContext) -> None:
+        self._of_owner = _LockFile(final.with_name(f".{owner.name}.lock"), final, ctx)
+        self._of_output = _LockFile(_output_lock(final, ctx.subtask), final, ctx)
+
+    def acquire(self) -> None:
+        """Take the locks; where the file system has none, say so in the log and go on.
+
+        Raises:
+            JobAlreadyRunning: another run of the job holds one.
+            SinkError: another job writes there, or a lock file cannot be made.
+        """
+        self._of_owner.acquire()
+        try:
+            self._of_output.acquire()
+        except BaseException:
+            self._of_owner.release()
+            raise
+
+    @property
+    def taken_over(self) -> bool:
+        """Whether another run has taken the locks from this one."""
+        return self._of_owner.taken_over
+
+    def release(self) -> None:
+        """Free the locks and remove their files; without effect if they are not held."""
+        self._of_output.release()
+        self._of_owner.release()
+
+
+def _output_lock(final: Path, subtask: int) -> Path:
+    """Name the lock of one subtask's output; a folder can have the outputs of many jobs."""
+    identity = hashlib.sha256(f"{subtask}\0{final.name}".encode()).hexdigest()[:12]
+    return final.with_name(f".{final.name[:40]}.{identity}.lock")
+
+
+class _LockFile:
+    """One of them.
+
+    Args:
+        path: the hidden file.
+        final: what is written, for messages.
+        ctx: which run this is.
+    """
+
+    def __init__(self, path: Path, final: Path, ctx: SinkContext) -> None:
+        self._path = path
         self._final = final
-        self._path = final.with_name(f".{owner.name}.lock")
         self._ctx = ctx
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock; where the file system has none, say so in the log and go on.
-
-        Raises:
-            JobAlreadyRunning: another run holds it.
-            SinkError: the lock file cannot be made.
-        """
         try:
             descriptor = _try_lock(self._path)
             if descriptor is None:
@@ -61,11 +101,9 @@ class OutputLock:
 
     @property
     def taken_over(self) -> bool:
-        """Whether another run has taken the lock from this one."""
         return self._descriptor is not None and not _is_at(self._path, self._descriptor)
 
     def release(self) -> None:
-        """Free the lock and remove its file; without effect if it is not held."""
         if self._descriptor is None:
             return
         with suppress(OSError):  # without its removal the next run takes the file as it lies there
@@ -76,10 +114,18 @@ class OutputLock:
 
     def _check_take_over(self) -> None:
         holder = _read_holder(self._path)
+        who = f"process {holder['pid']} on {holder['host']}" if holder else "a process"
+        other = holder.get("job", self._ctx.job_name)
+        if other != self._ctx.job_name:
+            raise lasting_error(
+                SinkError,
+                Fault.CONFIG,
+                f"job {other} writes {self._final} too: {who} holds {self._path}",
+                "give each job an output of its own: one would overwrite what the other has written",
+            )
         later = holder.get("lineage") == self._ctx.lineage and holder["attempt"] < self._ctx.attempt
         if later or self._ctx.choices.take_over:
             return
-        who = f"process {holder['pid']} on {holder['host']}" if holder else "a process"
         raise JobAlreadyRunning(
             f"another run of job {self._ctx.job_name} writes {self._final}: {who} holds {self._path}",
             hint="stop that run first; if it hangs, --take-over starts anyway and keeps it from committing",
@@ -101,6 +147,7 @@ class OutputLock:
         holder = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
+            "job": self._ctx.job_name,
             "lineage": self._ctx.lineage,
             "attempt": self._ctx.attempt,
         }

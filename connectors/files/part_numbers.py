@@ -49,21 +49,38 @@ class PartNumbers:
         subtask: whose parts these are.
         parallelism: how many subtasks there are; those that are no more are seen to by the others.
         existing: what becomes of parts that are there when a run starts from the beginning.
+        rewrites: whether a run may go back behind parts that it has made visible, and write them again.
     """
 
-    def __init__(self, final: Path, subtask: int, parallelism: int, existing: Existing) -> None:
+    def __init__(
+        self, final: Path, subtask: int, parallelism: int, existing: Existing, *, rewrites: bool = False
+    ) -> None:
         self._final = final
         self._subtask = subtask
         self._parallelism = parallelism
         self._existing = existing
+        self._rewrites = rewrites
         self._first: int | None = None  # of this run; None before it has begun
         self._next = 0
         self._before = 0
         self._given_up: list[Part] = []
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue the run that `state` belongs to."""
+        """Continue the run that `state` belongs to.
+
+        Raises:
+            SinkError: there are parts of the numbers that come next, which so are of another job.
+        """
         self._first, self._next, self._before = state["first_part"], state["next_part"], state["parts_before"]
+        mine = (part for part in present_parts(self._final) if part.subtask == self._subtask)
+        found = next((part for part in mine if part.number >= self._next), None)
+        if found is not None and not self._rewrites:
+            raise lasting_error(
+                SinkError,
+                Fault.CONFIG,
+                f"{found.path} is there, and this job has not written it: its next part would overwrite it",
+                "move it away, and give each job that writes parts there a name of its own for them",
+            )
 
     def give_up(self, state: Mapping[str, Any]) -> None:
         """Take what a run has made visible that did not complete, and is not continued, for replaced."""

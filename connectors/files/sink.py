@@ -42,8 +42,9 @@ class FileSink(TwoPhaseCommitSink[Any, EpochFiles]):
     One file appears under its name when the job is complete, replacing what was there; until then
     it grows beside it under a hidden name (`.report.csv.….staged`). Parts appear with the
     checkpoint that covers them, each at most one epoch long. Text is UTF-8, lines end with `\n`.
-    As long as a run lives it holds a lock there (a hidden `….lock`), without which a second run of
-    the job would take its staged files for those of a dead one; some network folders have no locks.
+    As long as a run lives it holds two locks there (hidden, `….lock`), without which a second run of
+    the job would take its staged files for those of a dead one, and another job could write the same
+    files; some network folders have no locks.
 
     A csv record is a dict, a tuple or list, a dataclass, a NamedTuple or a msgspec struct. All have
     the same fields: `fields`, or those of the first record; a file without records has the names that
@@ -66,7 +67,8 @@ class FileSink(TwoPhaseCommitSink[Any, EpochFiles]):
     Raises:
         ConfigError: an unknown or compressed format, an option that does not belong to it.
         JobAlreadyRunning: another run of the job writes to that folder and lives.
-        SinkError: the folder cannot be written, the disk is full, a record has other fields.
+        SinkError: the folder cannot be written, the disk is full, a record has other fields, another job
+            writes the same file or parts.
 
     Example:
         >>> FileSink("report.csv", fields=["carrier", "flights"]).info.guarantee
@@ -133,7 +135,13 @@ class FileSink(TwoPhaseCommitSink[Any, EpochFiles]):
             self._output = WholeFile(final, self._encoder(ctx), self._owner)
         else:
             policy = self._rolling
-            numbers = PartNumbers(final, ctx.subtask, ctx.parallelism, policy.existing)
+            numbers = PartNumbers(
+                final,
+                ctx.subtask,
+                ctx.parallelism,
+                policy.existing,
+                rewrites=ctx.choices.accept_duplicates,
+            )
             self._output = PartFiles(final, self._encoder(ctx), self._owner, numbers, policy)
 
     def begin_transaction(self) -> EpochFiles:

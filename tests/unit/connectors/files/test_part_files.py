@@ -12,8 +12,8 @@ import pytest
 from connectors import FileSink, RollingPolicy
 from connectors.files import commit, sink, staging
 from pipeline.core.errors import ConfigError, Fault, SinkError
-from pipeline.spi.sink import CommitOutcome
-from pipeline.testing.drivers import VerificationSinkContext
+from pipeline.spi.sink import CommitOutcome, RecoveryChoices
+from pipeline.testing.drivers import VerificationSinkContext, loaded
 
 
 def row(n: int) -> dict[str, int]:
@@ -29,7 +29,7 @@ def rolling(out: Path) -> FileSink:
     return FileSink(out / "report.csv", rolling=RollingPolicy())
 
 
-def committed(attempt) -> object:
+def committed(attempt) -> Any:
     state, handle = attempt.barrier()
     if handle is not None:
         attempt.sink.commit(handle)
@@ -74,6 +74,48 @@ def test_a_restored_attempt_goes_on_with_the_next_number(rolling, out, start, na
     second.write(row(2))
     committed(second)
     assert parts(out) == {"report-0-000000.csv": b"n\n1\n", "report-0-000001.csv": b"n\n2\n"}
+
+
+def test_a_part_of_another_job_is_not_overwritten(rolling, out, start) -> None:
+    """It was written while this one was down, after the parts that were there: no lock was held."""
+    first = start(rolling)
+    first.write(row(1))
+    state = committed(first)
+    first.sink.close()
+    stranger = copy.copy(rolling)
+    ctx = VerificationSinkContext(job_name="stranger", lineage="other")
+    stranger.open(ctx)
+    stranger.recover_and_abort([])
+    txn = stranger.begin_transaction()
+    stranger.invoke_batch(txn, [row(5)], ctx)
+    stranger.commit(stranger.pre_commit(txn))
+    stranger.close()
+    before = parts(out)
+    with pytest.raises(
+        SinkError, match=r"report-0-000001\.csv is there, and this job has not written it"
+    ) as e:
+        start(rolling, 2, state)
+    assert (e.value.retryable, e.value.fault) == (False, Fault.CONFIG)
+    assert parts(out) == before == {"report-0-000000.csv": b"n\n1\n", "report-0-000001.csv": b"n\n5\n"}
+
+
+def test_one_that_goes_back_writes_its_later_parts_again(rolling, out, start) -> None:
+    first = start(rolling)
+    first.write(row(1))
+    state = committed(first)
+    first.write(row(2))
+    committed(first)
+    first.sink.close()
+    back = copy.copy(rolling)
+    ctx = VerificationSinkContext(attempt=2, choices=RecoveryChoices(accept_duplicates=True))
+    back.open(ctx)
+    back.restore_state(loaded(state))
+    back.recover_and_abort([])
+    txn = back.begin_transaction()
+    back.invoke_batch(txn, [row(2), row(3)], ctx)
+    back.commit(back.pre_commit(txn))
+    back.close()
+    assert parts(out) == {"report-0-000000.csv": b"n\n1\n", "report-0-000001.csv": b"n\n2\n3\n"}
 
 
 def test_a_number_is_not_given_again_though_its_part_has_been_taken_away(rolling, out, start) -> None:

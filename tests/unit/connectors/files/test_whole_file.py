@@ -15,7 +15,7 @@ import pytest
 
 from connectors import FileSink, RollingPolicy
 from connectors.files import staging
-from pipeline.core.errors import Fenced, JobAlreadyRunning, SinkError
+from pipeline.core.errors import Fault, Fenced, JobAlreadyRunning, SinkError
 from pipeline.spi.sink import CommitOutcome, RecoveryChoices
 from pipeline.testing.drivers import VerificationSinkContext
 
@@ -608,9 +608,11 @@ class TestTwoRuns:
     def test_a_dead_run_holds_nothing(self, report, out, start) -> None:
         """Its lock file may lie there, but the lock went with the process."""
         first = start(report)
-        (lock,) = out.glob(".*.lock")
+        locks = list(out.glob(".*.lock"))
         first.sink.close()
-        lock.write_text("{}")
+        assert len(locks) == 2
+        for lock in locks:
+            lock.write_text("{}")
         start(report).complete(row(1))
         assert [path.name for path in out.iterdir()] == ["report.csv"]
 
@@ -623,6 +625,26 @@ class TestTwoRuns:
         with pytest.raises(JobAlreadyRunning):
             start(rolling)
         assert first.sink.commit(handle) is CommitOutcome.COMMITTED
+
+    @pytest.mark.parametrize("rolling", [None, RollingPolicy()])
+    @pytest.mark.parametrize("take_over", [False, True])
+    def test_another_job_is_refused_whatever_it_asks_for(self, out, start, names, rolling, take_over) -> None:
+        """Both would commit, and one overwrite what the other has written; other outputs are free."""
+        report = FileSink(out / "report.csv", rolling=rolling)
+        first = start(report)
+        choices = RecoveryChoices(take_over=take_over)
+        stranger = VerificationSinkContext(job_name="stranger", lineage="other", choices=choices)
+        with pytest.raises(SinkError, match=f"job verification writes .*: process {os.getpid()}") as caught:
+            copy.copy(report).open(stranger)
+        assert (caught.value.retryable, caught.value.fault) == (False, Fault.CONFIG)
+        another = FileSink(out / "another.csv", rolling=rolling)
+        another.open(stranger)
+        another.close()
+        first.complete(row(1))
+        assert not list(out.glob(".*"))
+        opened = copy.copy(report)
+        opened.open(stranger)
+        opened.close()
 
     def test_without_locks_the_log_says_so(self, report, out, start, monkeypatch, caplog) -> None:
         """As on some network folders: the job runs."""
