@@ -6,6 +6,7 @@ import csv
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from io import StringIO
 from itertools import chain
 from operator import attrgetter, itemgetter
@@ -235,6 +236,32 @@ class CsvEncoder(RecordEncoder):
                 reason = _NEEDS_QUOTES if isinstance(own, csv.Error) else str(own)
                 raise unwritable(reason, value, _HINTS.get(reason)) from own
         raise error
+
+
+@dataclass(frozen=True, slots=True)
+class CsvLayout:
+    """How a csv file is to be written; see `CsvEncoder` for each."""
+
+    fields: tuple[str, ...] | None
+    delimiter: str
+    header: bool
+    quoting: Quoting
+    null: str | None
+
+    def encoder(self, expected: Sequence[str] | None) -> CsvEncoder:
+        """Return the encoder of one file or of one subtask's parts."""
+        return CsvEncoder(
+            self.fields,
+            self.delimiter,
+            header=self.header,
+            quoting=self.quoting,
+            null=self.null,
+            expected=expected,
+        )
+
+    def to_config(self) -> dict[str, Any]:
+        """Return what the user said, by the names of the sink's arguments."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
 
 def _is_mapping(value: Any) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Final, Protocol
+from dataclasses import dataclass, fields
+from typing import Any, Final, Protocol
 
 from connectors.files.formats import Quoting
 
@@ -45,6 +45,10 @@ class CsvForm:
     encoding: str = "utf-8"
     null: str | None = None
     max_record_lines: int = MAX_RECORD_LINES
+
+    def to_config(self) -> dict[str, Any]:
+        """Return what the user said, by the names of the source's arguments."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def parser(self, lines: Iterable[str]) -> CsvParser:
         """Return a parser of this form; it pulls as many lines as it needs."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeAlias, get_args
 
 from pipeline.core.errors import ConfigError
 
@@ -34,6 +34,10 @@ class RollingPolicy:
     max_rows: int | None = None
     max_bytes: int | None = None
     existing: Existing = "append"
+
+    def to_config(self) -> dict[str, Any]:
+        """Return what the user said, by the names of the arguments."""
+        return asdict(self)
 
     def __post_init__(self) -> None:
         for name, limit in (("max_rows", self.max_rows), ("max_bytes", self.max_bytes)):

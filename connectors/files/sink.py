@@ -6,12 +6,11 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 from connectors.files.commit import commit_files
-from connectors.files.csv_encoder import CsvEncoder
+from connectors.files.csv_encoder import CsvLayout
 from connectors.files.encoder import RecordEncoder
 from connectors.files.errors import file_error, lasting_error
 from connectors.files.formats import (
@@ -32,6 +31,7 @@ from connectors.files.rolling import RollingPolicy
 from connectors.files.staging import remove_staged, sync_folder
 from connectors.files.whole_file import WholeFile
 from pipeline.core.errors import Fault, Fenced, SinkError
+from pipeline.spi.connector_config import ConnectorConfig
 from pipeline.spi.sink import CommitOutcome, SinkContext, SinkInfo, TwoPhaseCommitSink
 from pipeline.spi.source import JsonLike
 
@@ -91,13 +91,12 @@ class FileSink(TwoPhaseCommitSink[Any, EpochFiles]):
         self._path = os.path.expanduser(self._target)  # noqa: PTH111 - a text, as it is written
         self._format = file_format(self._path, format, (FileFormat.CSV, FileFormat.JSONL))
         self._rolling = rolling
-        self._new_csv = partial(
-            CsvEncoder,
+        self._csv = CsvLayout(
             field_names(self._path, fields),
             csv_delimiter(self._path, delimiter),
-            header=header,
-            quoting=csv_quoting(self._path, quoting),
-            null=null,
+            header,
+            csv_quoting(self._path, quoting),
+            null,
         )
         of_csv = {"delimiter": delimiter, "fields": fields, "quoting": quoting, "null": null}
         refuse_options(self._path, self._format, {**of_csv, "header": header})
@@ -109,6 +108,12 @@ class FileSink(TwoPhaseCommitSink[Any, EpochFiles]):
             return SinkInfo("file", self._target, "exactly-once", owns=str(final))
         parts = final.with_name(f"{final.stem}-*{final.suffix}")
         return SinkInfo("file", self._target, "exactly-once", max_parallelism=sys.maxsize, owns=str(parts))
+
+    def to_config(self) -> ConnectorConfig:
+        settings = {"path": self._target, "format": self._format, "rolling": self._rolling}
+        if self._format is FileFormat.CSV:
+            settings |= self._csv.to_config()
+        return ConnectorConfig.of("file", settings)
 
     @property
     def target(self) -> Path:
@@ -203,7 +208,7 @@ class FileSink(TwoPhaseCommitSink[Any, EpochFiles]):
     def _encoder(self, ctx: SinkContext) -> RecordEncoder:
         if self._format is FileFormat.JSONL:
             return JsonlEncoder()
-        return self._new_csv(expected=ctx.fields)
+        return self._csv.encoder(ctx.fields)
 
     def _commit(self, txn: EpochFiles, *, verify: bool) -> CommitOutcome:
         try:

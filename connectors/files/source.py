@@ -32,6 +32,7 @@ from pipeline.core.errors import ConfigError, Fault, SourceError
 from pipeline.core.job import JobMode
 from pipeline.core.policy import ErrorPolicy, require_input_policy
 from pipeline.core.records import Origin, OriginRange
+from pipeline.spi.connector_config import ConnectorConfig
 from pipeline.spi.source import JsonLike, Polled, PollingSource, Rejected, SourceContext, SourceInfo
 
 _log = logging.getLogger(__name__)
@@ -121,6 +122,14 @@ class FileSource(PollingSource[Any]):
     @property
     def info(self) -> SourceInfo:
         return SourceInfo("file", self._target, JobMode.BATCH_ROLLER)
+
+    def to_config(self) -> ConnectorConfig:
+        settings: dict[str, Any] = {"path": self._target, "format": self._format, "on_error": self.on_error}
+        if self._format is FileFormat.CSV:
+            settings |= self._form.to_config()
+        elif self._format is FileFormat.TEXT:
+            settings["encoding"] = self._form.encoding
+        return ConnectorConfig.of("file", settings)
 
     def overlap(self, other: object) -> str | None:
         if not isinstance(other, FileSink | FileSource):

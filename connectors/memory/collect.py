@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from pipeline.spi.connector_config import ConnectorConfig
 from pipeline.spi.sink import Sink, SinkContext, SinkInfo
 from pipeline.spi.source import JsonLike
 
@@ -58,6 +59,9 @@ class CollectSink(Sink[T], Generic[T]):
     @property
     def info(self) -> SinkInfo:
         return SinkInfo("collect", "memory", "at-least-once")
+
+    def to_config(self) -> ConnectorConfig:
+        return ConnectorConfig.of("collect", {})
 
     def open(self, ctx: SinkContext) -> None:
         self._go_back_to = 0

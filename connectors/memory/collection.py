@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Generic, TypeVar, cast
 
-from pipeline.core.errors import SourceError
+from pipeline.core.errors import ConfigError, SourceError
 from pipeline.core.job import JobMode
 from pipeline.core.records import OriginRange
+from pipeline.spi.connector_config import ConnectorConfig
 from pipeline.spi.source import JsonLike, Polled, PollingSource, SourceInfo
 
 T = TypeVar("T")
@@ -73,6 +75,14 @@ class CollectionSource(PollingSource[T]):
     def info(self) -> SourceInfo:
         return SourceInfo("collection", "memory", JobMode.BATCH_ROLLER, durable=False)
 
+    def to_config(self) -> ConnectorConfig:
+        if isinstance(self._values, _Replay):
+            raise _no_data("an iterator can be read once only", "give it a list")
+        values = list(self._values)
+        if not _is_json(values):
+            raise _no_data("a record comes back from JSON as another one", "read the records from a file")
+        return ConnectorConfig("collection", {"values": values}, {}, {})
+
     def seek(self, position: JsonLike) -> None:
         self._next = cast("int | None", position) or 0
         if self._size is not None and self._next > self._size:
@@ -92,3 +102,23 @@ class CollectionSource(PollingSource[T]):
 
     def estimated_records(self) -> int | None:
         return self._size
+
+
+def _no_data(why: str, hint: str) -> ConfigError:
+    message = f"values of a collection connector cannot be expressed as data: {why}"
+    return ConfigError(message, hint=f"{hint}, or keep this job in Python")
+
+
+def _is_json(values: list[Any]) -> bool:
+    """Whether values come back from JSON as they are, and no key of them is taken for a reference."""
+    dollars: list[str] = []
+
+    def looked_at(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        dollars.extend(key for key, _ in pairs if key.startswith("$"))
+        return dict(pairs)
+
+    try:
+        same = json.loads(json.dumps(values, allow_nan=False), object_pairs_hook=looked_at) == values
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return same and not dollars

@@ -8,6 +8,7 @@ from typing import TextIO, TypeVar
 
 from pipeline.core.errors import SinkError, UserFunctionError
 from pipeline.core.functions import function_ref
+from pipeline.spi.connector_config import ConnectorConfig
 from pipeline.spi.sink import Sink, SinkContext, SinkInfo
 
 T = TypeVar("T")
@@ -32,6 +33,9 @@ class ConsoleSink(Sink[T]):
     @property
     def info(self) -> SinkInfo:
         return SinkInfo("console", "stdout" if self._stream is None else "stream", "at-least-once")
+
+    def to_config(self) -> ConnectorConfig:
+        return ConnectorConfig.of("console", {"format": self._format, "stream": self._stream})
 
     def open(self, ctx: SinkContext) -> None:
         self._out = self._stream or sys.stdout

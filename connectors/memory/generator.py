@@ -11,6 +11,7 @@ from pipeline.core.errors import ConfigError, UserFunctionError
 from pipeline.core.functions import function_ref
 from pipeline.core.job import JobMode
 from pipeline.core.records import Origin, OriginRange
+from pipeline.spi.connector_config import ConnectorConfig
 from pipeline.spi.source import JsonLike, Polled, PollingSource, SourceInfo
 
 T = TypeVar("T")
@@ -61,6 +62,9 @@ class GeneratorSource(PollingSource[T]):
     def info(self) -> SourceInfo:
         mode = JobMode.STREAMING if self._count is None else JobMode.BATCH_ROLLER
         return SourceInfo("generator", function_ref(self._fn).name, mode, durable=False)
+
+    def to_config(self) -> ConnectorConfig:
+        return ConnectorConfig.of("generator", {"fn": self._fn, "rate": self._rate, "count": self._count})
 
     def seek(self, position: JsonLike) -> None:
         self._next = cast("int | None", position) or 0

@@ -13,6 +13,7 @@ from connectors.sql.statement import KeyColumn, Parameters, Statement, bare
 from pipeline.core.errors import ConfigError, MissingExtra
 from pipeline.core.job import JobMode
 from pipeline.core.records import OriginRange
+from pipeline.spi.connector_config import ConnectorConfig, Secret
 from pipeline.spi.source import JsonLike, Polled, PollingSource, SourceContext, SourceInfo
 
 if TYPE_CHECKING:
@@ -124,6 +125,17 @@ class SqlQuerySource(PollingSource[T]):
             resumable=bool(self._key),
             guarantee=None if self._key else _STARTS_OVER,
         )
+
+    def to_config(self) -> ConnectorConfig:
+        settings = {
+            "sql": self._sql,
+            "key": self._key or None,
+            "dsn": None if self._dsn is None else Secret(self._dsn),  # it may have a password in it
+            "parameters": self._statement.parameters,
+            "rows": self._shape,
+            "fetch_size": self._fetch_size,
+        }
+        return ConnectorConfig.of("sql", settings)
 
     def open(self, ctx: SourceContext[T]) -> None:
         dsn = _find_dsn(self._dsn)
