@@ -32,7 +32,8 @@ class TcpProxy:
         self._thread = Thread(target=self._loop.run_forever, name="tcp-proxy")
         self._connections: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._flowing = asyncio.Event()
+        self._flowing = asyncio.Event()  # of new connections; each keeps the one it began with
+        self._stalled: list[asyncio.Event] = []
         self._latency = 0.0
         self._budget: int | None = None
         self._cut = Event()
@@ -49,6 +50,10 @@ class TcpProxy:
     def blackhole(self) -> None:
         """Pass nothing in either direction, and keep the connections open."""
         self._call(self._stall())
+
+    def forget_connections(self) -> None:
+        """Pass nothing on the connections that are open now, and keep them open; new ones are served."""
+        self._call(self._forget())
 
     def slow_down(self, seconds: float) -> None:
         """Hold each chunk for `seconds`."""
@@ -87,12 +92,20 @@ class TcpProxy:
         self._budget, self._latency = None, 0.0
         self._cut.clear()
         self._flowing.set()
+        while self._stalled:
+            self._stalled.pop().set()
 
     async def _limit(self, count: int) -> None:
         self._budget = count
 
     async def _stall(self) -> None:
         self._flowing.clear()
+
+    async def _forget(self) -> None:
+        self._flowing.clear()
+        self._stalled.append(self._flowing)
+        self._flowing = asyncio.Event()
+        self._flowing.set()
 
     async def _delay(self, seconds: float) -> None:
         self._latency = seconds
@@ -125,7 +138,8 @@ class TcpProxy:
             self._tasks.discard(task)
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self._flowing.wait()
+        flowing = self._flowing
+        await flowing.wait()
         if isinstance(self._upstream, str):
             server = await asyncio.open_unix_connection(self._upstream)
         else:
@@ -134,8 +148,8 @@ class TcpProxy:
         there, back = self._filters()
         try:
             pumps = (
-                asyncio.ensure_future(self._pump(reader, server_writer, there)),
-                asyncio.ensure_future(self._pump(server_reader, writer, back, counted=True)),
+                asyncio.ensure_future(self._pump(reader, server_writer, there, flowing)),
+                asyncio.ensure_future(self._pump(server_reader, writer, back, flowing, counted=True)),
             )
             try:
                 await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -155,6 +169,7 @@ class TcpProxy:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         through: Filter,
+        flowing: asyncio.Event,
         *,
         counted: bool = False,
     ) -> None:
@@ -162,7 +177,7 @@ class TcpProxy:
             chunk = through(chunk)
             if self._latency:
                 await asyncio.sleep(self._latency)
-            await self._flowing.wait()
+            await flowing.wait()
             if counted and self._budget is not None:
                 chunk = chunk[: self._budget]
                 self._budget -= len(chunk)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from contextlib import closing
 from typing import Any, Final
 
@@ -17,26 +16,17 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import (
     AclOperation,  # pyright: ignore[reportPrivateImportUsage] - public by its documentation
-    AdminClient,
     ConfigResource,  # pyright: ignore[reportPrivateImportUsage] - likewise
     OffsetSpec,  # pyright: ignore[reportPrivateImportUsage] - public by its documentation
 )
 from confluent_kafka.cimpl import NewTopic
 
+from connectors.kafka.admin import Admin
 from connectors.kafka.config import ClientSettings
-from connectors.kafka.errors import (
-    ANSWER_TIMEOUT,
-    config_error,
-    is_refusal,
-    kafka_error,
-    refusal,
-    unanswered,
-)
+from connectors.kafka.errors import ANSWER_TIMEOUT, kafka_error
 from connectors.kafka.group import Group
 from connectors.kafka.partitions import Partition, Topic
 from pipeline.core.errors import ConnectorError
-
-_HEAR_EVERY: Final = 0.1  # seconds until a refusal is noticed; an answer is at once
 
 _NO_ID: Final = "AAAAAAAAAAAAAAAAAAAAAA"  # sixteen zero bytes: the broker is older than topic ids
 
@@ -49,45 +39,69 @@ class Cluster:
     Args:
         settings: of the client.
         kind: of the errors it raises.
+        cancelled: ends every wait when it is done; None for a future of its own.
+        timeout: seconds that the brokers have for an answer.
 
     Raises:
         ConfigError: the client refuses its settings.
     """
 
-    def __init__(self, settings: ClientSettings, kind: type[ConnectorError]) -> None:
+    def __init__(
+        self,
+        settings: ClientSettings,
+        kind: type[ConnectorError],
+        cancelled: Future[None] | None = None,
+        timeout: float = ANSWER_TIMEOUT,
+    ) -> None:
         self._settings = settings
         self._kind = kind
-        self._refused: Future[KafkaError] = Future()
-        self._cancelled: Future[None] = Future()
-        try:
-            # Its futures have no types.
-            self._client: Any = AdminClient(settings.client({"error_cb": self._heard}))
-        except KafkaException as error:
-            raise config_error(error, settings) from error
+        self._cancelled: Future[None] = cancelled or Future()
+        self._timeout = timeout
+        self._admin = Admin(settings, kind, self._cancelled, timeout)
 
     def cancel(self) -> None:
         """End the waits, now and from now on."""
         if not self._cancelled.done():
             self._cancelled.set_result(None)
 
+    def is_cancelled(self) -> bool:
+        """Whether all waits are to end."""
+        return self._cancelled.done()
+
     def close(self) -> None:
         """End the client; nothing can be asked afterwards."""
-        self.cancel()
-        self._client = None  # it ends with its last reference, and its callback is one to this
+        self._admin.close()
+
+    def another(self, timeout: float) -> Cluster:
+        """Return one with a client of its own, whose waits end with those of this.
+
+        Args:
+            timeout: seconds that the brokers have for an answer.
+        """
+        return Cluster(self._settings, self._kind, self._cancelled, timeout)
 
     def topics(self, names: Iterable[str]) -> dict[str, Topic]:
         """Return the topics of these names that exist."""
-        asked = self.ask_topics(names)
-        return {name: topic for name, one in asked.items() if (topic := self.answer(name, one)) is not None}
+        wanted = list(names)
 
-    def ask_topics(self, names: Iterable[str]) -> dict[str, Future[Any]]:
+        def ask(timeout: float) -> dict[str, Topic]:
+            asked = self.ask_topics(wanted, timeout)
+            found = {name: self.answer(name, one) for name, one in asked.items()}
+            return {name: topic for name, topic in found.items() if topic is not None}
+
+        return self._admin.insist(ask)
+
+    def ask_topics(self, names: Iterable[str], timeout: float | None = None) -> dict[str, Future[Any]]:
         """Ask for topics and do not wait; `answer` reads what comes."""
-        return self._client.describe_topics(TopicCollection(list(names)), request_timeout=ANSWER_TIMEOUT)
+        wanted = TopicCollection(list(names))
+        return self._admin.ask(
+            lambda client, seconds: client.describe_topics(wanted, request_timeout=seconds), timeout
+        )
 
     def answer(self, name: str, asked: Future[Any]) -> Topic | None:
         """Return the topic asked for, None if there is none of that name."""
         try:
-            found = self._result(f"find the topic {name}", asked)
+            found = self._admin.result(f"find the topic {name}", asked)
         except ConnectorError as error:
             if _code(error) == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 return None
@@ -97,15 +111,19 @@ class Cluster:
 
     def reach(self) -> None:
         """Return once the brokers have answered."""
-        self._result("reach the brokers", self._client.describe_cluster(request_timeout=ANSWER_TIMEOUT))
+        self._one(
+            "reach the brokers",
+            lambda client, seconds: {"brokers": client.describe_cluster(request_timeout=seconds)},
+        )
 
     def names(self) -> list[str]:
         """Return the names of all topics the user may see."""
         self.reach()
         try:
-            return sorted(self._client.list_topics(timeout=ANSWER_TIMEOUT).topics)
+            listed = self._admin.ask_now(lambda client, seconds: client.list_topics(timeout=seconds))
         except KafkaException as error:
             raise kafka_error(self._kind, "list the topics", error, self._settings) from error
+        return sorted(listed.topics)
 
     def first_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Return the oldest offset of each."""
@@ -129,9 +147,13 @@ class Cluster:
         """Return the first offset of each whose record is of `timestamp` (ms UTC) or later, -1 for none."""
         return self._offsets(partitions, OffsetSpec.for_timestamp(timestamp))
 
-    def group(self, name: str) -> Group:
-        """Open the offsets of a group; waits for them end with those of this."""
-        return Group(self._settings, name, self._kind, self._cancelled)
+    def group(self, name: str, *, stable: bool = True) -> Group:
+        """Open the offsets of a group; waits for them end with those of this.
+
+        Args:
+            stable: whether an offset that an open transaction may still change is waited for.
+        """
+        return Group(self._settings, name, self._kind, self._cancelled, stable=stable)
 
     def group_offsets(self, group: str, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Return what a group has committed; a partition for which it has nothing is missing."""
@@ -141,18 +163,22 @@ class Cluster:
 
     def may_write(self, topic: str) -> bool:
         """Say whether the user may write to a topic that exists; a broker without rights says yes."""
-        asked = self._client.describe_topics(
-            TopicCollection([topic]), include_authorized_operations=True, request_timeout=ANSWER_TIMEOUT
-        )
-        allowed = self._result(f"find the topic {topic}", asked[topic]).authorized_operations
+
+        def ask(client: Any, seconds: float) -> dict[str, Future[Any]]:
+            wanted = TopicCollection([topic])
+            return client.describe_topics(wanted, include_authorized_operations=True, request_timeout=seconds)
+
+        allowed = self._one(f"find the topic {topic}", ask).authorized_operations
         return not allowed or AclOperation.WRITE in allowed
 
     def settings_of(self, topic: str) -> dict[str, str]:
         """Return the settings of a topic; none if the user may not ask for them."""
         resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
-        asked = self._client.describe_configs([resource], request_timeout=ANSWER_TIMEOUT)
         try:
-            found = self._result(f"read the settings of the topic {topic}", asked[resource])
+            found = self._one(
+                f"read the settings of the topic {topic}",
+                lambda client, seconds: client.describe_configs([resource], request_timeout=seconds),
+            )
         except ConnectorError as error:
             if _code(error) in (
                 KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -164,9 +190,11 @@ class Cluster:
 
     def create_topic(self, name: str) -> None:
         """Create a topic of one partition, copied as often as the brokers do by themselves."""
-        asked = self._client.create_topics([NewTopic(name, 1)], request_timeout=ANSWER_TIMEOUT)
         try:
-            self._result(f"create the topic {name}", asked[name])
+            self._one(
+                f"create the topic {name}",
+                lambda client, seconds: client.create_topics([NewTopic(name, 1)], request_timeout=seconds),
+            )
         except ConnectorError as error:
             if _code(error) != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
@@ -174,45 +202,40 @@ class Cluster:
     def _offsets(
         self, partitions: Iterable[Partition], spec: Any, *, committed: bool = False
     ) -> dict[Partition, int]:
-        asked = self._ask_offsets(partitions, spec, committed=committed)
-        return {
-            partition: self._result(f"find the offsets of {partition}", future).offset
-            for partition, future in asked.items()
-        }
+        wanted = list(partitions)
+
+        def ask(timeout: float) -> dict[Partition, int]:
+            asked = self._ask_offsets(wanted, spec, committed=committed, timeout=timeout)
+            return {
+                partition: self._admin.result(f"find the offsets of {partition}", future).offset
+                for partition, future in asked.items()
+            }
+
+        return self._admin.insist(ask)
 
     def _ask_offsets(
-        self, partitions: Iterable[Partition], spec: Any, *, committed: bool
+        self, partitions: Iterable[Partition], spec: Any, *, committed: bool, timeout: float | None = None
     ) -> dict[Partition, Future[Any]]:
         level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
         wanted: Mapping[Any, Any] = {TopicPartition(*partition): spec for partition in partitions}
         if not wanted:
             return {}
-        asked = self._client.list_offsets(wanted, isolation_level=level, request_timeout=ANSWER_TIMEOUT)
+        asked = self._admin.ask(
+            lambda client, seconds: client.list_offsets(
+                wanted, isolation_level=level, request_timeout=seconds
+            ),
+            timeout,
+        )
         return {Partition(one.topic, one.partition): future for one, future in asked.items()}
 
-    def _result(self, doing: str, asked: Future[Any]) -> Any:
-        self._await(asked)
-        if asked.done():
-            try:
-                return asked.result()
-            except KafkaException as error:
-                raise kafka_error(self._kind, doing, error, self._settings) from error
-        if self._refused.done():
-            raise refusal(self._kind, self._refused.result(), self._settings)
-        why = "cancelled" if self._cancelled.done() else f"no answer in {ANSWER_TIMEOUT:.0f} s"
-        raise unanswered(self._kind, doing, why, self._settings)
+    def _one(self, doing: str, question: Callable[[Any, float], dict[Any, Future[Any]]]) -> Any:
+        """Ask a question that has one answer."""
 
-    def _await(self, asked: Future[Any]) -> None:
-        """Return once there is an answer, or no hope for one."""
-        waited_for: list[Future[Any]] = [asked, self._refused, self._cancelled]
-        deadline = time.monotonic() + ANSWER_TIMEOUT
-        while not any(one.done() for one in waited_for) and time.monotonic() < deadline:
-            wait(waited_for, _HEAR_EVERY, FIRST_COMPLETED)
-            self._client.poll(0)  # else what it reports beside the answers is not heard
+        def ask(timeout: float) -> Any:
+            (asked,) = self._admin.ask(question, timeout).values()
+            return self._admin.result(doing, asked)
 
-    def _heard(self, error: KafkaError) -> None:
-        if is_refusal(error) and not self._refused.done():
-            self._refused.set_result(error)
+        return self._admin.insist(ask)
 
 
 def _code(error: ConnectorError) -> int | None:

@@ -26,6 +26,9 @@ _FIRST_SLICE: Final = 0.25
 _LAST_SLICE: Final = 2.0
 """Seconds of one try, whose end a cancel waits for. They grow, since an answer after the end is lost."""
 
+_SILENT: Final = 5.0
+"""Seconds without an answer after which a new client asks: this one may wait on a dead connection."""
+
 _PAUSE: Final = 0.2
 """Seconds between two questions; a cancel ends them."""
 
@@ -39,7 +42,7 @@ _PASSING: Final = COORDINATOR_MOVES | {
 
 
 class Group:
-    """Reads what a group has committed, without joining it.
+    """Reads what a group has committed, without joining it; a client that gets no answer is replaced.
 
     The admin client could be asked for this too, but not safely: a coordinator that answers
     NOT_COORDINATOR, as one does while it loads, makes librdkafka follow a null pointer there (its issue
@@ -50,13 +53,20 @@ class Group:
         name: of the group.
         kind: of the errors it raises.
         cancelled: ends every wait when it is done.
+        stable: whether an offset that an open transaction may still change is waited for.
 
     Raises:
         ConfigError: the client refuses its settings.
     """
 
     def __init__(
-        self, settings: ClientSettings, name: str, kind: type[ConnectorError], cancelled: Future[None]
+        self,
+        settings: ClientSettings,
+        name: str,
+        kind: type[ConnectorError],
+        cancelled: Future[None],
+        *,
+        stable: bool = True,
     ) -> None:
         self.name = name
         self._settings = settings
@@ -71,14 +81,11 @@ class Group:
         own = {
             "group.id": name,
             "enable.auto.commit": False,
-            # An offset that an open transaction may still change is waited for.
-            "isolation.level": "read_committed",
+            "isolation.level": "read_committed" if stable else "read_uncommitted",
             "error_cb": hear,
         }
-        try:
-            self._consumer = Consumer(settings.client(own))
-        except KafkaException as error:
-            raise config_error(error, settings) from error
+        self._client_settings = settings.client(own)
+        self._consumer = self._new_consumer()
 
     @property
     def member(self) -> Any:
@@ -98,17 +105,22 @@ class Group:
             ConnectorError: the answer is an error, there is none in time, or the wait was cancelled.
         """
         wanted = [TopicPartition(*partition) for partition in partitions]
-        deadline = time.monotonic() + timeout
+        began = silent_since = time.monotonic()
         slice_ = _FIRST_SLICE
         while True:
-            left = max(0.0, deadline - time.monotonic())
+            left = max(0.0, began + timeout - time.monotonic())
             try:
                 return _checked(self._consumer.committed(wanted, min(slice_, left)))
             except KafkaException as error:
                 self._look(doing, error)
                 if error.args[0].code() not in _PASSING:
                     raise kafka_error(self._kind, doing, error, self._settings) from error
-                if time.monotonic() >= deadline:
+                now = time.monotonic()
+                over = now >= began + timeout
+                if over or now >= silent_since + _SILENT:
+                    self._consumer = self._new_consumer()  # the old one ends with its last reference
+                    silent_since, slice_ = now, _FIRST_SLICE
+                if over:
                     why = f"no answer in {timeout:.0f} s"
                     raise unanswered(self._kind, doing, why, self._settings) from error
                 self.paused()
@@ -121,6 +133,12 @@ class Group:
     def close(self) -> None:
         """End the client."""
         self._consumer.close()
+
+    def _new_consumer(self) -> Consumer:
+        try:
+            return Consumer(self._client_settings)
+        except KafkaException as error:
+            raise config_error(error, self._settings) from error
 
     def _look(self, doing: str, error: KafkaException) -> None:
         """End a wait that nothing can come of any more."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
@@ -19,13 +18,13 @@ from connectors.kafka.columns import shown
 from connectors.kafka.config import ClientSettings
 from connectors.kafka.errors import config_error, is_refusal, kafka_error
 from connectors.kafka.outgoing import Outgoing
+from connectors.kafka.stalls import StallWatch
+from connectors.kafka.witness import Witness
+from pipeline.core.clock import Clock
 from pipeline.core.errors import SinkError
 
 _SLICE: Final = 0.2
 """Seconds a call of the client may block; between two the sink looks whether it is cancelled."""
-
-_OVERDUE: Final = 5.0
-"""Seconds without an answer after which a client is suspected, and asked about the brokers by another one."""
 
 _FENCING: Final = frozenset(
     {
@@ -55,11 +54,11 @@ class Writer:
 
     Args:
         settings: of the client.
-        cancelled: set when every wait is to end.
-        check_owner: raises if another run has taken the transactional id over.
-        reachable: says whether the brokers answer another client.
-        check_topics: raises if another client finds a topic gone that is written to.
         own: settings of this producer alone.
+        cancelled: says whether every wait is to end.
+        check_owner: raises if another run has taken the transactional id over.
+        witness: asks the brokers that a call waits for whether they answer another client.
+        clock: measures how long a call waits.
 
     Raises:
         ConfigError: the client refuses its settings.
@@ -68,17 +67,18 @@ class Writer:
     def __init__(
         self,
         settings: ClientSettings,
-        cancelled: threading.Event,
-        check_owner: Callable[[], None],
-        reachable: Callable[[], bool],
-        check_topics: Callable[[], None],
         own: Mapping[str, Any],
+        cancelled: Callable[[], bool],
+        check_owner: Callable[[], None],
+        witness: Witness,
+        clock: Clock,
     ) -> None:
         self._settings = settings
         self._cancelled = cancelled
         self._check_owner = check_owner
-        self._reachable = reachable
-        self._check_topics = check_topics
+        self._witness = witness
+        self._clock = clock
+        self._committing: StallWatch | None = None
         self._reports = reports = _Reports()
         callbacks = {"error_cb": reports.heard, "on_delivery": reports.delivered}
         try:
@@ -98,8 +98,9 @@ class Writer:
         """
         left = list(outgoing.arguments())
         try:
-            while left:
-                left = self._queue(left)
+            left = self._queue(left)
+            if left:
+                self._wait_for_room(left)
             self._producer.poll(0)
         except KafkaException as error:  # also what a transaction died of meanwhile
             raise self.error("write", error) from error
@@ -116,22 +117,29 @@ class Writer:
             return records[len(records) - operator.length_hint(remaining) - 1 :]
         return []
 
+    def _wait_for_room(self, left: list[tuple[Any, ...]]) -> None:
+        watch = self._watch("write", self._witness.leaders_answer)
+        while left:
+            before, left = len(left), self._queue(left)
+            if len(left) < before:
+                watch.progressed()
+            watch.look()
+
     def flush(self) -> None:
         """Wait until the brokers have everything.
 
-        A client may miss that a topic was deleted, and repeat its requests for minutes: it is asked about
-        by another one now and then.
-
         Raises:
-            SinkError: something could not be delivered.
+            SinkError: something could not be delivered, a topic is gone, or the client hangs.
         """
-        slices = 0
+        watch = self._watch("flush", self._witness.leaders_answer)
+        before = None
         try:
-            while self._producer.flush(_SLICE):
+            while left := self._producer.flush(_SLICE):
                 self._look("flush")
-                slices += 1
-                if slices % round(_OVERDUE / _SLICE) == 0:
-                    self._check_topics()
+                if left != before:
+                    watch.progressed()
+                before = left
+                watch.look()
         except KafkaException as error:
             raise self.error("flush", error) from error
         self._look("flush")
@@ -140,9 +148,10 @@ class Writer:
 
     def start(self, timeout: float) -> None:
         """Fence whoever used this transactional id before, and abort what it left open."""
-        self._until_done("begin with its transactional id", self._producer.init_transactions, timeout)
+        self._until_done("begin with its transactional id", self._producer.init_transactions, timeout=timeout)
 
     def begin(self) -> None:
+        self._committing = None
         try:
             self._producer.begin_transaction()
         except KafkaException as error:
@@ -155,12 +164,14 @@ class Writer:
             SinkError: also if the topic of the marks is gone. All earlier epochs are noted by then, so
                 that the job can recover, and make the topic and its first mark anew.
         """
+        doing = "mark a transaction"
+        watch = self._watch(doing, self._witness.coordinators_answer)
 
         def send(timeout: float) -> None:
             self._producer.send_offsets_to_transaction(offsets, member, timeout)
 
         try:
-            self._until_done("mark a transaction", partial(self._left_behind_if_lost, send))
+            self._until_done(doing, partial(self._left_behind_if_lost, doing, send, watch), watch)
         except SinkError as error:
             if not _is_unknown_topic(error):
                 raise
@@ -176,12 +187,20 @@ class Writer:
 
         Raises:
             KafkaException: if it is retriable, the same commit may be tried again.
+            SinkError: the client hangs; another one can find out by the mark what became of the commit.
         """
-        self._producer.commit_transaction(timeout)
+        if self._committing is None:
+            self._committing = self._watch("commit a transaction", self._witness.coordinators_answer)
+        try:
+            self._producer.commit_transaction(timeout)
+        except KafkaException as error:
+            if error.args[0].retriable():
+                self._committing.look()
+            raise
 
     def commit_now(self, timeout: float) -> None:
         """Commit, and wait for it until it is done or the time is over."""
-        self._until_done("commit a transaction", self._producer.commit_transaction, timeout)
+        self._until_done("commit a transaction", self._producer.commit_transaction, timeout=timeout)
 
     def abort(self, timeout: float) -> None:
         """Abort the open transaction of a sink that ends, waiting so many seconds at most."""
@@ -192,7 +211,7 @@ class Writer:
 
     def abort_now(self, timeout: float) -> None:
         """Abort, as a sink that goes on, and wait for it until it is done or the time is over."""
-        self._until_done("abort a transaction", self._producer.abort_transaction, timeout)
+        self._until_done("abort a transaction", self._producer.abort_transaction, timeout=timeout)
 
     def error(self, doing: str, error: KafkaException) -> SinkError:
         """Translate an error of the client.
@@ -221,8 +240,18 @@ class Writer:
 
     # --- inside ------------------------------------------------------------------------------------------
 
-    def _until_done(self, doing: str, call: Callable[[float], None], timeout: float | None = None) -> None:
-        """Repeat a call that may be resumed until it succeeds, fails, or the sink is cancelled."""
+    def _watch(self, doing: str, ask: Callable[[], bool]) -> StallWatch:
+        return StallWatch(doing, ask, self._clock)
+
+    def _until_done(
+        self,
+        doing: str,
+        call: Callable[[float], None],
+        watch: StallWatch | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Repeat a call that may be resumed until it succeeds, fails, or waits in vain."""
+        watch = watch or self._watch(doing, self._witness.coordinators_answer)
         slices = 0
         while True:
             try:
@@ -233,37 +262,30 @@ class Writer:
                 if not error.args[0].retriable() or over or self._reports.refused is not None:
                     raise self.error(doing, error) from error
             self._look(doing)
+            watch.look()
 
-    def _left_behind_if_lost(self, call: Callable[[float], None], timeout: float) -> None:
+    def _left_behind_if_lost(
+        self, doing: str, call: Callable[[float], None], watch: StallWatch, timeout: float
+    ) -> None:
         """Make a call that may ignore its timeout, on a thread that is left behind if it never ends.
 
         `send_offsets_to_transaction` waits without an end for a group's coordinator that it remembers
-        and that has left the cluster since (librdkafka issues 5456 and 5511). While the brokers are
-        away that is as good as any other waiting; when they answer another client, twice, and not this
-        one, it is lost.
+        and that has left the cluster since (librdkafka issues 5456 and 5511).
         """
         outcome: Future[None] = Future()
         # A daemon, since nothing can end what it waits for: it must not keep the process from ending.
         caller = Thread(target=_fulfil, args=(outcome, call, timeout), name="kafka-mark", daemon=True)
         caller.start()
-        answers = 0
-        while answers < 2:
-            for _ in range(round(_OVERDUE / _SLICE)):
-                if wait([outcome], _SLICE).done:
-                    return outcome.result()
-                self._look("mark a transaction")
-            answers = answers + 1 if self._reachable() else 0
-        raise SinkError(
-            "cannot mark a transaction: the client hangs, though the brokers answer",
-            retryable=True,
-            hint="a broker has left the cluster; the job recovers with a new client",
-        )
+        while not wait([outcome], _SLICE).done:
+            self._look(doing)
+            watch.look()
+        return outcome.result()
 
     def _look(self, doing: str) -> None:
         if self._reports.lost is not None:
             error = KafkaException(self._reports.lost.error)
             raise self.error(doing, error) from error
-        if self._cancelled.is_set():
+        if self._cancelled():
             raise Cancelled(f"cannot {doing}: the sink is being closed", retryable=True)
 
 

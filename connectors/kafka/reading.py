@@ -122,6 +122,7 @@ class Reading:
 
     def close(self) -> None:
         self._reader.close()
+        self._cluster.cancel()
         self._cluster.close()
 
     def run(self, ctx: SourceContext[Any]) -> None:

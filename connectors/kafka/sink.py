@@ -142,29 +142,39 @@ class KafkaSink(TwoPhaseCommitSink[Any, Epoch]):
     def open(self, ctx: SinkContext) -> None:
         settings = self._client.resolve()
         try:
-            from connectors.kafka.writing import Writing
+            from connectors.kafka.writing import begin_writing, check_targets
         except ImportError as error:
             raise MissingExtra("confluent-kafka", "kafka") from error
         transactions = self._transactions if self._guarantee == "exactly-once" else None
-        self._writing = Writing(self._plan, transactions, settings, ctx)
+        if transactions is not None:
+            transactions.check_interval(ctx.checkpoint_interval)
+        self._writing = begin_writing(self._plan, transactions, settings, ctx)
         if self._cancelled:  # before there was anything to cancel
-            self._writing.cancel()
-        self._writing.open()
+            self._writing.targets.cancel()
+        check_targets(self._writing, self._plan, transactions)
 
     def begin_transaction(self) -> Epoch:
         return self._opened.delivery.begin()
 
     def invoke(self, txn: Epoch, value: Any, ctx: SinkContext) -> None:
-        self._opened.write((value,))
+        self.invoke_batch(txn, (value,), ctx)
 
     def invoke_batch(self, txn: Epoch, values: Sequence[Any], ctx: SinkContext) -> None:
-        self._opened.write(values)
+        if values:
+            targets, encoder, delivery = self._opened
+            outgoing = encoder.encode(values)
+            targets.write(outgoing.topics)
+            delivery.write(outgoing)
 
     def flush(self) -> None:
         self._opened.delivery.flush()
 
     def pre_commit(self, txn: Epoch) -> Epoch | None:
-        return self._opened.pre_commit(txn)
+        targets, _, delivery = self._opened
+        targets.check_epoch()
+        handle = delivery.pre_commit(txn)
+        targets.end_epoch()
+        return handle
 
     def join(self, older: Epoch, younger: Epoch) -> Epoch:
         return self._opened.delivery.join(older, younger)
@@ -190,13 +200,15 @@ class KafkaSink(TwoPhaseCommitSink[Any, Epoch]):
     def cancel(self) -> None:
         self._cancelled = True
         if self._writing is not None:
-            self._writing.cancel()
+            self._writing.targets.cancel()
 
     def close(self) -> None:
         writing, self._writing = self._writing, None
         self._cancelled = False
         if writing is not None:
-            writing.close()
+            writing.targets.cancel()
+            writing.delivery.close()
+            writing.targets.close()
 
     @property
     def _opened(self) -> Writing:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Final
 
 from connectors.kafka.cluster import Cluster
 from connectors.kafka.config import ClientSettings
 from connectors.kafka.marks import MarkBook
+from connectors.kafka.partitions import Partition
 from connectors.kafka.target import Target
-from pipeline.core.errors import SinkError
+from pipeline.core.errors import CheckpointError, SinkError
 
 _CLIENT_LIMIT: Final = 1_000_000
 """librdkafka's default of message.max.bytes."""
 
-_TRANSACTIONS: Final = "__transaction_state"
+TRANSACTIONS: Final = "__transaction_state"
 """The topic in which brokers keep transactions: the first question for one makes it, where it can be made."""
 
 
@@ -31,8 +31,9 @@ class Targets:
     def __init__(self, settings: ClientSettings) -> None:
         self._client_limit = int(settings.client().get("message.max.bytes", _CLIENT_LIMIT))
         self._settings = settings
-        self._cluster = Cluster(settings, SinkError)
         self._known: dict[str, Target] = {}
+        self._written: set[str] = set()  # in this epoch
+        self.cluster = Cluster(settings, SinkError)
 
     def of(self, topic: str) -> Target:
         """Return what is known of a topic, asking if need be.
@@ -44,17 +45,52 @@ class Targets:
             self._known[topic] = self._ask(topic)
         return self._known[topic]
 
-    def check_same(self, topics: Collection[str]) -> None:
+    def write(self, topics: str | list[str]) -> None:
+        """Note that records go to these topics; the epoch must end in the same ones."""
+        self._written.update((topics,) if isinstance(topics, str) else topics)
+
+    def written_partitions(self) -> list[Partition]:
+        """Return all partitions of the topics that this epoch has written to."""
+        return [
+            Partition(topic, number)
+            for topic in self._written
+            for number in range(self._known[topic].partitions)
+        ]
+
+    def end_epoch(self) -> None:
+        """Forget what has been written to."""
+        self._written.clear()
+
+    def check_epoch(self) -> None:
+        """Check what `check_same` does before an epoch ends.
+
+        Raises:
+            CheckpointError: no broker says whether the topics are the same; the epoch goes on.
+            SinkError: they are not.
+        """
+        try:
+            self.check_same(self.cluster)
+        except SinkError as error:
+            if error.retryable:
+                raise CheckpointError(str(error), retryable=True) from error
+            raise
+
+    def check_same(self, cluster: Cluster) -> None:
         """Refuse to end an epoch in a topic that is gone, or that is not the one it began in.
 
         A client writes on into a new topic of the same name and says nothing of the records that went
         with the old one.
 
+        Args:
+            cluster: is asked.
+
         Raises:
             SinkError: by the topic's name.
         """
-        found = self._cluster.topics(topics)
-        for topic in topics:
+        if not self._written:
+            return
+        found = cluster.topics(self._written)
+        for topic in self._written:
             now = found.get(topic)
             if now is not None and now.id == self._known[topic].id:
                 continue
@@ -68,20 +104,12 @@ class Targets:
 
     def ensure_marks(self, topic: str) -> None:
         """Create the topic that the marks are kept for, unless it exists."""
-        if not self._cluster.topics([topic]):
-            self._cluster.create_topic(topic)
+        if not self.cluster.topics([topic]):
+            self.cluster.create_topic(topic)
 
     def marks(self, group: str, topic: str) -> MarkBook:
         """Open the marks that a group has on a topic."""
-        return MarkBook(self._cluster.group(group), topic)
-
-    def reachable(self) -> bool:
-        """Say whether the brokers answer now."""
-        try:
-            self._cluster.reach()
-        except SinkError:
-            return False
-        return True
+        return MarkBook(self.cluster.group(group), topic)
 
     def why_no_transaction(self) -> SinkError | None:
         """Say why the brokers began no transaction, however often they were asked; None if nobody knows.
@@ -89,13 +117,13 @@ class Targets:
         It looks as if they were away. Brokers that answer and have nowhere to keep one will never begin one.
         """
         try:
-            if self._cluster.topics([_TRANSACTIONS]):
+            if self.cluster.topics([TRANSACTIONS]):
                 return None
         except SinkError:  # they are away, or do not tell this user
             return None
         return SinkError(
             f"the brokers at {self._settings.servers} begin no transactions: expected the topic "
-            f"{_TRANSACTIONS}, in which they keep them, found that they cannot make it",
+            f"{TRANSACTIONS}, in which they keep them, found that they cannot make it",
             retryable=False,
             hint="run as many brokers as their transaction.state.log.replication.factor says (default 3), or "
             "lower that; without transactions there is only guarantee='at-least-once'",
@@ -103,24 +131,25 @@ class Targets:
 
     def cancel(self) -> None:
         """End the waits; any thread."""
-        self._cluster.cancel()
+        self.cluster.cancel()
 
     def close(self) -> None:
-        """End the client."""
-        self._cluster.close()
+        """End the client, and all waits."""
+        self.cluster.cancel()
+        self.cluster.close()
 
     def _ask(self, topic: str) -> Target:
-        found = self._cluster.topics([topic]).get(topic)
+        found = self.cluster.topics([topic]).get(topic)
         if found is None:
             raise SinkError(
                 f"there is no topic {topic}",
                 retryable=False,
                 hint="create it, or correct its name: the sink creates none",
             )
-        if not self._cluster.may_write(topic):
+        if not self.cluster.may_write(topic):
             raise SinkError(
                 f"the user may not write to the topic {topic}",
                 retryable=False,
                 hint="allow it Write on the topic",
             )
-        return Target.of(found, self._cluster.settings_of(topic), self._client_limit)
+        return Target.of(found, self.cluster.settings_of(topic), self._client_limit)

@@ -1,27 +1,47 @@
-"""What a Kafka sink is while it is open: its topics checked, its records encoded, its guarantee kept."""
+"""What a Kafka sink has while it is open, put together for its guarantee."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
 
 from connectors.kafka.at_least_once import AtLeastOnce
 from connectors.kafka.config import ClientSettings
-from connectors.kafka.delivery import Delivery, Epoch
+from connectors.kafka.delivery import Delivery
 from connectors.kafka.encoding import Encoder
-from connectors.kafka.exactly_once import ExactlyOnce, Place
+from connectors.kafka.epochs import Epochs, Place
+from connectors.kafka.exactly_once import ExactlyOnce
+from connectors.kafka.mark_shelf import MarkShelf
 from connectors.kafka.marks import default_prefix
+from connectors.kafka.ownership import Ownership
+from connectors.kafka.producers import Producers
 from connectors.kafka.producing import Writer
 from connectors.kafka.targets import Targets
+from connectors.kafka.witness import Witness
 from connectors.kafka.writing_plan import Transactions, WritingPlan
-from pipeline.core.clock import SystemClock
-from pipeline.core.errors import CheckpointError, SinkError
+from pipeline.core.clock import Clock, SystemClock
 from pipeline.spi.sink import SinkContext
 
 
-class Writing:
-    """An open sink.
+class Writing(NamedTuple):
+    """The parts of an open sink.
+
+    Args:
+        targets: the topics.
+        encoder: makes of records what is written.
+        delivery: keeps the guarantee.
+    """
+
+    targets: Targets
+    encoder: Encoder
+    delivery: Delivery
+
+
+def begin_writing(
+    plan: WritingPlan, transactions: Transactions | None, settings: ClientSettings, ctx: SinkContext
+) -> Writing:
+    """Put an open sink together; no broker is asked yet.
 
     Args:
         plan: how records are encoded.
@@ -30,115 +50,64 @@ class Writing:
     Raises:
         ConfigError: the client refuses its settings.
     """
+    targets, clock = Targets(settings), SystemClock()
+    if transactions is None:
+        delivery: Delivery = _at_least_once(targets, settings, ctx, clock)
+    else:
+        delivery = _exactly_once(transactions, targets, settings, ctx, clock)
+    return Writing(targets, Encoder(plan, targets, clock), delivery)
 
-    def __init__(
-        self,
-        plan: WritingPlan,
-        transactions: Transactions | None,
-        settings: ClientSettings,
-        ctx: SinkContext,
-    ) -> None:
-        self._settings = settings
-        self._ctx = ctx
-        self._cancelled = threading.Event()
-        self._clock = SystemClock()
-        self._plan = plan
-        self._transactions = transactions
-        self._targets = Targets(settings)
-        self._encoder = Encoder(plan, self._targets, self._clock)
-        self._written: set[str] = set()  # topics of this epoch
-        self.delivery: Delivery
-        if transactions is None:
-            self.delivery = AtLeastOnce(self._writer({"enable.idempotence": True}, ctx.ensure_newest))
-        else:
-            self.delivery = self._exactly_once(transactions)
 
-    def open(self) -> None:
-        """Find out before anything is read whether the topics can be written to.
+def check_targets(writing: Writing, plan: WritingPlan, transactions: Transactions | None) -> None:
+    """Find out before anything is read whether the topics can be written to.
 
-        Raises:
-            ConfigError: the transaction timeout does not fit the checkpoint interval.
-            SinkError: a topic does not exist or may not be written to, no broker answers, or the Schema
-                Registry takes no schema.
-        """
-        if self._transactions is not None:
-            self._transactions.check_interval(self._ctx.checkpoint_interval)
-            self._targets.ensure_marks(self._transactions.marks)
-        if isinstance(self._plan.topic, str):
-            self._targets.of(self._plan.topic)
-            self._encoder.prepare(self._plan.topic)
+    Raises:
+        SinkError: a topic does not exist or may not be written to, no broker answers, or the Schema
+            Registry takes no schema.
+    """
+    if transactions is not None:
+        writing.targets.ensure_marks(transactions.marks)
+    if isinstance(plan.topic, str):
+        writing.targets.of(plan.topic)
+        writing.encoder.prepare(plan.topic)
 
-    def write(self, values: Sequence[Any]) -> None:
-        """Encode a batch and pass it on."""
-        if not values:
-            return
-        outgoing = self._encoder.encode(values)
-        self._written.update((outgoing.topics,) if isinstance(outgoing.topics, str) else outgoing.topics)
-        self.delivery.write(outgoing)
 
-    def pre_commit(self, epoch: Epoch) -> Epoch | None:
-        """End an epoch, flushed before, if its topics are still those it began in.
+def _at_least_once(targets: Targets, settings: ClientSettings, ctx: SinkContext, clock: Clock) -> AtLeastOnce:
+    witness = Witness(targets, None, "", "")
+    own = {"enable.idempotence": True}
+    return AtLeastOnce(Writer(settings, own, targets.cluster.is_cancelled, ctx.ensure_newest, witness, clock))
 
-        Raises:
-            CheckpointError: no broker says whether they are; the epoch goes on.
-        """
-        if self._written:
-            try:
-                self._targets.check_same(self._written)
-            except SinkError as error:
-                if error.retryable:
-                    raise CheckpointError(str(error), retryable=True) from error
-                raise
-        handle = self.delivery.pre_commit(epoch)
-        self._written.clear()
-        return handle
 
-    def cancel(self) -> None:
-        """End every wait; any thread."""
-        self._cancelled.set()
-        self._targets.cancel()
+def _exactly_once(
+    transactions: Transactions, targets: Targets, settings: ClientSettings, ctx: SinkContext, clock: Clock
+) -> ExactlyOnce:
+    prefix = transactions.prefix or default_prefix(ctx.job_name, ctx.uid)
+    group = f"{prefix}-{ctx.subtask}"
+    place = Place((f"{group}-a", f"{group}-b"), group, transactions.marks)
+    marks = MarkShelf(place, ctx, targets.marks, clock)
+    owner = Ownership(ctx, place.ids[0])
+    timeout_ms = transactions.timeout_ms
+    socket_timeout_ms = min(int(settings.client()["socket.timeout.ms"]), timeout_ms)
 
-    def close(self) -> None:
-        """Release everything, waiting for no broker."""
-        self.cancel()
-        self.delivery.close()
-        self._targets.close()
+    def make_writer(id_: str) -> Writer:
+        own: dict[str, Any] = {
+            "transactional.id": id_,
+            "transaction.timeout.ms": timeout_ms,
+            "socket.timeout.ms": socket_timeout_ms,
+        }
+        check_owner: Callable[[], None] = partial(_check_owner, owner, marks)
+        witness = Witness(targets, id_, group, transactions.marks)
+        return Writer(settings, own, targets.cluster.is_cancelled, check_owner, witness, clock)
 
-    def _exactly_once(self, transactions: Transactions) -> ExactlyOnce:
-        prefix = transactions.prefix or default_prefix(self._ctx.job_name, self._ctx.uid)
-        name = f"{prefix}-{self._ctx.subtask}"
-        timeout_ms = transactions.timeout_ms
+    return ExactlyOnce(
+        ctx,
+        Epochs(place, ctx.lineage, transactions.max_bytes),
+        Producers(make_writer, targets.why_no_transaction),
+        marks,
+        owner,
+        transactions.commit_timeout,
+    )
 
-        def make_writer(transactional_id: str, check_owner: Callable[[], None]) -> Writer:
-            own = {"transactional.id": transactional_id, "transaction.timeout.ms": timeout_ms}
-            socket_timeout = int(self._settings.client()["socket.timeout.ms"])
-            return self._writer({**own, "socket.timeout.ms": min(socket_timeout, timeout_ms)}, check_owner)
 
-        return ExactlyOnce(
-            Place((f"{name}-a", f"{name}-b"), name, transactions.marks),
-            self._ctx,
-            make_writer,
-            self._targets.marks,
-            self._targets.why_no_transaction,
-            max_bytes=transactions.max_bytes,
-            commit_timeout=transactions.commit_timeout,
-            clock=self._clock,
-        )
-
-    def _writer(self, own: dict[str, Any], check_owner: Callable[[], None]) -> Writer:
-        return Writer(
-            self._settings,
-            self._cancelled,
-            check_owner,
-            self._targets.reachable,
-            self._check_topics,
-            own,
-        )
-
-    def _check_topics(self) -> None:
-        """Refuse to wait for topics that are gone; brokers that do not answer are waited for."""
-        try:
-            self._targets.check_same(self._written)
-        except SinkError as error:
-            if not error.retryable:
-                raise
+def _check_owner(owner: Ownership, marks: MarkShelf) -> None:
+    owner.check(marks.book())

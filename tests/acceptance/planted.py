@@ -54,15 +54,15 @@ def position_too_late() -> None:
 
 def mark_left_out() -> None:
     """Commit transactions that say nothing of their epoch."""
-    from connectors.kafka.exactly_once import ExactlyOnce
+    from connectors.kafka.mark_shelf import MarkShelf
 
-    mark = ExactlyOnce._mark
+    write = MarkShelf.write
 
     def bugged(self: Any, writer: Any, number: int, epoch: Any = None) -> None:
-        if epoch is not None or self._log is not None or number == 0:
-            mark(self, writer, number, epoch)
+        if epoch is not None or number == 0:
+            write(self, writer, number, epoch)
 
-    ExactlyOnce._mark = bugged  # type: ignore[method-assign]
+    MarkShelf.write = bugged  # type: ignore[method-assign]
 
 
 def log_dropped_too_early() -> None:

@@ -13,7 +13,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from connectors import FileSource, KafkaSink
-from connectors.kafka import exactly_once
+from connectors.kafka import producers
 from connectors.kafka.embedded import EmbeddedKafka
 from connectors.kafka.errors import ANSWER_TIMEOUT
 from pipeline import JobConfig, JobStatus, RestartStrategy, StreamJob
@@ -61,7 +61,7 @@ def test_exactly_once_is_refused_by_name(
     few: EmbeddedKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before anything is written, and without a second try: the brokers will not be more by themselves."""
-    monkeypatch.setattr(exactly_once, "_START_TIMEOUT", START_S)
+    monkeypatch.setattr(producers, "START_TIMEOUT", START_S)
     topic = Topics(few.address())()
     events: list[Any] = []
     with pytest.raises(SinkError, match="begin no transactions: expected the topic __trans") as caught:
