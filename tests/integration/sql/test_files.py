@@ -148,3 +148,15 @@ def test_operators_in_between(change: Any, header: str, database: Database) -> N
     change(stream).sink(FileSink("o.csv"))
     job.execute()
     assert Path("o.csv").read_text() == header
+
+
+@pytest.mark.parametrize("where", ["true", "false"])
+def test_columns_of_one_name_make_no_header(where: str, database: Database) -> None:
+    """Tuples may repeat a name, and who reads the file could not tell the fields apart."""
+    sql = f"SELECT 1 AS n, 2 AS n WHERE {where}"
+    if where == "true":
+        with pytest.raises(SinkError, match="it has no names for the header"):
+            copy_to_file(database, sql, "o.csv", rows="tuple")
+    else:
+        copy_to_file(database, sql, "o.csv", rows="tuple")
+        assert Path("o.csv").read_text() == ""

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from connectors.sql.session import Session
-from connectors.sql.statement import Statement
+from connectors.sql.statement import Query, Statement
 
 if TYPE_CHECKING:
     from tests.conftest import Database
@@ -38,5 +38,19 @@ def test_all_queries_of_a_session_see_one_moment(database: Database) -> None:
         assert session.first_row(query) == (0,)
         database.execute("INSERT INTO t VALUES (NULL)")
         assert session.first_row(query) == (0,)
+    finally:
+        session.close()
+
+
+def test_all_queries_of_a_session_see_one_state(database: Database) -> None:
+    """What is looked for before the rows, such as NULL in a key, is looked for among these rows."""
+    database.execute("CREATE TABLE t AS SELECT 1 AS id")
+    session = Session(database.dsn, "test")
+    session.connect()
+    try:
+        count = Query("SELECT count(*) FROM t", ())
+        assert session.first_row(count) == (1,)
+        database.execute("INSERT INTO t VALUES (2)")
+        assert session.first_row(count) == (1,)
     finally:
         session.close()

@@ -142,3 +142,16 @@ def test_every_history_aligns_exactly_as_the_definition_says(channels, events, s
             else:
                 assert outcome == (Blocked() if expected is None else Aligned(barrier(expected)))
         assert aligner.blocked == oracle.blocked()
+
+
+def test_late_word_of_a_decline_does_not_let_a_superseded_barrier_in():
+    """It would take the place of the newer one, whose channel has been read already."""
+    aligner = Aligner(2)
+    aligner.on_barrier(0, barrier(4))
+    aligner.abandon(4)
+    aligner.on_barrier(0, barrier(5))
+
+    aligner.abandon(3)
+
+    assert aligner.on_barrier(1, barrier(4)) == Ignored()
+    assert aligner.on_barrier(1, barrier(5)) == Aligned(barrier(5))

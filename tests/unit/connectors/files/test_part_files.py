@@ -11,6 +11,7 @@ import pytest
 
 from connectors import FileSink, RollingPolicy
 from connectors.files import commit, sink, staging
+from connectors.files.part_numbers import PartNumbers
 from pipeline.core.errors import ConfigError, Fault, SinkError
 from pipeline.spi.sink import CommitOutcome, RecoveryChoices
 from pipeline.testing.drivers import VerificationSinkContext, loaded
@@ -359,3 +360,27 @@ def test_two_ways_to_say_a_path_are_one_output(tmp_path, monkeypatch) -> None:
     }
     assert len(whole) == len(parts) == 1
     assert whole != parts
+
+
+def test_parts_of_subtasks_that_are_no_more_are_seen_to_as_well(out) -> None:
+    """A run of one subtask replaces, or refuses, what an earlier one of two has written."""
+    out.mkdir()
+    for subtask in (0, 1, 2):
+        (out / f"report-{subtask}-000000.csv").write_text("n\n")
+    final = out / "report.csv"
+    first, second = (PartNumbers(final, subtask, 2, "replace") for subtask in (0, 1))
+    assert [path.name for path in first.begin()] == ["report-0-000000.csv", "report-2-000000.csv"]
+    assert [path.name for path in second.begin()] == ["report-1-000000.csv"]
+    with pytest.raises(SinkError, match="3 parts of"):
+        PartNumbers(final, 0, 1, "refuse").begin()
+
+
+def test_a_run_that_is_given_up_takes_no_part_of_another_subtask_along(out) -> None:
+    """Each subtask has numbers of its own: the same one may be from before."""
+    out.mkdir()
+    for subtask, number in [(0, 0), (0, 1), (1, 0), (1, 1)]:
+        (out / f"report-{subtask}-{number:06d}.csv").write_text("n\n")
+    numbers = PartNumbers(out / "report.csv", 0, 1, "append")
+    given_up = {"file_path": str(out / "report.csv"), "subtask": 0, "first_part": 1, "next_part": 2}
+    numbers.give_up(given_up)
+    assert [path.name for path in numbers.begin()] == ["report-0-000001.csv"]

@@ -656,3 +656,18 @@ class TestTwoRuns:
         start(report).complete(row(1))
         assert "cannot be locked" in caplog.text
         assert [path.name for path in out.iterdir()] == ["report.csv"]
+
+
+def test_nobody_else_reads_what_replaces_a_secret(report, out, start, monkeypatch) -> None:
+    """Not even for the moment before the staged file has the rights of the one it replaces."""
+    out.mkdir()
+    (out / "report.csv").write_text("")
+    (out / "report.csv").chmod(0o600)
+    modes: list[int] = []
+
+    def copied(final: Path, target: int | Path) -> None:
+        modes.append(os.stat(target).st_mode & 0o777)  # noqa: PTH116 - a descriptor, it may be
+
+    monkeypatch.setattr(staging, "copy_rights", copied)
+    start(report)
+    assert modes == [0o600]

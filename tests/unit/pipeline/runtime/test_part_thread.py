@@ -198,3 +198,27 @@ def test_a_stop_ends_the_thread_and_releases_what_waits() -> None:
 
 def test_a_thread_that_never_started_has_ended() -> None:
     assert Bench().parts.join(timedelta(0))
+
+
+def test_a_checkpoint_given_up_covers_those_before_it(bench: Bench) -> None:
+    """The snapshot of an older one may come late: it is released, not written."""
+    bench.parts.abandon(5)
+    older, newer = state(b"a"), state(b"b")
+    bench.put(4, 0, sum=older)
+    snapshot = bench.put(6, 0, sum=newer)
+    assert bench.event() == Acknowledged(6, snapshot)
+    assert older.released.wait(PATIENCE)
+    assert bench.storage.sealed == [(6, "sum", 0, b"b")]
+
+
+def test_what_waits_at_the_end_is_released(bench: Bench) -> None:
+    """It may be memory, or files of a state backend; nobody else knows of it."""
+    written, waiting = state(b"a", held=True), state(b"b")
+    bench.put(4, 0, sum=written)
+    assert written.begun.wait(PATIENCE)
+    bench.put(5, 0, sum=waiting)
+    bench.parts.stop()
+    written.go_on.set()
+    assert bench.parts.join(timedelta(seconds=PATIENCE))
+    assert waiting.released.is_set()
+    assert bench.storage.sealed == []

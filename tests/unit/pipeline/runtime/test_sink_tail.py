@@ -127,3 +127,24 @@ def test_a_plain_sink_that_cannot_be_closed_is_named() -> None:
     tail.open()
     with pytest.raises(SinkError, match="Plain raised ConnectionError: close failed"):
         tail.close(1)
+
+
+@pytest.mark.parametrize(("subtask", "given"), [(0, ["a", "c"]), (1, ["b"])])
+def test_what_a_run_left_that_had_more_subtasks_is_shared(subtask: int, given: list[str]) -> None:
+    """Somebody must replace what the subtasks left that are no more; one without a state left nothing."""
+
+    class Giving(Plain):
+        def __init__(self) -> None:
+            self.states: list[Any] = []
+
+        def give_up(self, state: Any) -> None:
+            self.states.append(state)
+
+    class Second(Context):
+        parallelism = 2
+
+    Second.subtask = subtask
+    sink = Giving()
+    tail = SinkTail(sink, cast("RunningSinkContext", Second()), None, lambda event: None)
+    tail.give_up(["a", "b", "c", None])
+    assert sink.states == given

@@ -14,7 +14,7 @@ from pipeline.core.elements import Watermark
 from pipeline.core.errors import UserFunctionError
 from pipeline.core.job import JobMode
 from pipeline.runtime.contexts import Identity, VertexContext
-from pipeline.runtime.events import Acknowledged, SubtaskFailed, TaskEvent
+from pipeline.runtime.events import Acknowledged, RowsDue, SubtaskFailed, TaskEvent
 from pipeline.runtime.fused import fuse
 from pipeline.runtime.snapshot import Participant
 from pipeline.runtime.source_subtask import SourceSubtask
@@ -55,6 +55,7 @@ class Stage:
         script: Callable[[SourceContext[int]], None],
         chain: FakeChain,
         watermarks: WatermarkStrategy | None = None,
+        rows: int | None = None,
     ) -> None:
         self.consumer = Counting()
         self.changed = threading.Condition()
@@ -68,7 +69,7 @@ class Stage:
             lambda checkpoint_id, snapshot: self._post(Acknowledged(checkpoint_id, snapshot)),
             uid="in",
             source=Scripted(script),
-            rows=None,
+            rows=rows,
             batch_limit=None,
             watermarks=watermarks,
         )
@@ -188,4 +189,33 @@ def test_splits_change_under_the_checkpoint_lock_only(what: str) -> None:
     failed = stage.wait_for(SubtaskFailed)
     assert isinstance(failed, SubtaskFailed)
     assert f"in {what} without holding ctx.checkpoint_lock" in str(failed.error)
+    stage.end()
+
+
+def test_rows_count_from_one_barrier_to_the_next() -> None:
+    """Else each batch after the first checkpoint would bring another one about."""
+    emitted, go_on = threading.Semaphore(0), threading.Semaphore(0)
+
+    def script(ctx: SourceContext[int]) -> None:
+        while ctx.wait_demand():
+            assert go_on.acquire(timeout=PATIENCE_S)
+            if ctx.cancelled:
+                return
+            with ctx.checkpoint_lock:
+                ctx.emit([1] * 5)
+            emitted.release()
+
+    stage = Stage(script, FakeChain(lambda value: [value], expands=False), rows=10)
+    stage.consumer.request(100)
+    stage.subtask.start()
+    due: list[int] = []
+    for number in range(1, 7):
+        go_on.release()
+        assert emitted.acquire(timeout=PATIENCE_S)
+        due.append(sum(isinstance(event, RowsDue) for event in stage.events))
+        if number == 3:
+            stage.subtask.inject(BARRIER)
+            stage.wait_for(Acknowledged)
+    assert due == [0, 1, 1, 1, 2, 2]
+    go_on.release()
     stage.end()

@@ -9,7 +9,8 @@ import pytest
 import reactivex
 
 from pipeline.core.errors import ConfigError
-from pipeline.reactive import Worker, concat, from_iterable, publish_on
+from pipeline.reactive import Flux, Worker, concat, from_iterable, publish_on
+from pipeline.reactive.subscriber import Subscriber
 from pipeline.testing import AssertSubscriber, TestPublisher, Violation
 from tests.racing import switching_often
 
@@ -99,3 +100,16 @@ def test_requests_that_meet_a_change_of_streams_are_counted_once() -> None:
         streams[0].pipe(concat(*streams[1:])).subscribe(subscriber)
         subscriber.await_end(timedelta(seconds=30))
     assert subscriber.assert_complete().assert_protocol().values == list(range(3_000))
+
+
+def test_a_request_that_breaks_the_rules_between_two_streams_is_refused_by_the_next() -> None:
+    """Rule 3.9: it must not be forgotten because nobody was there to refuse it."""
+    first, second = TestPublisher[int](), TestPublisher[int]()
+    held: list[Subscriber[int]] = []
+    subscriber = AssertSubscriber[int](0)
+    first.pipe(concat(Flux(held.append))).subscribe(subscriber)
+    first.complete()
+    subscriber.request(-1)
+    subscriber.assert_not_terminated()
+    second.connect(held[0])
+    assert second.requests == [-1]

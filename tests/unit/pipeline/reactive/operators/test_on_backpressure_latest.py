@@ -98,3 +98,19 @@ def test_under_threads_each_record_is_newer_than_the_one_before_and_the_last_arr
     subscriber.assert_complete().assert_protocol()
     assert subscriber.values == sorted(set(subscriber.values))
     assert subscriber.values[-1] == count - 1
+
+
+def test_what_is_wanted_does_not_give_way_to_what_is_not(lost: Lost) -> None:
+    """Three records come while the first is looked at, and one of them is wanted: the last ones compete."""
+    publisher = TestPublisher[int]()
+
+    def react(_: Any, value: int) -> None:
+        if value == 1:
+            publisher.next(2, 3, 4)
+
+    subscriber = AssertSubscriber[int](2, react)
+    publisher.pipe(on_backpressure_latest()).subscribe(subscriber)
+    publisher.next(1)
+    subscriber.assert_values(1, 2)
+    assert lost.discarded == [3]
+    subscriber.request(1).assert_values(1, 2, 4)
