@@ -140,3 +140,13 @@ def test_what_is_known_of_a_time_in_the_future_is_kept_over_a_restart() -> None:
     assert not second.settled
     second.find([A, B, C], Brokers(a=20, b=5, c=2))
     assert [second.limit(each, 30) for each in (A, B, C)] == [10, 5, 2]
+
+
+def test_an_end_that_was_noted_stays_where_it_is() -> None:
+    """What is before it may be out, and what is after it was not: the brokers may name another by now."""
+    future = stops(SOON)
+    future.find([A], Brokers(a=3))
+    future.note(A, 7)  # records need not be in the order of their times
+    second = again(future, SOON, ManualClock(start_ms=10_000))
+    second.find([A], Brokers(a=20))
+    assert second.limit(A, 30) == 7

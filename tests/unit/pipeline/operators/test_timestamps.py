@@ -132,6 +132,20 @@ def test_a_call_is_repeated_for_its_record_alone() -> None:
     assert calls == [1, 2, 2, 2, 3]
 
 
+def test_a_call_is_repeated_for_its_record_also_after_others_were_dropped() -> None:
+    calls: list[int] = []
+
+    def flaky(record: int) -> int:
+        calls.append(record)
+        if record == 1 or (record == 3 and calls.count(3) < 2):
+            raise ConnectionError("not yet")
+        return record
+
+    bench = Bench(flaky, ErrorPolicy.retry(1, then=ErrorPolicy.skip()))
+    assert [(value, at) for value, at, _ in bench.stamp([1, 2, 3, 4])] == [(2, 2), (3, 3), (4, 4)]
+    assert calls == [1, 1, 2, 3, 3, 4]
+
+
 def test_a_dead_letter_goes_to_the_tag_of_the_policy() -> None:
     found: list[SideTag] = []
     for policy in (ErrorPolicy.dead_letter(), ErrorPolicy.dead_letter(SideTag("timeless"))):
