@@ -22,9 +22,7 @@ from typing import Final
 
 from pipeline.compiler.plan import Calling, PlannedStep
 from pipeline.core.functions import function_ref
-from pipeline.operators.filter import Filter
-from pipeline.operators.flat_map import FlatMap
-from pipeline.operators.map import Map
+from pipeline.operators.base import Yields
 
 INDENT: Final = "    "
 
@@ -83,7 +81,7 @@ class _Emitter:
 
     def _comprehension(self, name: str, *, marked: bool) -> None:
         *clauses, last = range(len(self._plan))
-        if not isinstance(self._plan[last].stage.step, Map):
+        if self._plan[last].yields is not Yields.ONE:
             clauses.append(last)
         with self._block(f"def {name}(feed):"):
             if marked:
@@ -105,10 +103,10 @@ class _Emitter:
 
     def _clause(self, index: int) -> str:
         variable = self._variables[index + 1]
-        match self._plan[index].stage.step:
-            case Map():
+        match self._plan[index].yields:
+            case Yields.ONE:
                 return f"for {variable} in [{{}}]"
-            case Filter():
+            case Yields.FILTER:
                 return "if {}"
             case _:
                 return f"for {variable} in {{}}"
@@ -141,8 +139,8 @@ class _Emitter:
         """Write what happens to a value from step `index` on."""
         while index < len(self._plan):
             step = self._plan[index]
-            if isinstance(step.stage.step, FlatMap):
-                self._flat_map(index)  # all that follows stands inside
+            if step.expands:
+                self._many(index)  # all that follows stands inside
                 return
             (self._guarded if step.is_guarded else self._unguarded)(index)
             index += 1
@@ -150,7 +148,7 @@ class _Emitter:
             self._line(line)
 
     def _unguarded(self, index: int) -> None:
-        if isinstance(self._plan[index].stage.step, Filter):
+        if self._plan[index].yields is Yields.FILTER:
             self._call(index, "if not {}:")
             self._line(INDENT + "continue")
         else:
@@ -163,20 +161,20 @@ class _Emitter:
         with self._block("try:"):
             self._unguarded(index)
         with self._block("except Exception as error:"):
-            if isinstance(self._plan[index].stage.step, Filter):
+            if self._plan[index].yields is Yields.FILTER:
                 self._line(f"if {recovered} is not True:")
             else:
                 self._line(f"{result} = {recovered}")
                 self._line(f"if {result} is DROPPED:")
             self._line(INDENT + "continue")
 
-    def _flat_map(self, index: int) -> None:
+    def _many(self, index: int) -> None:
         if self._plan[index].is_guarded:
-            self._guarded_flat_map(index)
+            self._guarded_many(index)
         else:
             self._results(index)
 
-    def _guarded_flat_map(self, index: int) -> None:
+    def _guarded_many(self, index: int) -> None:
         """Write the loop over the results inside a `try`, and both inside a loop that repeats the call.
 
         The `try` sees the errors of the steps behind as well; the line tells whose they are.
@@ -248,7 +246,7 @@ def _variables(steps: Sequence[PlannedStep]) -> list[str]:
     """Name the value before each step and behind the last; a filter hands on the one it got."""
     names = ["v0"]
     for index, step in enumerate(steps):
-        names.append(names[-1] if isinstance(step.stage.step, Filter) else f"v{index + 1}")
+        names.append(names[-1] if step.yields is Yields.FILTER else f"v{index + 1}")
     return names
 
 

@@ -63,7 +63,7 @@ def _load(emitted: Emitted, steps: Sequence[PlannedStep], ctx: ChainContext) -> 
     linecache.cache[file] = (len(emitted.text), None, emitted.text.splitlines(keepends=True), file)
     namespace: dict[str, Any] = {"DROPPED": DROPPED, "fail": _failing(emitted, file, steps, ctx)}
     for index, step in enumerate(steps):
-        namespace[f"f{index}"] = step.stage.step.function
+        namespace[f"f{index}"] = step.call
         if step.is_guarded:
             namespace[f"recover{index}"] = _recovering(step, ctx)
     exec(_compiled(emitted.text, file), namespace)  # noqa: S102 - our own source, no user's text in it but comments

@@ -11,9 +11,8 @@ from pipeline.compiler.runs import GeneratorRun, Run
 from pipeline.compiler.segments import Segment
 from pipeline.compiler.stages import ChainContext
 from pipeline.core.records import Batch, Origin
+from pipeline.operators.base import Yields
 from pipeline.operators.failure import Failures
-from pipeline.operators.filter import Filter
-from pipeline.operators.map import Map
 
 _END: Final = object()
 
@@ -61,18 +60,17 @@ def _give(value: Any, _: Origin | None) -> Generator[Any, None, None]:
 
 def _compose(step: PlannedStep, rest: Body, ctx: ChainContext) -> Body:
     failures = step.stage.failures(ctx)
-    function = step.stage.step.function
-    if isinstance(step.stage.step, Map):
-        return _map(attempting(function, _itself, step.calling, ctx), failures, rest)
-    if isinstance(step.stage.step, Filter):
-        return _filter(attempting(function, bool, step.calling, ctx), failures, rest)
+    if step.yields is Yields.ONE:
+        return _one(attempting(step.call, _itself, step.calling, ctx), failures, rest)
+    if step.yields is Yields.FILTER:
+        return _filter(attempting(step.call, bool, step.calling, ctx), failures, rest)
     start = attempting(
-        function, aiter if step.calling is Calling.ASYNC_GENERATOR else iter, step.calling, ctx
+        step.call, aiter if step.calling is Calling.ASYNC_GENERATOR else iter, step.calling, ctx
     )
-    return _flat_map(start, _advancing(step.calling, ctx), failures, rest)
+    return _many(start, _advancing(step.calling, ctx), failures, rest)
 
 
-def _map(attempt: Attempt, failures: Failures, rest: Body) -> Body:
+def _one(attempt: Attempt, failures: Failures, rest: Body) -> Body:
     def body(value: Any, origin: Origin | None) -> Generator[Any, None, None]:
         outcome = persist(attempt, value, failures)
         if outcome.error is not None:
@@ -94,7 +92,7 @@ def _filter(attempt: Attempt, failures: Failures, rest: Body) -> Body:
     return body
 
 
-def _flat_map(start: Attempt, advance: Attempt, failures: Failures, rest: Body) -> Body:
+def _many(start: Attempt, advance: Attempt, failures: Failures, rest: Body) -> Body:
     def results(value: Any, origin: Origin | None) -> Iterator[Any]:
         repetitions = failures.repetitions
         while True:

@@ -8,12 +8,8 @@ from enum import StrEnum
 from typing import Final
 
 from pipeline.compiler.stages import OperatorStage, Stage, StepStage
-from pipeline.core.errors import InternalError
 from pipeline.core.functions import is_async, is_async_generator
-from pipeline.operators.filter import Filter
-from pipeline.operators.flat_map import FlatMap
-from pipeline.operators.map import Map
-from pipeline.operators.map_batches import MapBatches
+from pipeline.operators.base import Function, Yields
 
 MAX_FLAT_MAPS: Final = 4
 """In one loop: each takes up to three of the 20 blocks that Python lets stand inside one another."""
@@ -24,23 +20,29 @@ class Calling(StrEnum):
 
     PLAIN = "plain"
     COROUTINE = "coroutine"  # must be awaited
-    ASYNC_GENERATOR = "async generator"  # a flat_map's: iterated with `async for`
+    ASYNC_GENERATOR = "async generator"  # of a step that yields many: iterated with `async for`
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
-    """A step of a loop and how its function is called."""
+    """A step of a loop, what the loop calls for it, and how."""
 
     stage: StepStage
+    call: Function
     calling: Calling
 
     @classmethod
     def of(cls, stage: StepStage) -> PlannedStep:
-        return cls(stage, calling_of(stage))
+        call = stage.step.call
+        return cls(stage, call, calling_of(call, stage.step.yields))
+
+    @property
+    def yields(self) -> Yields:
+        return self.stage.step.yields
 
     @property
     def expands(self) -> bool:
-        return isinstance(self.stage.step, FlatMap)
+        return self.yields is Yields.MANY
 
     @property
     def is_async(self) -> bool:
@@ -55,15 +57,14 @@ class PlannedStep:
     @property
     def keeps_every_record(self) -> bool:
         """Whether each record in is exactly one record out, or the job fails."""
-        return isinstance(self.stage.step, Map) and self.stage.step.on_error.kind == "fail"
+        return self.yields is Yields.ONE and self.stage.step.on_error.kind == "fail"
 
 
-def calling_of(stage: StepStage) -> Calling:
-    """Say how the function of `stage` gives its result."""
-    function = stage.step.function
-    if isinstance(stage.step, FlatMap) and is_async_generator(function):
+def calling_of(call: Function, yields: Yields) -> Calling:
+    """Return how what a step calls gives its result."""
+    if yields is Yields.MANY and is_async_generator(call):
         return Calling.ASYNC_GENERATOR
-    return Calling.COROUTINE if is_async(function) else Calling.PLAIN
+    return Calling.COROUTINE if is_async(call) else Calling.PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class WholeBatch:
-    """A `MapBatches`: its function is called with all the records there are."""
+    """A step that is called once with all available records."""
 
     stage: StepStage
 
@@ -106,10 +107,8 @@ def _segments(stages: Sequence[Stage]) -> Iterator[PlannedSegment]:
 
 
 def _loop_step(stage: Stage) -> PlannedStep | None:
-    if isinstance(stage, OperatorStage) or isinstance(stage.step, MapBatches):
+    if isinstance(stage, OperatorStage) or stage.step.yields is Yields.BATCH:
         return None
-    if not isinstance(stage.step, (Map, Filter, FlatMap)):
-        raise InternalError(f"a chain cannot run a {type(stage.step).__name__} ({stage.uid})")
     return PlannedStep.of(stage)
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from pipeline.compiler.feed import Feed
 from pipeline.compiler.plan import PlannedStep
 from pipeline.compiler.stages import ChainContext
+from pipeline.operators.base import Yields
 from pipeline.operators.failure import DROPPED
-from pipeline.operators.filter import Filter
 
 
 class Recovery:
@@ -16,9 +16,9 @@ class Recovery:
 
     def __init__(self, step: PlannedStep, ctx: ChainContext) -> None:
         self._failures = step.stage.failures(ctx)
-        self._function = step.stage.step.function
+        self._function = step.call
         # The truth of a filter's result may be what raises, so that it belongs to the call.
-        self._finish = bool if isinstance(step.stage.step, Filter) else _itself
+        self._finish = bool if step.yields is Yields.FILTER else _itself
 
     def recover(self, error: Exception, value: Any, feed: Feed) -> Any:
         """Repeat the call of a map or filter; return its result, or `DROPPED`."""

@@ -96,14 +96,15 @@ class OperatorSegment(Segment):
 
 
 class WholeBatchSegment(Segment):
-    """A `map_batches` function, called once for a whole batch with a list of its own."""
+    """A step that is called once for a whole batch, with a list of its own."""
 
     expands = True
 
     def __init__(self, stage: StepStage, ctx: ChainContext, *, carry_origins: bool) -> None:
-        function = stage.step.function
+        call = stage.step.call
+        calling = calling_of(call, stage.step.yields)
         self._failures = stage.failures(ctx)
-        self._attempt = attempting(lambda values: function(list(values)), _as_list, calling_of(stage), ctx)
+        self._attempt = attempting(lambda values: call(list(values)), _as_list, calling, ctx)
         self._carry_origins = carry_origins
 
     def process(self, batch: Batch[Any]) -> Batch[Any]:

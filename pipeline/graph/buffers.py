@@ -8,9 +8,8 @@ from typing import Any, Final
 
 from pipeline.core.config import UNSET, BackpressureStrategy, Settings
 from pipeline.core.errors import ConfigError, GraphError
-from pipeline.graph.stream_graph import StreamEdge, StreamGraph
-from pipeline.operators.backpressure import Backpressure
-from pipeline.operators.base import Function
+from pipeline.graph.stream_graph import StreamEdge, StreamGraph, StreamNode
+from pipeline.operators.base import BufferSpec, Function
 from pipeline.reactive.demand import MAX_BATCH
 
 DEFAULT_SIZE: Final = MAX_BATCH
@@ -84,8 +83,8 @@ def buffers_of(graph: StreamGraph, config: Settings) -> dict[StreamEdge, Buffer]
 
 def _buffer(graph: StreamGraph, edge: StreamEdge, config: Settings) -> Buffer | None:
     source, target = graph.nodes[edge.source], graph.nodes[edge.target]
-    spec = target.definition
-    if isinstance(spec, Backpressure):
+    spec = _own_buffer(target)
+    if spec is not None:
         return Buffer(target.uid, spec.strategy, spec.size, spec.on_drop, spec.value_type)
     if source.source is None:
         return None
@@ -150,8 +149,12 @@ def _refuse_silent_loss(graph: StreamGraph, edge: StreamEdge, buffer: Buffer, co
 
 
 def _accepts_loss(graph: StreamGraph, edge: StreamEdge, config: Settings) -> bool:
-    spec = graph.nodes[edge.target].definition
-    return config.accept_loss or (isinstance(spec, Backpressure) and spec.accept_loss)
+    spec = _own_buffer(graph.nodes[edge.target])
+    return config.accept_loss or (spec is not None and spec.accept_loss)
+
+
+def _own_buffer(node: StreamNode) -> BufferSpec | None:
+    return None if node.spec is None else node.spec.buffer
 
 
 def checkpointed(config: Settings) -> bool:

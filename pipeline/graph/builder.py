@@ -10,10 +10,9 @@ from pipeline.core.errors import GraphError
 from pipeline.core.functions import function_ref
 from pipeline.core.job import JobMode
 from pipeline.core.policy import ErrorPolicy, SideTag, require_policy
-from pipeline.graph.stream_graph import Definition, Partitioning, StreamEdge, StreamGraph, StreamNode
+from pipeline.graph.stream_graph import Definition, StreamEdge, StreamGraph, StreamNode
 from pipeline.graph.uids import Uid, UidRequest, assign_uids
-from pipeline.operators.base import Chaining, Function, OperatorSpec
-from pipeline.operators.key_by import KeyBy
+from pipeline.operators.base import Chaining, Function, OperatorSpec, Partitioning
 from pipeline.spi.sink import AnySink
 from pipeline.spi.source import Source
 from pipeline.windows.watermarks import WatermarkStrategy
@@ -46,6 +45,12 @@ class _Draft:
         return (
             self.definition.kind if isinstance(self.definition, OperatorSpec) else self.definition.info.kind
         )
+
+    @property
+    def partitioning(self) -> Partitioning:
+        """Which subtask downstream gets a record of its output."""
+        exchange = self.definition.exchange if isinstance(self.definition, OperatorSpec) else None
+        return Partitioning.FORWARD if exchange is None else exchange.partitioning
 
     def uid_request(self) -> UidRequest:
         if not isinstance(self.definition, OperatorSpec):
@@ -160,8 +165,7 @@ class GraphBuilder:
         node = len(self._drafts)
         self._drafts.append(draft)
         for index, (upstream, side_tag) in enumerate(inputs):
-            keyed = isinstance(self._drafts[upstream].definition, KeyBy)
-            partitioning = Partitioning.HASH if keyed else Partitioning.FORWARD
+            partitioning = self._drafts[upstream].partitioning
             self._edges.append(StreamEdge(upstream, node, partitioning, side_tag, index))
         return Output(node)
 

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from pipeline.graph.buffers import Buffer
-from pipeline.graph.stream_graph import Partitioning, StreamEdge, StreamNode
-from pipeline.operators.base import Chaining
-from pipeline.operators.key_by import KeyBy
+from pipeline.graph.stream_graph import StreamEdge, StreamNode
+from pipeline.operators.base import Chaining, Partitioning
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +46,10 @@ def side_output_breaks(link: Link) -> str | None:
     return None if tag is None else f"the side output {tag.name!r} leaves the chain"
 
 
-def key_by_stands_alone(link: Link) -> str | None:
-    """A key_by is a vertex of the plan; at run time it is the exchange between its neighbours."""
-    keyed = isinstance(link.downstream.definition, KeyBy)
-    return "key_by is a vertex of its own" if keyed else None
+def exchange_stands_alone(link: Link) -> str | None:
+    """An exchange is a vertex of the plan; at run time it is the transfer between its neighbours."""
+    downstream = link.downstream
+    return None if downstream.exchange is None else f"{downstream.kind} is a vertex of its own"
 
 
 def edge_is_forward(link: Link) -> str | None:
@@ -102,7 +101,7 @@ def no_buffer_with_a_strategy_between(link: Link) -> str | None:
 
 RULES: Final[tuple[Rule, ...]] = (
     side_output_breaks,
-    key_by_stands_alone,
+    exchange_stands_alone,
     edge_is_forward,
     downstream_has_one_input,
     upstream_has_one_output,

@@ -15,7 +15,6 @@ from pipeline.graph.buffers import losses
 from pipeline.graph.guarantees import end_to_end, sink_guarantee, source_guarantee
 from pipeline.graph.job_graph import JobEdge, JobGraph
 from pipeline.graph.stream_graph import StreamEdge, StreamGraph, StreamNode
-from pipeline.operators.window import AssignWindows, WindowFold
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +99,16 @@ def _details(stream: StreamGraph, node: StreamNode) -> list[str]:
         return [source_guarantee(node.source.info), watermarks]
     if node.sink is not None:
         return [sink_guarantee(node.sink.info)]
-    if isinstance(node.definition, AssignWindows):
-        return [node.definition.describe(), _time_of_windows(stream, node)]
-    if isinstance(node.definition, WindowFold):
-        return [node.definition.describe()]
-    said = "" if node.spec is None or node.on_error is not None else node.spec.describe()
-    return [said] if said else []
+    said = [] if node.spec is None else [node.spec.describe()]
+    if node.reads_time and not _is_described_before(stream, node):
+        said.append(_time_of(stream, node))
+    return list(filter(None, said))
+
+
+def _is_described_before(stream: StreamGraph, node: StreamNode) -> bool:
+    """Whether the operator before has said what holds for this one too."""
+    before = [stream.nodes[edge.source].spec for edge in stream.inputs(node.id)]
+    return any(spec is not None and spec.runs_in_next for spec in before)
 
 
 def _buffers_before(graph: JobGraph, node: StreamNode) -> list[str]:
@@ -117,8 +120,8 @@ def _buffers_before(graph: JobGraph, node: StreamNode) -> list[str]:
     ]
 
 
-def _time_of_windows(stream: StreamGraph, window: StreamNode) -> str:
-    without = [node.uid for node in stream.upstream_sources(window.id) if node.watermarks is None]
+def _time_of(stream: StreamGraph, node: StreamNode) -> str:
+    without = [source.uid for source in stream.upstream_sources(node.id) if source.watermarks is None]
     return f"processing time: no watermarks from {', '.join(without)}" if without else "event time"
 
 

@@ -9,9 +9,9 @@ from pipeline.core.config import Settings
 from pipeline.core.errors import ConfigError
 from pipeline.graph.buffers import Buffer, buffers_of
 from pipeline.graph.chaining import Link, why_not_fused
-from pipeline.graph.stream_graph import Partitioning, StreamEdge, StreamGraph, StreamNode
+from pipeline.graph.stream_graph import StreamEdge, StreamGraph, StreamNode
 from pipeline.graph.validate import most_subtasks
-from pipeline.operators.key_by import KeyBy
+from pipeline.operators.base import Partitioning
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class JobVertex:
 
     @property
     def is_exchange(self) -> bool:
-        """Whether it is a KeyBy: a vertex of the plan that runs inside the vertex before it."""
-        return isinstance(self.nodes[0].definition, KeyBy)
+        """Whether it is an exchange, as KeyBy: a vertex of the plan that runs inside the vertex before it."""
+        return self.nodes[0].exchange is not None
 
 
 @dataclass(frozen=True, slots=True)

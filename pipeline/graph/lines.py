@@ -11,7 +11,6 @@ from collections.abc import Mapping
 
 from pipeline.graph.job_graph import JobGraph, JobVertex
 from pipeline.operators.base import Chaining
-from pipeline.operators.window import WindowFold
 
 
 def lines(job_graph: JobGraph) -> Mapping[int, int]:
@@ -51,9 +50,7 @@ def _is_a_line(job_graph: JobGraph, key_by: JobVertex, behind: JobVertex) -> boo
 
 
 def _needs_no_clock(job_graph: JobGraph, head: int, behind: JobVertex) -> bool:
-    """Whether no window behind goes by the clock: a source's thread, which reads, cannot wait for that."""
+    """Whether nothing downstream goes by the clock: a source's thread, which reads, cannot wait for that."""
     stream = job_graph.stream
-    by_the_clock = any(
-        isinstance(node.spec, WindowFold) and not stream.has_event_time(node.id) for node in behind.nodes
-    )
+    by_the_clock = any(node.reads_time and not stream.has_event_time(node.id) for node in behind.nodes)
     return not by_the_clock or job_graph.vertex(head).nodes[0].source is None

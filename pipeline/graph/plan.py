@@ -11,10 +11,8 @@ from pipeline.core.policy import SideTag
 from pipeline.graph.buffers import Buffer
 from pipeline.graph.job_graph import JobEdge, JobGraph, JobVertex
 from pipeline.graph.lines import lines
-from pipeline.graph.stream_graph import Partitioning, StreamGraph, StreamNode
-from pipeline.operators.base import Function
-from pipeline.operators.key_by import KeyBy
-from pipeline.operators.window import WindowFold
+from pipeline.graph.stream_graph import StreamGraph, StreamNode
+from pipeline.operators.base import Function, Partitioning
 from pipeline.windows.watermarks import WatermarkStrategy
 
 
@@ -28,7 +26,7 @@ class PlanVertex:
         nodes: in the order of the stream; a source can only be the first, a sink only the last.
         parallelism: how many subtasks it runs as.
         carry_origins: whether a vertex behind it dead-letters, so that origins must travel with its output.
-        carry_time: whether it, or one behind it, has windows of event time, so that its source must tell it.
+        carry_time: whether it, or one downstream, reads event time, so that its source must stamp records.
         ended: whether nothing comes to it any more, as of the checkpoint to continue from.
     """
 
@@ -57,7 +55,7 @@ class PlanEdge:
         partitioning: which subtask of `target` gets a record.
         input_index: which input of the first node of `target` it is.
         side_tag: the side output of `source_node` that is read; None for its main output.
-        key_by: the KeyBy that it goes through, None if there is none.
+        exchange: the node of the exchange that it goes through, None if there is none.
         buffer: the buffer with a strategy that its queues are; None for plain hand-overs.
     """
 
@@ -67,20 +65,19 @@ class PlanEdge:
     partitioning: Partitioning
     input_index: int
     side_tag: SideTag | None
-    key_by: StreamNode | None
+    exchange: StreamNode | None
     buffer: Buffer | None = None
 
     @property
     def selector(self) -> Function | None:
         """The function that gives a record's key; None where records are not partitioned by key."""
-        if self.key_by is None or not isinstance(self.key_by.definition, KeyBy):
-            return None
-        return self.key_by.definition.selector
+        exchange = None if self.exchange is None else self.exchange.exchange
+        return None if exchange is None else exchange.selector
 
     @property
     def selector_uid(self) -> str | None:
-        """The uid of its KeyBy, for error messages."""
-        return None if self.key_by is None else self.key_by.uid
+        """The uid of its exchange, for error messages."""
+        return None if self.exchange is None else self.exchange.uid
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +161,7 @@ def physical(job_graph: JobGraph) -> JobPlan:
     ]
     chains = _chains(job_graph, first)
     dead_lettering = _those_with(chains, lambda node: node.dead_letters is not None)
-    timed = _those_with(
-        chains, lambda node: isinstance(node.spec, WindowFold) and job_graph.stream.has_event_time(node.id)
-    )
+    timed = _those_with(chains, lambda node: node.reads_time and job_graph.stream.has_event_time(node.id))
     origins = _before(dead_lettering, edges)
     time = timed | _before(timed, edges)
     vertices = [
@@ -208,12 +203,12 @@ def _unique_names(chains: Sequence[JobVertex]) -> list[str]:
 
 
 def _plan_edge(job_graph: JobGraph, edge: JobEdge, first: Mapping[int, int]) -> PlanEdge:
-    """Follow a transfer back through the KeyBy it comes from, if any."""
-    origin, key_by = edge, None
-    exchange = job_graph.vertex(edge.source)
-    if exchange.is_exchange:
-        key_by = exchange.nodes[0]
-        (origin,) = job_graph.inputs(exchange.id)
+    """Follow a transfer back through the exchange it comes from, if any."""
+    origin, exchange = edge, None
+    before = job_graph.vertex(edge.source)
+    if before.is_exchange:
+        exchange = before.nodes[0]
+        (origin,) = job_graph.inputs(before.id)
     return PlanEdge(
         source=first[origin.source],
         source_node=origin.stream_edge.source,
@@ -221,7 +216,7 @@ def _plan_edge(job_graph: JobGraph, edge: JobEdge, first: Mapping[int, int]) -> 
         partitioning=edge.partitioning,
         input_index=edge.stream_edge.input_index,
         side_tag=origin.stream_edge.side_tag,
-        key_by=key_by,
+        exchange=exchange,
         buffer=edge.buffer or _behind_exchange(job_graph, origin, edge),
     )
 

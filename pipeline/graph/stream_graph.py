@@ -4,28 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from pipeline.core.functions import FunctionRef
 from pipeline.core.job import JobMode
 from pipeline.core.policy import DEAD_LETTERS, ErrorPolicy, SideTag
-from pipeline.operators.base import Chaining, OperatorSpec
-from pipeline.operators.window import WindowFold
+from pipeline.operators.base import Chaining, Exchange, OperatorSpec, Partitioning
 from pipeline.spi.sink import AnySink
 from pipeline.spi.source import Source
 from pipeline.windows.watermarks import WatermarkStrategy
 
 Definition = Source[Any] | OperatorSpec | AnySink[Any]
-
-
-class Partitioning(StrEnum):
-    """Which subtask of the target a record goes to."""
-
-    FORWARD = "forward"  # the one of the same number
-    REBALANCE = "rebalance"  # in turn
-    HASH = "hash"  # by key
-    BROADCAST = "broadcast"  # to all
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +61,16 @@ class StreamNode:
         return self.definition if isinstance(self.definition, AnySink) else None
 
     @property
+    def exchange(self) -> Exchange | None:
+        """How it distributes records downstream; None for a node that is not an exchange."""
+        return None if self.spec is None else self.spec.exchange
+
+    @property
+    def reads_time(self) -> bool:
+        """Whether its results depend on event time or the clock."""
+        return self.spec is not None and self.spec.reads_time
+
+    @property
     def keeps_state(self) -> bool:
         """Whether a checkpoint holds something of it; positions and transactions count."""
         return self.spec is None or self.spec.keeps_state
@@ -95,8 +94,8 @@ class StreamNode:
     @property
     def side_tags(self) -> Sequence[SideTag]:
         """The side outputs it writes to, each once."""
-        late = self.definition.late if isinstance(self.definition, WindowFold) else None
-        tags = (self.dead_letters, late, self.timeless)
+        own = () if self.spec is None else (side.tag for side in self.spec.side_outputs)
+        tags = (self.dead_letters, *own, self.timeless)
         return list(dict.fromkeys(tag for tag in tags if tag is not None))
 
     def __str__(self) -> str:

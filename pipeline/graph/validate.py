@@ -6,8 +6,8 @@ from collections import Counter
 from itertools import combinations, product
 
 from pipeline.core.errors import GraphError
+from pipeline.core.policy import SideTag
 from pipeline.graph.stream_graph import StreamGraph, StreamNode
-from pipeline.operators.window import AssignWindows
 
 
 def validate(graph: StreamGraph, *, checkpointed: bool) -> None:
@@ -29,7 +29,7 @@ def validate(graph: StreamGraph, *, checkpointed: bool) -> None:
     _side_outputs_have_a_writer(graph)
     _side_outputs_have_a_reader(graph)
     _windows_run_as_one_operator(graph)
-    _windows_go_by_one_time(graph)
+    _operators_go_by_one_time(graph)
     _parallelism_is_possible(graph)
     if checkpointed:
         _state_can_be_found_again(graph)
@@ -112,31 +112,34 @@ def _side_outputs_have_a_reader(graph: StreamGraph) -> None:
         for tag in node.side_tags:
             if (node.id, tag) in read:
                 continue
-            dead = tag in (node.dead_letters, node.timeless)
-            what = "dead letters" if dead else "late records"
+            what, otherwise = _unread(node, tag)
             message = f"nobody reads the {what} of {node}: they would be lost"
-            otherwise = (
-                "use ErrorPolicy.skip() to count and drop"
-                if dead
-                else "leave out side_output_late_data to count and drop"
-            )
             raise _error(
                 graph, node, message, f"add stream.side_output(tag).sink(…) behind it, or {otherwise}"
             )
 
 
+def _unread(node: StreamNode, tag: SideTag) -> tuple[str, str]:
+    """Return what a side output carries, and what to write instead of reading it."""
+    if node.spec is not None and tag != node.dead_letters:
+        side = next(side for side in node.spec.side_outputs if side.tag == tag)
+        return side.holds, side.otherwise
+    return "dead letters", "use ErrorPolicy.skip() to count and drop"
+
+
 def _windows_run_as_one_operator(graph: StreamGraph) -> None:
     for edge in graph.edges:
         window, fold = graph.nodes[edge.source], graph.nodes[edge.target]
-        if isinstance(window.definition, AssignWindows) and window.parallelism != fold.parallelism:
+        described_apart = window.spec is not None and window.spec.runs_in_next
+        if described_apart and window.parallelism != fold.parallelism:
             message = f"{fold} has another parallelism than {window}, whose windows it folds"
             raise _error(graph, fold, message, "give both the same with_parallelism, or neither")
 
 
-def _windows_go_by_one_time(graph: StreamGraph) -> None:
-    """Refuse windows that would silently go by the clock since one of several sources has no event time."""
+def _operators_go_by_one_time(graph: StreamGraph) -> None:
+    """Refuse what would silently go by the clock since one of several sources has no event time."""
     for node in graph.nodes:
-        if not isinstance(node.definition, AssignWindows):
+        if not node.reads_time:
             continue
         sources = graph.upstream_sources(node.id)
         timed = [source.uid for source in sources if source.watermarks is not None]
@@ -146,9 +149,7 @@ def _windows_go_by_one_time(graph: StreamGraph) -> None:
                 f"{node} needs one time for all of its records, but {', '.join(timed)} has watermarks "
                 f"and {', '.join(untimed)} has none"
             )
-            hint = (
-                f"give watermarks= to {', '.join(untimed)}, or to no source for windows that go by the clock"
-            )
+            hint = f"give watermarks= to {', '.join(untimed)}, or to no source to go by the clock"
             raise _error(graph, node, message, hint)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pipeline.operators.base import Step
+from pipeline.operators.base import Step, Yields
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,4 +13,5 @@ class Filter(Step):
     """Keep a record if the function returns something true for it."""
 
     kind: ClassVar[str] = "filter"
+    yields: ClassVar[Yields] = Yields.FILTER
     keeps_records: ClassVar[bool] = True

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pipeline.operators.base import Chaining, Function, OperatorSpec
+from pipeline.operators.base import Chaining, Exchange, Function, OperatorSpec, Partitioning
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +26,7 @@ class KeyBy(OperatorSpec):
     @property
     def functions(self) -> Sequence[Function]:
         return (self.selector,)
+
+    @property
+    def exchange(self) -> Exchange:
+        return Exchange(Partitioning.HASH, self.selector)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pipeline.operators.base import Step
+from pipeline.operators.base import Step, Yields
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +18,4 @@ class MapBatches(Step):
     """
 
     kind: ClassVar[str] = "map_batches"
+    yields: ClassVar[Yields] = Yields.BATCH

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from pipeline.core.durations import describe_duration
 from pipeline.core.functions import function_ref
-from pipeline.core.policy import ErrorPolicy, SideTag
-from pipeline.operators.base import Function, OperatorFactory, OperatorSpec
+from pipeline.core.policy import ErrorPolicy
+from pipeline.operators.base import Function, OperatorFactory, OperatorSpec, SideOutputSpec
 from pipeline.operators.window_aggregate import WindowAggregateOperator
 from pipeline.operators.window_fold import Windowing, WindowOperator
 from pipeline.operators.window_reduce import WindowReduceOperator
@@ -27,6 +27,8 @@ class AssignWindows(OperatorSpec):
     """
 
     kind: ClassVar[str] = "window"
+    reads_time: ClassVar[bool] = True
+    runs_in_next: ClassVar[bool] = True
 
     assigner: WindowAssigner
     selector: Function
@@ -50,6 +52,8 @@ class WindowFold(OperatorFactory):
         value_type: declares classes of the user's that occur in what is folded (see `StateDescriptor`).
     """
 
+    reads_time: ClassVar[bool] = True
+
     windowing: Windowing
     window_function: Callable[[Any, Any, Any], Any] | None = None
     on_error: ErrorPolicy = ErrorPolicy()
@@ -64,9 +68,11 @@ class WindowFold(OperatorFactory):
         return self.windowing.assigner.describe()
 
     @property
-    def late(self) -> SideTag | None:
-        """The side output of records that come too late; None where they are counted."""
-        return self.windowing.late
+    def side_outputs(self) -> Sequence[SideOutputSpec]:
+        late = self.windowing.late
+        if late is None:
+            return ()
+        return (SideOutputSpec(late, "late records", "leave out side_output_late_data to count and drop"),)
 
     def describe(self) -> str:
         lateness, late = self.windowing.lateness_ms, self.windowing.late

@@ -13,7 +13,7 @@ from checkpoint.storage.base import StorageAttempt
 from pipeline.core.clock import Clock
 from pipeline.core.counts import Counts
 from pipeline.graph.stream_graph import StreamGraph
-from pipeline.operators.backpressure import Backpressure
+from pipeline.operators.base import BUFFER_KIND
 from pipeline.runtime.snapshot import SubtaskSnapshot
 from state.encoding import to_json
 
@@ -50,7 +50,7 @@ class Execution:
             if node.keeps_state
         }
         for uid, lanes in self.lanes.items():
-            described[uid] = {"kind": Backpressure.kind, "parallelism": lanes, "max_parallelism": limit}
+            described[uid] = {"kind": BUFFER_KIND, "parallelism": lanes, "max_parallelism": limit}
         return described
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from checkpoint.manifest import Manifest
 from pipeline.core.errors import CheckpointError, Fault
-from pipeline.operators.backpressure import Backpressure
+from pipeline.operators.base import BUFFER_KIND
 from pipeline.runtime.manifests import Execution
 
 _START_OVER: Final = (
@@ -139,7 +139,7 @@ def _check_same(manifest: Manifest, uid: str, stored: Mapping[str, Any], here: M
             f"max_parallelism is {here['max_parallelism']}",
             f"set max_parallelism={stored['max_parallelism']}",
         )
-    if here["kind"] == Backpressure.kind and _layout(here) != _layout(stored):
+    if here["kind"] == BUFFER_KIND and _layout(here) != _layout(stored):
         raise _changed(
             f"the buffer {uid!r} was kept in {stored['parallelism']} queues, the job has "
             f"{here['parallelism']}: records would get to the wrong ones",

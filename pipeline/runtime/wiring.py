@@ -16,8 +16,8 @@ from pipeline.core.config import Settings
 from pipeline.core.errors import GraphError, InternalError
 from pipeline.graph.buffers import checkpointed
 from pipeline.graph.plan import JobPlan, PlanEdge, PlanVertex, lane_of
-from pipeline.graph.stream_graph import Partitioning, StreamNode
-from pipeline.operators.base import OperatorFactory, Step
+from pipeline.graph.stream_graph import StreamNode
+from pipeline.operators.base import OperatorFactory, Partitioning, Step
 from pipeline.reactive.channel import Channel
 from pipeline.reactive.subscriber import BatchSubscriber
 from pipeline.runtime.contexts import Identity, RunningOperatorContext, RunningSinkContext, VertexContext
@@ -303,9 +303,9 @@ class Wiring:
 
     def _partitioner(self, edge: PlanEdge, consumers: int) -> Partitioner:
         if edge.partitioning is Partitioning.HASH:
-            if edge.selector is None or edge.key_by is None:
+            if edge.selector is None or edge.exchange is None:
                 raise InternalError("a hash edge without a key selector")
-            return ByKey(consumers, self._config.max_parallelism, edge.selector, edge.key_by.uid)
+            return ByKey(consumers, self._config.max_parallelism, edge.selector, edge.exchange.uid)
         if edge.partitioning is Partitioning.REBALANCE and consumers > 1:
             return Rebalance(consumers)
         if edge.partitioning is Partitioning.BROADCAST:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import pytest
 
 from pipeline.compiler import StepStage, compile_chain
-from pipeline.core.errors import ConfigError, InternalError, StateError
+from pipeline.core.errors import ConfigError, StateError, UserFunctionError
+from pipeline.core.functions import is_async
+from pipeline.core.policy import ErrorPolicy
 from pipeline.core.records import Batch, Origin
-from pipeline.operators.base import Step
+from pipeline.operators.base import Function, Step, Yields
 from pipeline.operators.filter import Filter
 from pipeline.operators.flat_map import FlatMap
 from pipeline.operators.map import Map
@@ -231,9 +235,82 @@ def test_the_environment_chooses_the_default(monkeypatch, ctx):
         compile_chain(stages, ctx)
 
 
-def test_an_unknown_step_is_refused(build):
-    class Sort(Step):
-        kind = "sort"
+@dataclass(frozen=True, slots=True)
+class Peek(Step):
+    """Shows each record to the function and passes it on; the compiler has never heard of it."""
 
-    with pytest.raises(InternalError, match="Sort"):
-        build(Sort(sorted))
+    kind: ClassVar[str] = "peek"
+
+    @property
+    def call(self) -> Function:
+        function = self.function
+
+        async def peek_async(record: Any) -> Any:
+            await function(record)
+            return record
+
+        def peek(record: Any) -> Any:
+            function(record)
+            return record
+
+        return peek_async if is_async(function) else peek
+
+
+@dataclass(frozen=True, slots=True)
+class Unless(Step):
+    """A filter the other way round."""
+
+    kind: ClassVar[str] = "unless"
+    yields: ClassVar[Yields] = Yields.FILTER
+
+    @property
+    def call(self) -> Function:
+        return lambda record: not self.function(record)
+
+
+@dataclass(frozen=True, slots=True)
+class Spread(Step):
+    kind: ClassVar[str] = "spread"
+    yields: ClassVar[Yields] = Yields.MANY
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted(Step):
+    kind: ClassVar[str] = "sorted"
+    yields: ClassVar[Yields] = Yields.BATCH
+
+    @property
+    def call(self) -> Function:
+        return lambda records: sorted(records, key=self.function)
+
+
+def test_a_step_of_ones_own_runs_by_the_shape_it_names(build):
+    seen: list[int] = []
+    chain = build(
+        Peek(seen.append), Unless(lambda x: x % 2), Spread(lambda x: [x] * x), Sorted(lambda x: -x), Map(str)
+    )
+
+    assert chain.process(Batch(range(5))).values == ["4", "4", "4", "4", "2", "2"]
+    assert seen == [0, 1, 2, 3, 4]
+
+
+def test_a_step_of_ones_own_may_be_async(build):
+    seen: list[int] = []
+
+    async def see(x: int) -> None:
+        await asyncio.sleep(0)
+        seen.append(x)
+
+    assert build(Peek(see), Map(str)).process(Batch([1, 2])).values == ["1", "2"]
+    assert seen == [1, 2]
+
+
+def test_an_error_of_a_step_of_ones_own_names_the_users_function(build):
+    def look(x: int) -> None:
+        raise ValueError(x)
+
+    with pytest.raises(UserFunctionError, match="look raised ValueError: 1") as raised:
+        build(Map(lambda x: x), Peek(look)).process(Batch([1]))
+    assert "look (" in str(raised.value)
+    chain = build(Peek(look, ErrorPolicy.skip()), Map(str))
+    assert chain.process(Batch([1])).values == []

@@ -10,7 +10,7 @@ import pytest
 from pipeline.core.errors import GraphError
 from pipeline.core.policy import DEAD_LETTERS
 from pipeline.graph.builder import Output
-from pipeline.graph.stream_graph import Partitioning
+from pipeline.operators.base import Partitioning
 from pipeline.operators.filter import Filter
 from pipeline.operators.key_by import KeyBy
 from pipeline.operators.map import Map

@@ -11,8 +11,7 @@ from pipeline.core.config import BackpressureStrategy
 from pipeline.core.policy import SideTag
 from pipeline.graph.buffers import Buffer
 from pipeline.graph.chaining import RULES, Link, why_not_fused
-from pipeline.graph.stream_graph import Partitioning
-from pipeline.operators.base import Chaining
+from pipeline.operators.base import Chaining, Partitioning
 from pipeline.operators.key_by import KeyBy
 from pipeline.operators.map import Map
 

@@ -12,8 +12,7 @@ from pipeline.core.policy import DEAD_LETTERS, ErrorPolicy
 from pipeline.graph.builder import Output
 from pipeline.graph.explain_text import outline
 from pipeline.graph.job_graph import JobGraph
-from pipeline.graph.stream_graph import Partitioning
-from pipeline.operators.base import Chaining
+from pipeline.operators.base import Chaining, Partitioning
 from pipeline.operators.filter import Filter
 from pipeline.operators.key_by import KeyBy
 from pipeline.operators.map import Map

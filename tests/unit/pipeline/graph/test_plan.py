@@ -32,7 +32,7 @@ def test_a_key_by_becomes_the_exchange_between_its_neighbours() -> None:
     graph.line(FakeSource(), Map(parse), KeyBy(len), Reduce(merge, len), FakeSink())
     plan = physical(graph.job(parallelism=2))
     assert [vertex.name for vertex in plan.vertices] == ["Source", "Map", "Reduce", "Sink"]
-    (edge,) = [edge for edge in plan.edges if edge.key_by is not None]
+    (edge,) = [edge for edge in plan.edges if edge.exchange is not None]
     assert (edge.source, edge.source_node, edge.target) == (1, 1, 3)
     assert (edge.partitioning, edge.selector, edge.selector_uid) == ("hash", len, "key_by:len")
 
