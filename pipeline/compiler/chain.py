@@ -33,15 +33,19 @@ class Chain(Protocol):
     expands: bool
     source: str | None
 
-    def process(self, batch: Batch[Any]) -> Batch[Any]:
+    def process(self, batch: Batch[Any], input_index: int = 0) -> Batch[Any]:
         """Turn a batch into all of its outputs.
+
+        Args:
+            batch: what the vertex was fed.
+            input_index: which input of the chain's first operator it came from.
 
         Raises:
             UserFunctionError: a user's function raised, and its operator's policy is to fail.
         """
         ...
 
-    def iterate(self, batch: Batch[Any]) -> Run:
+    def iterate(self, batch: Batch[Any], input_index: int = 0) -> Run:
         """Turn a batch into its outputs as they are asked for; nothing is called before they are."""
         ...
 
@@ -58,6 +62,10 @@ class Chain(Protocol):
 
     def process_timer(self, now_ms: int) -> Batch[Any]:
         """Return what fires at the wall time `now_ms`, in the same order of events."""
+        ...
+
+    def end_input(self, input_index: int) -> Batch[Any]:
+        """Return what the end of one input of the chain's first operator lets out."""
         ...
 
     def finish(self) -> Batch[Any]:
@@ -104,20 +112,18 @@ def _segment(part: PlannedSegment, ctx: ChainContext, mode: str, *, carry_origin
 class _SegmentedChain:
     def __init__(self, segments: Sequence[Segment]) -> None:
         self._segments = segments
+        self._first, *self._others = segments
         self.expands = any(segment.expands for segment in segments)
         self.source = "\n".join(filter(None, (segment.source for segment in segments))) or None
 
-    def process(self, batch: Batch[Any]) -> Batch[Any]:
-        for segment in self._segments:
-            if not batch.values:
-                break
-            batch = segment.process(batch)
-        return batch
+    def process(self, batch: Batch[Any], input_index: int = 0) -> Batch[Any]:
+        if batch.values:
+            batch = self._first.process(batch, input_index)
+        return self._passed_on(batch)
 
-    def iterate(self, batch: Batch[Any]) -> Run:
-        first, *others = self._segments
-        run = first.iterate(batch)
-        for segment in others:
+    def iterate(self, batch: Batch[Any], input_index: int = 0) -> Run:
+        run = self._first.iterate(batch, input_index)
+        for segment in self._others:
             run = PipedRun(run, segment.iterate)
         return run
 
@@ -130,8 +136,20 @@ class _SegmentedChain:
     def process_timer(self, now_ms: int) -> Batch[Any]:
         return self._fire(lambda segment: segment.process_timer(now_ms))
 
+    def end_input(self, input_index: int) -> Batch[Any]:
+        out = self._first.end_input(input_index)
+        return Batch[Any](()) if out is None else self._passed_on(out)
+
     def finish(self) -> Batch[Any]:
         return self._fire(lambda segment: segment.finish())
+
+    def _passed_on(self, batch: Batch[Any]) -> Batch[Any]:
+        """Return what becomes of the first segment's output."""
+        for segment in self._others:
+            if not batch.values:
+                break
+            batch = segment.process(batch)
+        return batch
 
     def _fire(self, event: Callable[[Segment], Batch[Any] | None]) -> Batch[Any]:
         fired = Batch[Any](())

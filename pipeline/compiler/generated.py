@@ -33,12 +33,12 @@ class GeneratedLoop(Segment):
         self._ctx = ctx
         self._functions = _load(emitted, steps, ctx)
 
-    def process(self, batch: Batch[Any]) -> Batch[Any]:
+    def process(self, batch: Batch[Any], input_index: int = 0) -> Batch[Any]:
         feed = self._feed(batch)
         outputs = self._function("process", feed)(feed)
         return feed.collect(self._ctx.run_async(outputs) if self._async else outputs)
 
-    def iterate(self, batch: Batch[Any]) -> Run:
+    def iterate(self, batch: Batch[Any], input_index: int = 0) -> Run:
         if not self.expands:
             return super().iterate(batch)
         feed = self._feed(batch)

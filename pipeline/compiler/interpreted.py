@@ -30,10 +30,10 @@ class InterpretedLoop(Segment):
         for step in reversed(steps):
             self._body = _compose(step, self._body, ctx)
 
-    def process(self, batch: Batch[Any]) -> Batch[Any]:
+    def process(self, batch: Batch[Any], input_index: int = 0) -> Batch[Any]:
         return self._collect(batch, list(self._outputs(batch)))
 
-    def iterate(self, batch: Batch[Any]) -> Run:
+    def iterate(self, batch: Batch[Any], input_index: int = 0) -> Run:
         if not self.expands:
             return super().iterate(batch)
         return GeneratorRun(self._outputs(batch), lambda outputs: self._collect(batch, outputs))

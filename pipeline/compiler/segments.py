@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from pipeline.compiler.attempts import attempting, persist
@@ -27,12 +28,17 @@ class Segment(ABC):
     source: str | None = None
 
     @abstractmethod
-    def process(self, batch: Batch[Any]) -> Batch[Any]:
-        """Turn a batch, which is not empty, into all of its outputs."""
+    def process(self, batch: Batch[Any], input_index: int = 0) -> Batch[Any]:
+        """Turn a batch, which is not empty, into all of its outputs.
 
-    def iterate(self, batch: Batch[Any]) -> Run:
+        Args:
+            input_index: which input of an operator it came from; other segments have one only.
+        """
+
+    def iterate(self, batch: Batch[Any], input_index: int = 0) -> Run:
         """Turn a batch into its outputs as they are asked for."""
-        return HeldRun(self.process, batch) if self.expands else CutRun(self.process, batch)
+        process = partial(self.process, input_index=input_index) if input_index else self.process
+        return HeldRun(process, batch) if self.expands else CutRun(process, batch)
 
     def watermark(self, timestamp: int) -> Batch[Any] | None:
         """Return what fires at `timestamp` (milliseconds UTC)."""
@@ -46,6 +52,10 @@ class Segment(ABC):
         """Return what fires at the wall time `now_ms`."""
         return None
 
+    def end_input(self, input_index: int) -> Batch[Any] | None:
+        """Return what the end of one input lets out."""
+        return None
+
     def finish(self) -> Batch[Any] | None:
         """Return what was held back until the end of all inputs."""
         return None
@@ -57,7 +67,7 @@ class IdentitySegment(Segment):
     def __init__(self, *, carry_origins: bool) -> None:
         self._carry_origins = carry_origins
 
-    def process(self, batch: Batch[Any]) -> Batch[Any]:
+    def process(self, batch: Batch[Any], input_index: int = 0) -> Batch[Any]:
         return batch if self._carry_origins else without_origins(batch)
 
 
@@ -71,8 +81,8 @@ class OperatorSegment(Segment):
         self._ctx = ctx
         self._carry_origins = carry_origins
 
-    def process(self, batch: Batch[Any]) -> Batch[Any]:
-        return self._call(self._operator.process_batch, batch)
+    def process(self, batch: Batch[Any], input_index: int = 0) -> Batch[Any]:
+        return self._call(self._operator.process_batch, batch, input_index)
 
     def watermark(self, timestamp: int) -> Batch[Any] | None:
         return self._call(self._operator.process_watermark, timestamp)
@@ -82,6 +92,9 @@ class OperatorSegment(Segment):
 
     def process_timer(self, now_ms: int) -> Batch[Any] | None:
         return self._call(self._operator.process_timer, now_ms)
+
+    def end_input(self, input_index: int) -> Batch[Any] | None:
+        return self._call(self._operator.end_input, input_index)
 
     def finish(self) -> Batch[Any] | None:
         return self._call(self._operator.finish)
@@ -107,7 +120,7 @@ class WholeBatchSegment(Segment):
         self._attempt = attempting(lambda values: call(list(values)), _as_list, calling, ctx)
         self._carry_origins = carry_origins
 
-    def process(self, batch: Batch[Any]) -> Batch[Any]:
+    def process(self, batch: Batch[Any], input_index: int = 0) -> Batch[Any]:
         outcome = persist(self._attempt, batch.values, self._failures)
         if outcome.error is not None:
             self._failures.give_up(outcome.error, batch.values, batch.origins)

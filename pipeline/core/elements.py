@@ -14,6 +14,13 @@ class EndOfInput:
 END_OF_INPUT = EndOfInput()
 
 
+@dataclass(frozen=True, slots=True)
+class EndOfOneInput:
+    """One of several inputs of an operator has ended; it goes no further than that operator."""
+
+    input_index: int
+
+
 BEGINNING: Final = -(2**63)
 """The event time of a stream that has said nothing yet: before every timestamp."""
 

@@ -28,6 +28,7 @@ class PlanVertex:
         carry_origins: whether a vertex behind it dead-letters, so that origins must travel with its output.
         carry_time: whether it, or one downstream, reads event time, so that its source must stamp records.
         ended: whether nothing comes to it any more, as of the checkpoint to continue from.
+        ended_inputs: the inputs to which nothing comes any more, likewise.
     """
 
     id: int
@@ -37,6 +38,7 @@ class PlanVertex:
     carry_origins: bool
     carry_time: bool
     ended: bool = False
+    ended_inputs: frozenset[int] = frozenset()
 
     @property
     def watermarks(self) -> WatermarkStrategy | None:
@@ -134,8 +136,18 @@ class JobPlan:
     def after(self, sources: Collection[str]) -> JobPlan:
         """Return the plan as it is once these sources have ended; see `ended`."""
         ended = self.ended(sources)
-        vertices = tuple(replace(vertex, ended=vertex.id in ended) for vertex in self.vertices)
+        vertices = tuple(
+            replace(vertex, ended=vertex.id in ended, ended_inputs=self._ended_inputs(vertex.id, ended))
+            for vertex in self.vertices
+        )
         return replace(self, vertices=vertices)
+
+    def _ended_inputs(self, vertex_id: int, ended: Collection[int]) -> frozenset[int]:
+        return frozenset(
+            edge.input_index
+            for edge in self.edges
+            if edge.target == vertex_id and edge.source in ended and edge.buffer is None
+        )
 
     def vertex(self, vertex_id: int) -> PlanVertex:
         """Return the vertex of an id."""

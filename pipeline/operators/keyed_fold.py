@@ -48,7 +48,7 @@ class KeyedFold(StreamOperator[Any, Any]):
         self._table: StateTable[Any] = ctx.keyed_state.table(self._descriptor)
         self._keys = KeySelection(self._selector, self._policy, ctx.uid, ctx)
 
-    def process_batch(self, batch: Batch[Any]) -> Batch[Any]:
+    def process_batch(self, batch: Batch[Any], input_index: int) -> Batch[Any]:
         key_of, state = self._selector, None if self._kind is None else self._table.all_of(self._kind)
         if state is None:
             batch, keys = self._keys.select(batch)

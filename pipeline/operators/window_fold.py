@@ -107,7 +107,7 @@ class WindowOperator(StreamOperator[Any, Any]):
 
     # --- records -----------------------------------------------------------------------------------
 
-    def process_batch(self, batch: Batch[Any]) -> Batch[Any]:
+    def process_batch(self, batch: Batch[Any], input_index: int) -> Batch[Any]:
         fired = _Fired()
         if not self._ctx.event_time:
             now = max(self._ctx.clock.now_ms(), self._watermark + 1)

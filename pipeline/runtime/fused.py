@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from pipeline.compiler.chain import Chain
 from pipeline.compiler.runs import CutRun, Run
 from pipeline.compiler.tracks import joined
-from pipeline.core.elements import EndOfInput, Idle, Watermark
+from pipeline.core.elements import EndOfInput, EndOfOneInput, Idle, Watermark
 from pipeline.core.errors import InternalError
 from pipeline.core.records import Batch
 from pipeline.reactive.demand import MAX_BATCH, MAX_BOUND, UNBOUNDED, add_cap, produced
@@ -18,8 +18,15 @@ from pipeline.reactive.producer import Interrupted
 from pipeline.reactive.subscriber import BatchSubscriber
 from pipeline.runtime.fanout import Fanout
 
-StreamElement = Watermark | Idle | EndOfInput
+StreamElement = Watermark | Idle | EndOfInput | EndOfOneInput
 """Control elements that stand between records; a barrier waits until all of these are out."""
+
+
+class Fed(NamedTuple):
+    """Records that were fed to a chain, and the input of its first operator that they came from."""
+
+    batch: Batch[Any]
+    input_index: int
 
 
 class Head(Protocol):
@@ -43,6 +50,9 @@ class FusedChain(ABC):
         downstream: takes the output.
         finished: whether its input had ended already when the job was checkpointed, so that the end
             is only passed on: its operators have let out what they held back.
+
+    Attributes:
+        input_index: the input of its first operator that the next batch comes from; the head sets it.
     """
 
     def __init__(self, chain: Chain, downstream: BatchSubscriber[Any], *, finished: bool = False) -> None:
@@ -54,9 +64,10 @@ class FusedChain(ABC):
         self._lock = threading.Lock()
         self._requested = 0
         self._run: _Running | None = None
-        self._waiting: deque[Batch[Any] | StreamElement] = deque()
+        self._waiting: deque[Fed | StreamElement] = deque()
         self._following: StreamElement | None = None
         self._cancelled = False
+        self.input_index = 0
 
     # --- subscription: any thread --------------------------------------------------------------
 
@@ -109,7 +120,7 @@ class FusedChain(ABC):
         """Process a batch that was asked for."""
 
     def on_control(self, element: object) -> None:
-        if isinstance(element, (Watermark, Idle, EndOfInput)):
+        if isinstance(element, StreamElement):
             self._enqueue(element)
         elif self._run is not None:
             raise InternalError(f"{element!r} overtook records that wait for demand")
@@ -151,7 +162,7 @@ class FusedChain(ABC):
     def _finished(self, run: _Running) -> None:
         """Learn from a run that is over."""
 
-    def _enqueue(self, item: Batch[Any] | StreamElement) -> None:
+    def _enqueue(self, item: Fed | StreamElement) -> None:
         self._waiting.append(item)
         if self._run is None:
             self.resume()
@@ -161,8 +172,11 @@ class FusedChain(ABC):
         if not self._waiting:
             return False
         item = self._waiting.popleft()
-        if isinstance(item, Batch):
-            self._run = _Running(self._chain.iterate(item), len(item.values))
+        if isinstance(item, Fed):
+            self._run = _Running(self._chain.iterate(*item), len(item.batch))
+            return True
+        if isinstance(item, EndOfOneInput):
+            self._let_out(self._chain.end_input(item.input_index))
             return True
         self._following = item
         if isinstance(item, Watermark):
@@ -220,7 +234,7 @@ class DirectChain(FusedChain):
         batch: Batch[Any] = values
         if self._run is not None:
             raise InternalError("records after the end of the input")
-        out = self._process(batch)
+        out = self._process(batch, self.input_index)
         self._flush_aside()
         count = len(out.values)
         missing = len(batch.values) - count
@@ -254,7 +268,7 @@ class ExpandingChain(FusedChain):
         batch: Batch[Any] = values
         with self._lock:
             self._asked -= len(batch.values)
-        self._enqueue(batch)
+        self._enqueue(Fed(batch, self.input_index))
 
     def resume(self) -> None:
         super().resume()

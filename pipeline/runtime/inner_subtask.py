@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from checkpoint.aligner import Aligned, Aligner, Ignored
 from checkpoint.barrier import Barrier
-from pipeline.core.elements import END_OF_INPUT, EndOfInput, Idle, TimeElement, Watermark
+from pipeline.core.elements import (
+    END_OF_INPUT,
+    EndOfInput,
+    EndOfOneInput,
+    Idle,
+    TimeElement,
+    Watermark,
+)
 from pipeline.core.errors import InternalError
 from pipeline.reactive.channel import Channel
 from pipeline.runtime.contexts import VertexContext
@@ -18,7 +26,22 @@ from pipeline.runtime.snapshot import Participant
 from pipeline.runtime.subtask import HostedOperator, Post, Store, Subtask
 
 Input = Channel[Any] | EdgeBuffer
-"""The queue of one input: a plain hand-over, or a buffer with a strategy."""
+"""The queue from one upstream subtask: a plain hand-over, or a buffer with a strategy."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputPlan:
+    """A queue that a subtask reads from.
+
+    Args:
+        input_index: the input of the subtask's first operator that it belongs to.
+        make: makes the queue around the condition that it is given.
+        ended: whether the input had ended as of the checkpoint that the subtask continues from.
+    """
+
+    input_index: int
+    make: Callable[[threading.Condition], Input]
+    ended: bool = False
 
 
 class InnerSubtask(Subtask):
@@ -28,7 +51,7 @@ class InnerSubtask(Subtask):
     subtask takes its snapshot. Control elements need no demand, records do.
 
     Args:
-        inputs: of each input the queue to read from, made around the condition it is given.
+        inputs: the queues to read from.
     """
 
     def __init__(
@@ -40,13 +63,14 @@ class InnerSubtask(Subtask):
         store: Store,
         *,
         name: str,
-        inputs: Sequence[Callable[[threading.Condition], Input]],
+        inputs: Sequence[InputPlan],
     ) -> None:
         super().__init__(participant, ctx, operators, post, store, f"{ctx.job_name}/{name}/{ctx.subtask}")
-        self.channels = [make(self.producer.condition) for make in inputs]
+        self.channels = [each.make(self.producer.condition) for each in inputs]
+        self._inputs = inputs
         self.buffers = [channel for channel in self.channels if isinstance(channel, EdgeBuffer)]
         self._aligner = Aligner(len(inputs))
-        self._inputs_ended: set[int] = set()
+        self._ended: set[int] = set()
         self._time = MergedTime(range(len(inputs)))
         self._next = 0
         self._ready: int | None = None
@@ -76,6 +100,7 @@ class InnerSubtask(Subtask):
             elif self.channels[index].has_control:
                 self._handle(index, self._take_control(self.channels[index]))
             else:
+                self.fused.input_index = self._inputs[index].input_index
                 self._pass_records(self.channels[index])
 
     def _something_to_do(self) -> bool:
@@ -130,9 +155,10 @@ class InnerSubtask(Subtask):
             if isinstance(outcome, Aligned):
                 self.take_snapshot(outcome.barrier, {})
         elif isinstance(element, EndOfInput):
-            self._inputs_ended.add(index)
+            self._ended.add(index)
             self._tell(self._time.end(index))
-            if len(self._inputs_ended) == len(self.channels):
+            self._end_input(self._inputs[index])
+            if len(self._ended) == len(self.channels):
                 self.producer.control(END_OF_INPUT)
         elif isinstance(element, Watermark):
             self._tell(self._time.advance(index, element.timestamp))
@@ -140,6 +166,12 @@ class InnerSubtask(Subtask):
             self._tell(self._time.fall_idle(index))
         else:
             raise InternalError(f"unknown control element {element!r}")
+
+    def _end_input(self, plan: InputPlan) -> None:
+        """Tell the chain once all queues of one of several inputs have ended, unless it has been told."""
+        own = [index for index, each in enumerate(self._inputs) if each.input_index == plan.input_index]
+        if len(own) < len(self.channels) and self._ended.issuperset(own) and not plan.ended:
+            self.producer.control(EndOfOneInput(plan.input_index))
 
     def _forget(self, checkpoint_id: int) -> None:
         for buffer in self.buffers:

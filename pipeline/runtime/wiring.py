@@ -35,7 +35,7 @@ from pipeline.runtime.fanout import (
     SideOutput,
 )
 from pipeline.runtime.fused import fuse
-from pipeline.runtime.inner_subtask import InnerSubtask, Input
+from pipeline.runtime.inner_subtask import InnerSubtask, Input, InputPlan
 from pipeline.runtime.part_thread import PartThread
 from pipeline.runtime.sink_tail import SinkTail
 from pipeline.runtime.snapshot import Participant
@@ -161,7 +161,11 @@ class Wiring:
             self._parts.put,
             name=self._names[vertex.id],
             inputs=[
-                self._input(edge, subtask, upstream)
+                InputPlan(
+                    edge.input_index if isinstance(head.spec, OperatorFactory) else 0,
+                    self._input(edge, subtask, upstream),
+                    ended=edge.input_index in vertex.ended_inputs,
+                )
                 for edge in self._inputs(vertex)
                 for upstream in self._upstreams(edge, subtask)
             ],

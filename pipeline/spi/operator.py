@@ -65,14 +65,18 @@ class StreamOperator(ABC, Generic[In, Out]):
     """Turns batches into batches. All calls come from one thread at a time.
 
     The engine calls `open`, `initialize_state` if there is something to restore, then `process_batch`,
-    `process_watermark` and `snapshot_state` in the order of the stream, `finish` after the last
-    record of all inputs, `close`. Keyed state is stored and restored by the engine; what else an
-    operator must remember goes through `snapshot_state`.
+    `process_watermark` and `snapshot_state` in the order of the stream, `end_input` after the last record
+    of one of several inputs, `finish` after that of all, `close`. Keyed state is stored and restored by the
+    engine; what else an operator must remember goes through `snapshot_state`.
+
+    An operator may have several inputs: records of each arrive in their own order, in no order among each
+    other. Its watermark is that of the slowest input that is neither idle nor ended; its snapshot is taken
+    once the barrier has arrived on all of them.
     """
 
     expands: bool = False
-    """Whether one record in can become several out; decides how demand is passed on. So it
-    does where a watermark or a timer lets records out."""
+    """Whether one record in can become several out; decides how demand is passed on. Also True where a
+    watermark, a timer or the end of an input lets records out."""
 
     same_in_all_subtasks: bool = False
     """Whether `snapshot_state` says the same in each subtask, so that one that is new may take any."""
@@ -89,8 +93,13 @@ class StreamOperator(ABC, Generic[In, Out]):
         """Continue from what `snapshot_state` returned; called after `open`."""
 
     @abstractmethod
-    def process_batch(self, batch: Batch[In], /) -> Batch[Out]:
-        """Turn the records of one batch into what goes downstream."""
+    def process_batch(self, batch: Batch[In], input_index: int, /) -> Batch[Out]:
+        """Turn the records of one batch into what goes downstream.
+
+        Args:
+            batch: records of one input, at least one.
+            input_index: which input, from 0, in the order in which the operator was given them.
+        """
 
     def process_watermark(self, timestamp: int, /) -> Batch[Out] | None:
         """Event time has reached `timestamp` (milliseconds UTC); return what fires, before it goes on."""
@@ -102,6 +111,13 @@ class StreamOperator(ABC, Generic[In, Out]):
 
     def process_timer(self, now_ms: int, /) -> Batch[Out] | None:
         """The wall time has come to `now_ms`, not before `next_timer`; return what fires."""
+        return None
+
+    def end_input(self, input_index: int, /) -> Batch[Out] | None:
+        """Return what the end of one input lets out; called once for each where there are several.
+
+        An end that a checkpoint covers is not reported again after a restore.
+        """
         return None
 
     def finish(self) -> Batch[Out] | None:

@@ -116,17 +116,23 @@ class OperatorHarness:
         values: Sequence[Any],
         timestamps: Sequence[int] | None = None,
         origins: Sequence[Origin] | None = None,
+        *,
+        input_index: int = 0,
     ) -> list[Any]:
-        """Process one batch and return the values that come out."""
-        return list(self.process_batch(Batch(values, timestamps, origins)).values)
+        """Process one batch of an input and return the values that come out."""
+        return list(self.process_batch(Batch(values, timestamps, origins), input_index).values)
 
-    def process_batch(self, batch: Batch[Any]) -> Batch[Any]:
-        """Process one batch and return what comes out, with timestamps and origins."""
-        return self._operator.process_batch(batch)
+    def process_batch(self, batch: Batch[Any], input_index: int = 0) -> Batch[Any]:
+        """Process one batch of an input and return what comes out, with timestamps and origins."""
+        return self._operator.process_batch(batch, input_index)
 
     def watermark(self, timestamp: int) -> list[Any]:
         """Move event time to `timestamp` (milliseconds UTC) and return what fires."""
         return _values(self._operator.process_watermark(timestamp))
+
+    def end_input(self, input_index: int) -> list[Any]:
+        """End one of several inputs and return what that lets out."""
+        return _values(self._operator.end_input(input_index))
 
     def finish(self) -> list[Any]:
         """End the input and return what was held back."""

@@ -38,6 +38,17 @@ def of_unequal(shop: Any) -> dict[str, Counter[bytes]]:
     return {"all.csv": numbers(COUNT) + numbers(SHORT), "counts.jsonl": Counter(counts)}
 
 
+def of_joined(shop: Any) -> dict[str, Counter[bytes]]:
+    write_input(shop.folder, SHORT, "short.csv")
+    pairs = (
+        b'{"left":%d,"right":%d}' % (left, right)
+        for left in range(SHORT)
+        for right in range(left % 7, COUNT, 7)
+    )
+    ends = {b'{"ended":0}': 2, b'{"ended":1}': 2}  # of each input, in each subtask
+    return {"all.jsonl": Counter(pairs) + Counter(ends)}
+
+
 def of_lanes(shop: Any) -> dict[str, Counter[bytes]]:
     return {"all.jsonl": Counter(b'{"n":%d}' % n for n in range(COUNT))}
 
@@ -54,6 +65,7 @@ def of_once(shop: Any) -> dict[str, Counter[bytes]]:
     ("shape", "expect", "points"),
     [
         ("unequal", of_unequal, [*UNDECIDED, *DECIDED, "P11"]),
+        ("joined", of_joined, [*UNDECIDED, *DECIDED]),
         ("lanes", of_lanes, [*UNDECIDED_WITHOUT_STATE, *DECIDED]),
         ("broken", of_broken, ["P0:4", "P4:2", "P7:2", "P10:2", "P14:2"]),
         ("once", of_once, ["P0:4", "P1", "P4", "P6", "P7"]),

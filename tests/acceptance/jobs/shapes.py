@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from gate import GatedFile
+from joins import join
 
 from connectors import FileSink, FileSource, RollingPolicy
 from pipeline import BackpressureStrategy, JobConfig, StreamJob
@@ -59,6 +60,21 @@ def unequal() -> StreamJob:
     both.sink(FileSink("out/all.csv"), uid="all")
     counts = both.map(first).key_by(key).reduce(count).with_parallelism(2)
     counts.sink(FileSink("out/counts.jsonl", rolling=RollingPolicy()), uid="counts").with_parallelism(2)
+    return job
+
+
+def described(pair: tuple[Any, Any]) -> Row:
+    left, right = pair
+    return {"ended": left} if right is None else {"left": left["n"], "right": right["n"]}
+
+
+def joined() -> StreamJob:
+    """Two inputs of one operator in two subtasks; one of the inputs ends long before the other."""
+    job = StreamJob("joined", config())
+    left = job.source(FileSource("short.csv"), uid="short").map(parse, uid="parse-short")
+    right = job.source(GatedFile("in.csv"), uid="long").map(parse, uid="parse-long")
+    pairs = join(left, right, seventh).with_parallelism(2).map(described).with_parallelism(2)
+    pairs.sink(FileSink("out/all.jsonl", rolling=RollingPolicy()), uid="all").with_parallelism(2)
     return job
 
 

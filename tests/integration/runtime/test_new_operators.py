@@ -80,7 +80,7 @@ class CountOperator(StreamOperator[Any, Any]):
         self._keys = KeySelection(self._spec.selector, self._spec.on_error, ctx.uid, ctx)
         self._table = ctx.keyed_state.table(ValueStateDescriptor[int](name="count"))
 
-    def process_batch(self, batch: Batch[Any]) -> Batch[Any]:
+    def process_batch(self, batch: Batch[Any], input_index: int) -> Batch[Any]:
         batch, keys = self._keys.select(batch)
         state = self._table.batch(keys)
         results: list[Any] = []

@@ -84,7 +84,7 @@ class RunningSum(StreamOperator[int, int]):
         self.sum = 0
         self.world = world
 
-    def process_batch(self, batch: Batch[int]) -> Batch[int]:
+    def process_batch(self, batch: Batch[int], input_index: int) -> Batch[int]:
         self.world.events.append(("batch", batch.values))
         outputs: list[int] = []
         for value in batch:

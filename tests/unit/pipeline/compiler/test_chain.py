@@ -28,7 +28,7 @@ class RunningSum(StreamOperator[int, int]):
         self.sum = 0
         self.batches: list[list[int]] = []
 
-    def process_batch(self, batch: Batch[int]) -> Batch[int]:
+    def process_batch(self, batch: Batch[int], input_index: int) -> Batch[int]:
         self.batches.append(list(batch.values))
         sums: list[int] = []
         for value in batch:
@@ -46,7 +46,7 @@ class RunningSum(StreamOperator[int, int]):
 class Twice(StreamOperator[int, int]):
     expands = True
 
-    def process_batch(self, batch: Batch[int]) -> Batch[int]:
+    def process_batch(self, batch: Batch[int], input_index: int) -> Batch[int]:
         return Batch([value for value in batch for _ in range(2)])
 
 
@@ -196,7 +196,7 @@ def test_what_map_batches_returned_is_copied(build):
 
 def test_an_error_of_an_operator_says_where(build):
     class Failing(StreamOperator[Any, Any]):
-        def process_batch(self, batch: Batch[Any]) -> Batch[Any]:
+        def process_batch(self, batch: Batch[Any], input_index: int) -> Batch[Any]:
             raise StateError("broken")
 
         def process_watermark(self, timestamp: int) -> Batch[Any]:

@@ -27,13 +27,13 @@ class Pairs(StreamOperator[int, int]):
     def __init__(self) -> None:
         self.seen: list[int] = []
 
-    def process_batch(self, batch: Batch[int]) -> Batch[int]:
+    def process_batch(self, batch: Batch[int], input_index: int) -> Batch[int]:
         self.seen += batch.values
         return Batch([value for value in batch for _ in range(2)])
 
 
 class Odd(StreamOperator[int, int]):
-    def process_batch(self, batch: Batch[int]) -> Batch[int]:
+    def process_batch(self, batch: Batch[int], input_index: int) -> Batch[int]:
         return Batch([value for value in batch if value % 2])
 
 
@@ -197,9 +197,9 @@ def test_a_segment_is_not_called_with_nothing(build, first):
     seen: list[tuple[list[int], list[int]]] = []
 
     class Timed(Pairs):
-        def process_batch(self, batch: Batch[int]) -> Batch[int]:
+        def process_batch(self, batch: Batch[int], input_index: int) -> Batch[int]:
             seen.append((list(batch.values), list(batch.timestamps or ())))
-            return super().process_batch(batch)
+            return super().process_batch(batch, input_index)
 
     for values in ([1, 2, 3, 4], [5, 6]):
         run = build(first, Timed()).iterate(Batch(values, [10 * value for value in values]))

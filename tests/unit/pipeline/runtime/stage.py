@@ -63,6 +63,8 @@ class FakeChain:
 
     Attributes:
         reached: how far time has come for it, each time it went on.
+        inputs: of each batch, the input that it came from.
+        ended: the inputs that have ended.
     """
 
     source: str | None = None
@@ -77,6 +79,8 @@ class FakeChain:
         fires: Sequence[Any] = (),
     ) -> None:
         self.reached: list[int] = []
+        self.inputs: list[int] = []
+        self.ended: list[int] = []
         self._fires = fires
         self.expands = expands
         self.function = function
@@ -92,10 +96,12 @@ class FakeChain:
                 self.given += 1
                 yield output
 
-    def process(self, batch: Batch[Any]) -> Batch[Any]:
+    def process(self, batch: Batch[Any], input_index: int = 0) -> Batch[Any]:
+        self.inputs.append(input_index)
         return Batch(list(self.outputs(batch)))
 
-    def iterate(self, batch: Batch[Any]) -> Run:
+    def iterate(self, batch: Batch[Any], input_index: int = 0) -> Run:
+        self.inputs.append(input_index)
         run = self.run(self, batch)
         self.runs.append(run)
         return run
@@ -109,6 +115,10 @@ class FakeChain:
 
     def process_timer(self, now_ms: int) -> Batch[Any]:
         self.reached.append(now_ms)
+        return Batch(self._fires)
+
+    def end_input(self, input_index: int) -> Batch[Any]:
+        self.ended.append(input_index)
         return Batch(self._fires)
 
     def finish(self) -> Batch[Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.compiler import StepStage, compile_chain
-from pipeline.core.elements import END_OF_INPUT, IDLE, Watermark
+from pipeline.core.elements import END_OF_INPUT, IDLE, EndOfOneInput, Watermark
 from pipeline.core.errors import InternalError
 from pipeline.core.policy import SideTag
 from pipeline.core.records import Batch, FailedRecord
@@ -337,6 +337,18 @@ class TestSubscription:
         head.fused.on_error(error)
         head.fused.on_completed()
         assert consumer.ends == [error, None]
+
+    def test_a_batch_and_an_end_go_in_with_their_input(self, expands: bool) -> None:
+        """The end of one input lets records out, and goes no further itself."""
+        head, consumer, chain = build(even, expands=expands, fires=[7])
+        consumer.request(10)
+        head.fused.input_index = 1
+        head.feed([2])
+        head.run()
+        head.fused.on_control(EndOfOneInput(1))
+        head.fused.on_control(END_OF_INPUT)
+        assert (chain.inputs, chain.ended, chain.finished) == ([1], [1], 1)
+        assert consumer.heard == [2, 7, END_OF_INPUT]
 
     def test_nothing_works_before_it_is_subscribed(self, expands: bool) -> None:
         head, _, chain = build(even, expands=expands)

@@ -19,7 +19,7 @@ class Remembering(StreamOperator[Any, Any]):
         self.same_in_all_subtasks = same
         self.states: list[Any] = []
 
-    def process_batch(self, batch: Batch[Any]) -> Batch[Any]:
+    def process_batch(self, batch: Batch[Any], input_index: int) -> Batch[Any]:
         return batch
 
     def initialize_state(self, state: Any) -> None:

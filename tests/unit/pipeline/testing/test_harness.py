@@ -37,7 +37,7 @@ class Spy(StreamOperator[int, int]):
     def initialize_state(self, state: Any) -> None:
         self.calls.append(("initialize_state", state))
 
-    def process_batch(self, batch: Batch[int]) -> Batch[int]:
+    def process_batch(self, batch: Batch[int], input_index: int) -> Batch[int]:
         self.calls.append(list(batch))
         odd = [value for value in batch if value % 2]
         self.ctx.side_output(ODD, odd)
