@@ -27,6 +27,10 @@ Key = Any
 """str, int, bytes, bool, or tuples of them; compared as encoded, so that 1 and True are two keys."""
 
 
+WindowKey = tuple[Any, ...]
+"""What a window is known by: a flat tuple of int and str, such as its start and its end."""
+
+
 class ValueState(Protocol[T]):
     """One value of the current key."""
 
@@ -95,26 +99,30 @@ class StateTable(Protocol[V]):
 class WindowTable(Protocol[V]):
     """The batch interface of a window state: every window has values by key of its own.
 
-    A window is known by the instant at which it starts, milliseconds UTC.
+    A window is known by all that tells it from others: its start and its end, in milliseconds UTC.
     """
 
     def __len__(self) -> int:
         """Return how many windows hold anything; any thread."""
         ...
 
-    def windows(self) -> Sequence[int]:
+    def __contains__(self, window: object) -> bool:
+        """Whether a window holds anything."""
+        ...
+
+    def windows(self) -> Sequence[WindowKey]:
         """Return the windows that hold anything, the earliest first."""
         ...
 
-    def batch(self, keys: Sequence[Key]) -> Callable[[int], MutableMapping[Any, V]]:
+    def batch(self, keys: Sequence[Key]) -> Callable[[WindowKey], MutableMapping[Any, V]]:
         """Return what opens a window for `keys`: gives its mapping, on the terms of `StateTable.batch`."""
         ...
 
-    def columns(self, window: int) -> tuple[Sequence[Key], Sequence[V]]:
+    def columns(self, window: WindowKey) -> tuple[Sequence[Key], Sequence[V]]:
         """Return all keys of one window and, in the same order, their values."""
         ...
 
-    def drop(self, window: int) -> None:
+    def drop(self, window: WindowKey) -> None:
         """Forget all that one window holds."""
         ...
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from typing import Any
 
-from state.backend import Key
+from state.backend import Key, WindowKey
 from state.keymap import KeyMap, part_of
 from state.memory_tables import Table, Trial
 from state.snapshot import Columns
@@ -21,13 +21,16 @@ class MemoryWindowTable:
     def __len__(self) -> int:
         return len(self._table.entries)
 
-    def windows(self) -> Sequence[int]:
+    def __contains__(self, window: object) -> bool:
+        return window in self._table.entries
+
+    def windows(self) -> Sequence[WindowKey]:
         return sorted(self._table.entries)
 
-    def batch(self, keys: Sequence[Key]) -> Callable[[int], MutableMapping[Key, Any]]:
+    def batch(self, keys: Sequence[Key]) -> Callable[[WindowKey], MutableMapping[Key, Any]]:
         maps, table, part = self._table.entries, self._table, part_of(keys)
 
-        def open_window(window: int) -> MutableMapping[Key, Any]:
+        def open_window(window: WindowKey) -> MutableMapping[Key, Any]:
             found = maps.get(window)
             if found is None:
                 found = maps[window] = KeyMap()
@@ -36,10 +39,10 @@ class MemoryWindowTable:
 
         return open_window
 
-    def columns(self, window: int) -> tuple[Sequence[Key], Sequence[Any]]:
+    def columns(self, window: WindowKey) -> tuple[Sequence[Key], Sequence[Any]]:
         return self._table.entries[window].columns()
 
-    def drop(self, window: int) -> None:
+    def drop(self, window: WindowKey) -> None:
         self._table.entries.pop(window, None)
 
 
@@ -49,9 +52,9 @@ class WindowEntries(Table):
     entries: WindowMaps
 
     def readable(self, columns: Columns) -> Iterable[tuple[Key, Any]]:
-        by_key: KeyMap[dict[int, Any]] = KeyMap()
-        for key, (window, value) in zip(columns.keys, columns.values, strict=True):
-            by_key.setdefault(key, {})[window] = value
+        by_key: KeyMap[dict[WindowKey, Any]] = KeyMap()
+        for key, (*window, value) in zip(columns.keys, columns.values, strict=True):
+            by_key.setdefault(key, {})[tuple(window)] = value
         return by_key.items()
 
     def _new_entries(self) -> WindowMaps:

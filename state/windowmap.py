@@ -7,12 +7,12 @@ from itertools import islice
 from typing import Any
 
 from pipeline.core.errors import StateError
-from state.backend import Key
+from state.backend import Key, WindowKey
 from state.keymap import KeyMap
 
 
-class WindowMaps(dict[int, KeyMap[Any]]):
-    """The maps of all windows, by the instants at which they start.
+class WindowMaps(dict[WindowKey, KeyMap[Any]]):
+    """The maps of all windows, by what each is known by.
 
     Windows first, keys second: one that closes goes as a whole, without a look at its keys. A
     snapshot has a row for each key of each window, so that it can be divided by key groups.
@@ -26,11 +26,11 @@ class WindowMaps(dict[int, KeyMap[Any]]):
 
     def load(self, keys: Sequence[Key], values: Sequence[Any]) -> None:
         """Add rows as `columns` returned them."""
-        for key, (window, value) in zip(keys, values, strict=True):
-            self.setdefault(window, KeyMap())[key] = value
+        for key, (*window, value) in zip(keys, values, strict=True):
+            self.setdefault(tuple(window), KeyMap())[key] = value
 
     def columns(self) -> tuple[list[Key], list[Any]]:
-        """Return a key and a row of window and value for each entry."""
+        """Return a key and a row for each entry: the parts of its window, then the value."""
         rows = list(self._rows())
         return [key for key, _ in rows], [row for _, row in rows]
 
@@ -46,4 +46,4 @@ class WindowMaps(dict[int, KeyMap[Any]]):
     def _rows(self) -> Iterator[tuple[Key, list[Any]]]:
         for window, found in self.items():
             for key, value in zip(*found.columns(), strict=True):
-                yield key, [window, value]
+                yield key, [*window, value]

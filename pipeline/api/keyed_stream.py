@@ -19,8 +19,10 @@ from pipeline.graph.builder import Output
 from pipeline.operators.aggregate import Aggregate
 from pipeline.operators.base import Function, OperatorSpec
 from pipeline.operators.reduce import Reduce
-from pipeline.operators.window import AssignWindows, WindowAggregate, WindowReduce
-from pipeline.operators.window_fold import Windowing
+from pipeline.operators.window import AssignWindows
+from pipeline.operators.window_aggregate import WindowAggregate
+from pipeline.operators.window_operator import Windowing
+from pipeline.operators.window_reduce import WindowReduce
 from pipeline.windows.assigners import Window, WindowAssigner
 from state.descriptors import AggregateFunction
 

@@ -12,7 +12,6 @@ from pipeline.compiler.plan import Loop, PlannedSegment, WholeBatch, plan
 from pipeline.compiler.runs import PipedRun, Run
 from pipeline.compiler.segments import IdentitySegment, OperatorSegment, Segment, WholeBatchSegment
 from pipeline.compiler.stages import ChainContext, Stage
-from pipeline.compiler.tracks import joined
 from pipeline.core.errors import ConfigError
 from pipeline.core.records import Batch
 
@@ -156,5 +155,5 @@ class _SegmentedChain:
         for segment in self._segments:
             passed = segment.process(fired) if len(fired) else fired
             own = event(segment)
-            fired = passed if own is None else joined([passed, own])
+            fired = passed if own is None else Batch.concat([passed, own])
         return fired

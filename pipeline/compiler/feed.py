@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from operator import length_hint
 from typing import Any
 
-from pipeline.compiler.tracks import pick
-from pipeline.core.records import Batch, Origin
+from pipeline.core.records import Batch, Origin, pick
 
 # Their iterators know how much is left, which is how the record in work is found.
 _COUNTED = (list, tuple, range)

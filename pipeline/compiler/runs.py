@@ -7,7 +7,6 @@ from itertools import islice
 from typing import Any, Final, Protocol
 
 from pipeline.compiler.stages import ChainContext
-from pipeline.compiler.tracks import joined
 from pipeline.core.records import Batch
 
 CHUNK: Final = 1024
@@ -53,7 +52,7 @@ class CutRun:
             piece = self._process(self._next_cut(limit))
             pieces.append(piece)
             limit -= len(piece)
-        return joined(pieces)
+        return Batch.concat(pieces)
 
     def close(self) -> None:
         self.exhausted = True
@@ -163,7 +162,7 @@ class PipedRun:
             piece = self._advance(limit)
             pieces.append(piece)
             limit -= len(piece)
-        return joined(pieces)
+        return Batch.concat(pieces)
 
     def close(self) -> None:
         if self._current is not None:

@@ -11,7 +11,6 @@ from pipeline.compiler.attempts import attempting, persist
 from pipeline.compiler.plan import calling_of
 from pipeline.compiler.runs import CutRun, HeldRun, Run
 from pipeline.compiler.stages import ChainContext, OperatorStage, StepStage
-from pipeline.compiler.tracks import without_origins
 from pipeline.core.errors import PipelineError
 from pipeline.core.records import Batch
 
@@ -68,7 +67,7 @@ class IdentitySegment(Segment):
         self._carry_origins = carry_origins
 
     def process(self, batch: Batch[Any], input_index: int = 0) -> Batch[Any]:
-        return batch if self._carry_origins else without_origins(batch)
+        return batch if self._carry_origins else batch.without_origins()
 
 
 class OperatorSegment(Segment):
@@ -77,6 +76,7 @@ class OperatorSegment(Segment):
     def __init__(self, stage: OperatorStage, ctx: ChainContext, *, carry_origins: bool) -> None:
         self.expands = stage.operator.expands
         self._operator = stage.operator
+        self._timers = stage.timers
         self._uid = stage.uid
         self._ctx = ctx
         self._carry_origins = carry_origins
@@ -85,19 +85,29 @@ class OperatorSegment(Segment):
         return self._call(self._operator.process_batch, batch, input_index)
 
     def watermark(self, timestamp: int) -> Batch[Any] | None:
-        return self._call(self._operator.process_watermark, timestamp)
+        return self._call(self._pass_watermark, timestamp)
 
     def next_timer(self) -> int | None:
-        return self._operator.next_timer()
+        return self._timers.wall.next
 
     def process_timer(self, now_ms: int) -> Batch[Any] | None:
-        return self._call(self._operator.process_timer, now_ms)
+        return self._call(lambda: Batch.concat(self._timers.wall.fire(now_ms, self._operator.process_timers)))
 
     def end_input(self, input_index: int) -> Batch[Any] | None:
         return self._call(self._operator.end_input, input_index)
 
     def finish(self) -> Batch[Any] | None:
-        return self._call(self._operator.finish)
+        return self._call(self._finish)
+
+    def _pass_watermark(self, timestamp: int) -> Batch[Any] | None:
+        fired = self._timers.event.fire(timestamp, self._operator.process_timers)
+        own = self._operator.process_watermark(timestamp)
+        return own if not fired else Batch.concat([*fired, *([] if own is None else [own])])
+
+    def _finish(self) -> Batch[Any]:
+        fired = self._timers.finish(self._operator.process_timers)
+        own = self._operator.finish()
+        return Batch.concat([*fired, *([] if own is None else [own])])
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         try:
@@ -105,7 +115,7 @@ class OperatorSegment(Segment):
         except PipelineError as error:
             error.located(job=self._ctx.job_name, operator=self._uid)
             raise
-        return out if out is None or self._carry_origins else without_origins(out)
+        return out if out is None or self._carry_origins else out.without_origins()
 
 
 class WholeBatchSegment(Segment):

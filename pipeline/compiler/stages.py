@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
@@ -11,6 +11,7 @@ from pipeline.core.policy import SideTag
 from pipeline.core.records import FailedRecord
 from pipeline.operators.base import Step
 from pipeline.operators.failure import Failures
+from pipeline.operators.timers import OperatorTimers
 from pipeline.spi.operator import StreamOperator
 
 R = TypeVar("R")
@@ -40,10 +41,12 @@ class OperatorStage:
     Args:
         uid: the operator's uid, for errors.
         operator: opened before the first batch.
+        timers: those that it sets.
     """
 
     uid: str
     operator: StreamOperator[Any, Any]
+    timers: OperatorTimers = field(default_factory=OperatorTimers)
 
 
 Stage = StepStage | OperatorStage

@@ -50,6 +50,39 @@ class OriginRange(Sequence[Origin]):
         return Origin(self._split, self._first + index)
 
 
+class PickedOrigins(Sequence[Origin]):
+    """Some of the origins of a batch, by index; each is made only when somebody looks at it."""
+
+    __slots__ = ("_indices", "_origins")
+
+    def __init__(self, origins: Sequence[Origin], indices: Sequence[int]) -> None:
+        self._origins = origins
+        self._indices = indices
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    @overload
+    def __getitem__(self, index: int) -> Origin: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Origin]: ...
+    def __getitem__(self, index: int | slice) -> Origin | Sequence[Origin]:
+        if isinstance(index, slice):
+            return PickedOrigins(self._origins, self._indices[index])
+        return self._origins[self._indices[index]]
+
+    def pick(self, indices: Sequence[int]) -> PickedOrigins:
+        """Pick among the picked, without keeping all of them alive."""
+        return PickedOrigins(self._origins, [self._indices[index] for index in indices])
+
+
+def pick(origins: Sequence[Origin], indices: Sequence[int]) -> Sequence[Origin]:
+    """Return the origins at `indices`."""
+    if isinstance(origins, PickedOrigins):
+        return origins.pick(indices)
+    return PickedOrigins(origins, indices)
+
+
 class Batch(Generic[T]):
     """Records that travel together; immutable once handed on, the records shared and never copied.
 
@@ -85,8 +118,42 @@ class Batch(Generic[T]):
         origins = None if self.origins is None else self.origins[cut]
         return Batch(self.values[cut], timestamps, origins)
 
+    def select(self, indices: Sequence[int]) -> Batch[T]:
+        """Return the records at `indices`, with their timestamps and origins."""
+        values, timestamps, origins = self.values, self.timestamps, self.origins
+        return Batch(
+            [values[index] for index in indices],
+            None if timestamps is None else [timestamps[index] for index in indices],
+            None if origins is None else pick(origins, indices),
+        )
+
+    def without_origins(self) -> Batch[T]:
+        """Return the batch as it is where no consumer needs origins any more."""
+        return self if self.origins is None else Batch(self.values, self.timestamps)
+
+    @staticmethod
+    def concat(batches: Sequence[Batch[Any]]) -> Batch[Any]:
+        """Join batches in their order; timestamps and origins are kept only if each of them has them."""
+        filled = [batch for batch in batches if len(batch)]
+        if not filled:
+            return Batch(())
+        if len(filled) == 1:
+            return filled[0]
+        return Batch(
+            [value for batch in filled for value in batch.values],
+            _joined([batch.timestamps for batch in filled]),
+            _joined([batch.origins for batch in filled]),
+        )
+
     def __repr__(self) -> str:
         return f"Batch({len(self.values)} records)"
+
+
+def _joined(tracks: Sequence[Sequence[Any] | None]) -> list[Any] | None:
+    present = [track for track in tracks if track is not None]
+    if len(present) < len(tracks):
+        return None
+    return [mark for track in present for mark in track]
 
 
 FAILED_RECORDS_KEPT: Final = 5

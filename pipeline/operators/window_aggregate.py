@@ -1,20 +1,46 @@
-"""The running aggregate of windows."""
+"""aggregate on windows: the records of each window are folded into an accumulator, and that into a result."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
+from pipeline.core.functions import function_ref
 from pipeline.core.policy import ErrorPolicy
 from pipeline.core.records import Batch
+from pipeline.operators.base import Function
 from pipeline.operators.failure import DROPPED, Failures
-from pipeline.operators.window_fold import State, Windowing, WindowOperator
+from pipeline.operators.window_fold import WindowFold
+from pipeline.operators.window_operator import State, Windowing, WindowOperator
 from pipeline.spi.operator import OperatorContext
 from pipeline.windows.assigners import Window
 from state.descriptors import AggregateFunction
 
 _ABSENT: Final[Any] = object()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowAggregate(WindowFold):
+    """Fold the records of each window into an accumulator, and that into a result."""
+
+    kind: ClassVar[str] = "aggregate"
+
+    aggregate: AggregateFunction[Any, Any, Any]
+
+    @property
+    def functions(self) -> Sequence[Function]:
+        return (self.aggregate.add,)
+
+    @property
+    def label(self) -> str:
+        return function_ref(type(self.aggregate)).name
+
+    def create_operator(self) -> WindowOperator:
+        return WindowAggregateOperator(
+            self.windowing, self.window_function, self.on_error, self.value_type, self.aggregate
+        )
 
 
 class WindowAggregateOperator(WindowOperator):

@@ -1,17 +1,38 @@
-"""The running reduce of windows."""
+"""reduce on windows: the records of each window are folded into one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from pipeline.core.policy import ErrorPolicy
 from pipeline.core.records import Batch
+from pipeline.operators.base import Function
 from pipeline.operators.failure import DROPPED, Failures
-from pipeline.operators.window_fold import State, Windowing, WindowOperator
+from pipeline.operators.window_fold import WindowFold
+from pipeline.operators.window_operator import State, Windowing, WindowOperator
 from pipeline.spi.operator import OperatorContext
 from pipeline.windows.assigners import Window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowReduce(WindowFold):
+    """Fold the records of each window into one of their own type."""
+
+    kind: ClassVar[str] = "reduce"
+
+    function: Callable[[Any, Any], Any]
+
+    @property
+    def functions(self) -> Sequence[Function]:
+        return (self.function,)
+
+    def create_operator(self) -> WindowOperator:
+        return WindowReduceOperator(
+            self.windowing, self.window_function, self.on_error, self.value_type, self.function
+        )
 
 
 class WindowReduceOperator(WindowOperator):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any, Final
 
-from pipeline.windows.assigners import WindowAssigner
+from pipeline.windows.assigners import Window
 from state.backend import WindowTable
 from state.encoding import to_json
 
@@ -13,14 +13,14 @@ LISTED: Final = 100
 """Keys of windows that are listed: a manifest is read as a whole, and by people."""
 
 
-def summary(table: WindowTable[Any], assigner: WindowAssigner, value_type: Any) -> dict[str, Any]:
+def summary(table: WindowTable[Any], value_type: Any) -> dict[str, Any]:
     """Return how many keys all windows have together, and the first of them with what they hold."""
     windows: list[dict[str, Any]] = []
     entries = 0
-    for start in table.windows():
-        keys, values = table.columns(start)
+    for stored in table.windows():
+        keys, values = table.columns(stored)
         entries += len(keys)
-        window = assigner.starting_at(start)
+        window = Window(*stored)
         windows += [
             {
                 "key": key,

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from checkpoint.barrier import Barrier
-from pipeline.compiler.tracks import joined
 from pipeline.core.elements import EndOfInput, Idle, Watermark
 from pipeline.core.errors import InternalError
 from pipeline.core.records import Batch
@@ -107,7 +106,7 @@ class BufferQueue:
             limit -= len(taken[-1])
             if first.is_empty:
                 self._entries.popleft()
-        batch = joined(taken)
+        batch = Batch.concat(taken)
         self.records -= len(batch)
         return batch
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -13,9 +13,11 @@ from pipeline.core.counts import FAILED
 from pipeline.core.errors import InternalError
 from pipeline.core.policy import SideTag
 from pipeline.core.records import FailedRecord
+from pipeline.operators.timers import OperatorTimers
 from pipeline.runtime.epoch_logs import SinkLog, SinkLogs
 from pipeline.runtime.event_loop import SubtaskLoop
 from pipeline.runtime.fanout import SideOutput
+from pipeline.spi.operator import Timers
 from pipeline.spi.sink import RecoveryChoices
 from state.backend import KeyedStateBackend
 
@@ -103,6 +105,7 @@ class RunningOperatorContext:
     uid: str
     backend: KeyedStateBackend | None
     event_time: bool
+    timers: OperatorTimers = field(default_factory=OperatorTimers)
 
     @property
     def job_name(self) -> str:
@@ -125,6 +128,14 @@ class RunningOperatorContext:
         if self.backend is None:
             raise InternalError(f"{self.uid} asks for keyed state but stands behind no key_by")
         return self.backend
+
+    @property
+    def event_timers(self) -> Timers:
+        return self.timers.event
+
+    @property
+    def wall_timers(self) -> Timers:
+        return self.timers.wall
 
     def side_output(self, tag: SideTag, values: Sequence[Any]) -> None:
         self.vertex.send(SideOutput(self.uid, tag), values)

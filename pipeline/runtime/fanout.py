@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from pipeline.compiler.tracks import PickedOrigins
 from pipeline.core.errors import InternalError, PipelineError, StateError
 from pipeline.core.functions import function_ref
 from pipeline.core.policy import SideTag
@@ -90,7 +89,10 @@ class ByKey:
         wanted = sorted(set(targets))
         if len(wanted) == 1:
             return ((wanted[0], batch),)
-        return [(consumer, _select(batch, targets, consumer)) for consumer in wanted]
+        return [
+            (consumer, batch.select([index for index, target in enumerate(targets) if target == consumer]))
+            for consumer in wanted
+        ]
 
     def _groups(self, keys: list[Any]) -> list[int]:
         try:
@@ -113,16 +115,6 @@ class ByKey:
                 operator=self._uid, function=str(ref), position=origin
             ) from error
         return keys
-
-
-def _select(batch: Batch[Any], targets: Sequence[int], consumer: int) -> Batch[Any]:
-    chosen = [index for index, target in enumerate(targets) if target == consumer]
-    timestamps, origins = batch.timestamps, batch.origins
-    return Batch(
-        [batch.values[index] for index in chosen],
-        None if timestamps is None else [timestamps[index] for index in chosen],
-        None if origins is None else PickedOrigins(origins, chosen),
-    )
 
 
 class SideOutput(NamedTuple):

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, Protocol
 
 from pipeline.compiler.chain import Chain
 from pipeline.compiler.runs import CutRun, Run
-from pipeline.compiler.tracks import joined
 from pipeline.core.elements import EndOfInput, EndOfOneInput, Idle, Watermark
 from pipeline.core.errors import InternalError
 from pipeline.core.records import Batch
@@ -343,7 +342,7 @@ class _Running:
         ahead, self._ahead = self._ahead, None
         out = self._run.take(limit if ahead is None else limit - 1)
         if ahead is not None:
-            out = joined([ahead, out])
+            out = Batch.concat([ahead, out])
         self.outputs += len(out.values)
         return out
 

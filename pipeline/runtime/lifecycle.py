@@ -9,6 +9,7 @@ from typing import Any, Final
 from pipeline.core.clock import Clock
 from pipeline.core.durations import whole_ms
 from pipeline.core.job import JobStatus
+from pipeline.operators.timers import TIMER_STATES
 from pipeline.runtime.events import ThreadAbandoned
 from pipeline.runtime.status import StatusTracker
 from pipeline.runtime.wiring import Wired
@@ -69,7 +70,8 @@ class Lifecycle:
             if operator.backend is not None:
                 entries = state.setdefault(operator.uid, {})
                 for name in operator.backend.names():
-                    entries.update(operator.backend.entries(name))
+                    if name not in TIMER_STATES:
+                        entries.update(operator.backend.entries(name))
         return state
 
     def close(self, undecided_from: int, cause: BaseException | None) -> None:

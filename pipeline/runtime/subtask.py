@@ -48,6 +48,8 @@ class HostedOperator:
     def open(self) -> None:
         """Open the operator."""
         self.is_open = True
+        if self.operator.keyed_timers:
+            self.ctx.timers.keep_in(self.ctx.keyed_state)
         self.operator.open(self.ctx)
 
     def restore(self, keyed: Sequence[Readable], states: Sequence[Any]) -> None:
@@ -59,6 +61,7 @@ class HostedOperator:
         """
         if keyed and self.backend is not None:
             self.backend.restore(keyed)
+            self.ctx.timers.restored()
         own = states[self.ctx.subtask : self.ctx.subtask + 1]
         if not own and self.operator.same_in_all_subtasks:
             own = states[:1]

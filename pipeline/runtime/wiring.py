@@ -296,13 +296,14 @@ class Wiring:
         return told[0] if told and all(fields == told[0] for fields in told) else None
 
     def _stages(self, vertex: PlanVertex, subtask: Subtask) -> Sequence[Stage]:
-        hosted = {operator.uid: operator for operator in subtask.operators}
+        hosted = {each.uid: each for each in subtask.operators}
         stages: list[Stage] = []
         for node in vertex.nodes:
             if isinstance(node.spec, Step):
                 stages.append(StepStage(node.uid, subtask.functions.adopt(node.uid, node.spec)))
             elif isinstance(node.spec, OperatorFactory):
-                stages.append(OperatorStage(node.uid, hosted[node.uid].operator))
+                found = hosted[node.uid]
+                stages.append(OperatorStage(node.uid, found.operator, found.ctx.timers))
         return stages
 
     def _partitioner(self, edge: PlanEdge, consumers: int) -> Partitioner:

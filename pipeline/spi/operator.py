@@ -5,15 +5,61 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from pipeline.core.clock import Clock
 from pipeline.core.policy import SideTag
 from pipeline.core.records import Batch, FailedRecord
-from state.backend import KeyedStateBackend
+from state.backend import Key, KeyedStateBackend
 
 In = TypeVar("In")
 Out = TypeVar("Out")
+
+
+class DueTimers(NamedTuple):
+    """Timers that are due at one instant under one name.
+
+    Args:
+        timestamp: the instant they were set for, milliseconds UTC.
+        name: what they were set with.
+        keys: whose timers they are; empty for a `call_at`.
+        by_clock: whether they were set for wall time.
+    """
+
+    timestamp: int
+    name: Any
+    keys: Sequence[Key]
+    by_clock: bool
+
+
+class Timers(Protocol):
+    """Calls an operator back, in event time or wall time: see `StreamOperator.process_timers`.
+
+    A timer for an instant that has passed is due the next time that time moves on. When all inputs have
+    ended, every timer that still waits is called, in order, once; those set meanwhile are not.
+    """
+
+    def register(self, key: Key, timestamp: int, name: str = "", /) -> None:
+        """Set a timer of a key; one that the key has for this instant and name already is the same one.
+
+        It is part of the keyed state: stored, restored and moved with its key. Only for an operator that
+        says `keyed_timers = True`.
+        """
+        ...
+
+    def delete(self, key: Key, timestamp: int, name: str = "", /) -> None:
+        """Take a timer back, if it is set."""
+        ...
+
+    def call_at(self, timestamp: int, name: Any, /) -> None:
+        """Set a timer of the operator itself. It is not stored: set it again in `initialize_state`.
+
+        Args:
+            timestamp: milliseconds UTC.
+            name: tells it from others for the same instant; one operator's are of one type, hashable and
+                in an order.
+        """
+        ...
 
 
 class OperatorContext(Protocol):
@@ -42,6 +88,16 @@ class OperatorContext(Protocol):
     @property
     def keyed_state(self) -> KeyedStateBackend:
         """The state of this operator's keys; only behind a `key_by`."""
+        ...
+
+    @property
+    def event_timers(self) -> Timers:
+        """Timers in event time, due before the watermark that reaches them goes on."""
+        ...
+
+    @property
+    def wall_timers(self) -> Timers:
+        """Timers by `clock`; only for an operator whose spec `uses_clock`, or without event time."""
         ...
 
     def side_output(self, tag: SideTag, values: Sequence[Any]) -> None:
@@ -81,6 +137,9 @@ class StreamOperator(ABC, Generic[In, Out]):
     same_in_all_subtasks: bool = False
     """Whether `snapshot_state` says the same in each subtask, so that one that is new may take any."""
 
+    keyed_timers: bool = False
+    """Whether it sets timers for keys, which are kept in its keyed state."""
+
     @property
     def open_windows(self) -> int:
         """How many windows hold records, for those who watch the job; any thread."""
@@ -102,15 +161,17 @@ class StreamOperator(ABC, Generic[In, Out]):
         """
 
     def process_watermark(self, timestamp: int, /) -> Batch[Out] | None:
-        """Event time has reached `timestamp` (milliseconds UTC); return what fires, before it goes on."""
+        """Event time has reached `timestamp` (milliseconds UTC); return what that lets out.
+
+        Timers that are due by then have been called, and what is returned goes before the watermark.
+        """
         return None
 
-    def next_timer(self) -> int | None:
-        """Return the wall time (milliseconds UTC) at which to call `process_timer`; None for never."""
-        return None
+    def process_timers(self, due: DueTimers, /) -> Batch[Out] | None:
+        """Return what timers let out; called in the order of their instants, each timer once.
 
-    def process_timer(self, now_ms: int, /) -> Batch[Out] | None:
-        """The wall time has come to `now_ms`, not before `next_timer`; return what fires."""
+        It is called in the subtask's own thread, between batches.
+        """
         return None
 
     def end_input(self, input_index: int, /) -> Batch[Out] | None:

@@ -14,7 +14,8 @@ from pipeline.core.counts import FAILED, LATE
 from pipeline.core.policy import DEAD_LETTERS, SideTag
 from pipeline.core.records import Batch, FailedRecord, Origin
 from pipeline.operators.base import OperatorFactory
-from pipeline.spi.operator import StreamOperator
+from pipeline.operators.timers import OperatorTimers
+from pipeline.spi.operator import StreamOperator, Timers
 from pipeline.testing.clock import ManualClock
 from state.backend import KeyedStateBackend
 from state.encoding import from_json, to_json
@@ -59,6 +60,15 @@ class HarnessContext:
         self.counters: Counter[str] = Counter()
         self.samples: list[FailedRecord] = []
         self.pauses: list[timedelta] = []
+        self.timers = OperatorTimers()
+
+    @property
+    def event_timers(self) -> Timers:
+        return self.timers.event
+
+    @property
+    def wall_timers(self) -> Timers:
+        return self.timers.wall
 
     def side_output(self, tag: SideTag, values: Sequence[Any]) -> None:
         self.sides.setdefault(tag, []).extend(values)
@@ -108,6 +118,8 @@ class OperatorHarness:
         self._keyed = MemoryStateBackendFactory(self.clock).create(uid, groups, max_parallelism)
         self._ctx = HarnessContext(uid, subtask, parallelism, self.clock, self._keyed, event_time=event_time)
         self._operator = operator.create_operator() if isinstance(operator, OperatorFactory) else operator
+        if self._operator.keyed_timers:
+            self._ctx.timers.keep_in(self._keyed)
         self._operator.open(self._ctx)
         self._restore([restore] if isinstance(restore, OperatorSnapshot) else restore)
 
@@ -123,12 +135,27 @@ class OperatorHarness:
         return list(self.process_batch(Batch(values, timestamps, origins), input_index).values)
 
     def process_batch(self, batch: Batch[Any], input_index: int = 0) -> Batch[Any]:
-        """Process one batch of an input and return what comes out, with timestamps and origins."""
-        return self._operator.process_batch(batch, input_index)
+        """Process one batch of an input and return what comes out, with timestamps and origins.
+
+        Timers of wall time that are due by the clock are called first, as in a job.
+        """
+        due = self._fire_by_clock()
+        out = self._operator.process_batch(batch, input_index)
+        return Batch.concat([*due, out]) if due else out
 
     def watermark(self, timestamp: int) -> list[Any]:
         """Move event time to `timestamp` (milliseconds UTC) and return what fires."""
-        return _values(self._operator.process_watermark(timestamp))
+        fired = self._ctx.timers.event.fire(timestamp, self._operator.process_timers)
+        return [*_values(*fired), *_values(self._operator.process_watermark(timestamp))]
+
+    def fire_timers(self) -> list[Any]:
+        """Call the timers of wall time that are due by the clock, and return what fires."""
+        return _values(*self._fire_by_clock())
+
+    @property
+    def next_timer(self) -> int | None:
+        """The wall time (milliseconds UTC) of the next timer; None where there is none."""
+        return self._ctx.timers.wall.next
 
     def end_input(self, input_index: int) -> list[Any]:
         """End one of several inputs and return what that lets out."""
@@ -136,7 +163,8 @@ class OperatorHarness:
 
     def finish(self) -> list[Any]:
         """End the input and return what was held back."""
-        return _values(self._operator.finish())
+        fired = self._ctx.timers.finish(self._operator.process_timers)
+        return [*_values(*fired), *_values(self._operator.finish())]
 
     def snapshot(self) -> OperatorSnapshot:
         """Take the state as a barrier would."""
@@ -181,10 +209,14 @@ class OperatorHarness:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
+    def _fire_by_clock(self) -> list[Batch[Any]]:
+        return self._ctx.timers.wall.fire(self.clock.now_ms(), self._operator.process_timers)
+
     def _restore(self, snapshots: Sequence[OperatorSnapshot]) -> None:
         if not snapshots:
             return
         self._keyed.restore([io.BytesIO(snapshot.keyed) for snapshot in snapshots])
+        self._ctx.timers.restored()
         own = snapshots[self._ctx.subtask : self._ctx.subtask + 1]
         if not own and self._operator.same_in_all_subtasks:
             own = snapshots[:1]
@@ -193,5 +225,5 @@ class OperatorHarness:
                 self._operator.initialize_state(from_json(snapshot.operator))
 
 
-def _values(fired: Batch[Any] | None) -> list[Any]:
-    return [] if fired is None else list(fired.values)
+def _values(*fired: Batch[Any] | None) -> list[Any]:
+    return [value for batch in fired if batch is not None for value in batch.values]

@@ -76,9 +76,9 @@ class WindowAssigner(ABC):
     def assign(self, timestamp: int) -> list[Window]:
         """Return the windows that hold `timestamp` (milliseconds UTC), the earliest first."""
 
-    @abstractmethod
-    def starting_at(self, start: int) -> Window:
-        """Return the window that starts at `start`, as `assign` has given it."""
+    def has(self, window: Window) -> bool:
+        """Whether `assign` may have returned a window; state of another one is refused."""
+        return window in self.assign(window.start)
 
     @property
     @abstractmethod
@@ -128,9 +128,6 @@ class TumblingTimeWindows(WindowAssigner):
         start = timestamp - (timestamp - self.offset_ms) % self.size_ms
         return [Window(start, start + self.size_ms)]
 
-    def starting_at(self, start: int) -> Window:
-        return Window(start, start + self.size_ms)
-
     @property
     def panes(self) -> Panes:
         return Panes(self.size_ms, self.offset_ms)
@@ -175,9 +172,6 @@ class SlidingTimeWindows(WindowAssigner):
         count = (last + self.size_ms - timestamp - 1) // self.slide_ms + 1
         starts = range(last - (count - 1) * self.slide_ms, last + 1, self.slide_ms)
         return [Window(start, start + self.size_ms) for start in starts]
-
-    def starting_at(self, start: int) -> Window:
-        return Window(start, start + self.size_ms)
 
     @property
     def panes(self) -> Panes:

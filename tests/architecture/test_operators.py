@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-CONTRACT = {"base", "failure", "timestamps"}
+CONTRACT = {"base", "failure", "timers", "timestamps"}
 """The modules of `pipeline.operators` that name no operator."""
 
 

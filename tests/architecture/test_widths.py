@@ -22,7 +22,6 @@ WIDE = {
     "Reading",
     "SourceDriver",
     "SourceSubtask",
-    "WindowOperator",
 }
 """Objects that are still to be parted. It may only become shorter."""
 

@@ -22,8 +22,8 @@ from pipeline.core.elements import Watermark
 from pipeline.core.policy import SideTag
 from pipeline.core.records import Batch
 from pipeline.operators.timestamps import Timestamps
-from pipeline.operators.window import WindowReduce
-from pipeline.operators.window_fold import Windowing
+from pipeline.operators.window_operator import Windowing
+from pipeline.operators.window_reduce import WindowReduce
 from pipeline.runtime.contexts import Identity, VertexContext
 from pipeline.runtime.source_time import SourceTime
 from pipeline.testing import ManualClock, OperatorHarness

@@ -17,8 +17,10 @@ from pipeline.operators.map import Map
 from pipeline.operators.map_batches import MapBatches
 from pipeline.operators.reduce import Reduce
 from pipeline.operators.union import Union
-from pipeline.operators.window import AssignWindows, WindowAggregate, WindowReduce
-from pipeline.operators.window_fold import Windowing
+from pipeline.operators.window import AssignWindows
+from pipeline.operators.window_aggregate import WindowAggregate
+from pipeline.operators.window_operator import Windowing
+from pipeline.operators.window_reduce import WindowReduce
 from pipeline.windows.assigners import Window
 
 from .conftest import FakeSink, FakeSource

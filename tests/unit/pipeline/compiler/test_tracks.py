@@ -6,9 +6,8 @@ import itertools
 
 import pytest
 
-from pipeline.compiler.tracks import joined, pick
 from pipeline.core.policy import ErrorPolicy
-from pipeline.core.records import Batch, Origin, OriginRange
+from pipeline.core.records import Batch, Origin, OriginRange, pick
 from pipeline.operators.filter import Filter
 from pipeline.operators.flat_map import FlatMap
 from pipeline.operators.map import Map
@@ -94,11 +93,11 @@ def test_picked_origins_are_a_sequence():
 def test_a_track_survives_joining_only_if_all_have_it():
     first, second = Batch([1], [10], [Origin("f", 0)]), Batch((2, 3), [20, 30])
 
-    both = joined([first, Batch([]), second])
+    both = Batch.concat([first, Batch([]), second])
 
     assert (both.values, both.timestamps, both.origins) == ([1, 2, 3], [10, 20, 30], None)
-    assert joined([Batch([]), second]) is second
-    assert len(joined([])) == 0
+    assert Batch.concat([Batch([]), second]) is second
+    assert len(Batch.concat([])) == 0
 
 
 def test_a_suspended_run_gives_each_take_its_own_marks(build):

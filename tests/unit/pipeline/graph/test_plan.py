@@ -14,8 +14,9 @@ from pipeline.operators.key_by import KeyBy
 from pipeline.operators.map import Map
 from pipeline.operators.reduce import Reduce
 from pipeline.operators.union import Union
-from pipeline.operators.window import AssignWindows, WindowReduce
-from pipeline.operators.window_fold import Windowing
+from pipeline.operators.window import AssignWindows
+from pipeline.operators.window_operator import Windowing
+from pipeline.operators.window_reduce import WindowReduce
 from pipeline.windows.assigners import TumblingTimeWindows
 from pipeline.windows.watermarks import WatermarkStrategy
 

@@ -11,9 +11,10 @@ import pytest
 
 from pipeline.core.errors import EncodingError, GraphError, StateError, UserFunctionError
 from pipeline.core.policy import DEAD_LETTERS, ErrorPolicy, SideTag
-from pipeline.core.records import OriginRange
-from pipeline.operators.window import WindowAggregate, WindowReduce
-from pipeline.operators.window_fold import Windowing
+from pipeline.core.records import Batch, OriginRange
+from pipeline.operators.window_aggregate import WindowAggregate
+from pipeline.operators.window_operator import Windowing
+from pipeline.operators.window_reduce import WindowReduce
 from pipeline.operators.window_summary import LISTED
 from pipeline.testing import ManualClock, OperatorHarness
 from pipeline.windows.assigners import SlidingTimeWindows, TumblingTimeWindows, Window
@@ -46,8 +47,7 @@ def test_a_window_fires_when_event_time_comes_to_its_last_instant() -> None:
 def test_results_carry_the_last_instant_of_their_window() -> None:
     with OperatorHarness(reducing()) as harness:
         harness.process([1, 2], [3, 13])
-        fired = harness._operator.finish()
-        assert fired is not None
+        fired = Batch.concat(harness._ctx.timers.finish(harness._operator.process_timers))
         assert list(zip(fired.values, fired.timestamps or (), strict=True)) == [
             ((1, 0, 1), 9),
             ((0, 10, 2), 19),
@@ -123,29 +123,29 @@ class TestProcessingTime:
         clock = ManualClock(start_ms=3)
         with OperatorHarness(reducing(), clock=clock, event_time=False) as harness:
             harness.process([1], [500])
-            assert harness._operator.next_timer() == 10
+            assert harness.next_timer == 10
             assert harness.watermark(10_000) == []
             clock.advance(timedelta(milliseconds=7))
             assert harness.process([3]) == [(1, 0, 1)], "what is due goes before"
-            fired = harness._operator.process_timer(20)
-            assert fired is not None
-            assert fired.values == [(1, 10, 3)]
-            assert harness._operator.next_timer() is None
+            clock.advance(timedelta(milliseconds=10))
+            assert harness.fire_timers() == [(1, 10, 3)]
+            assert harness.next_timer is None
 
     def test_a_clock_that_goes_back_makes_nothing_late_and_nothing_fire_twice(self) -> None:
         """FAULTS: a clock jump."""
         clock = ManualClock(start_ms=15)
         with OperatorHarness(reducing(), clock=clock, event_time=False) as harness:
             harness.process([1])
-            harness._operator.process_timer(20)
+            clock.advance(timedelta(milliseconds=5))
+            assert harness.fire_timers() == [(1, 10, 1)]
+            clock.advance(timedelta(milliseconds=-10))
             assert harness.process([3]) == []
             assert (harness.late, harness.finish()) == (0, [(1, 20, 3)])
 
     def test_event_time_needs_no_timer(self) -> None:
         with OperatorHarness(reducing()) as harness:
             harness.process([1], [5])
-            assert harness._operator.next_timer() is None
-            assert harness._operator.process_timer(100) is None
+            assert (harness.next_timer, harness.fire_timers()) == (None, [])
 
 
 class TestErrors:

@@ -96,7 +96,8 @@ def test_all_instants_of_a_pane_are_in_the_same_windows(assigner: WindowAssigner
         assert pane <= timestamp < pane + assigner.panes.size
         assert assigner.assign(pane) == assigner.assign(timestamp)
         for window in assigner.assign(timestamp):
-            assert assigner.starting_at(window.start) == window
+            assert assigner.has(window)
+            assert not assigner.has(Window(window.start, window.end + 1))
 
 
 @given(
