@@ -118,6 +118,18 @@ class WindowTable(Protocol[V]):
         """Return what opens a window for `keys`: gives its mapping, on the terms of `StateTable.batch`."""
         ...
 
+    def put(self, window: WindowKey, key: Key, value: V) -> None:
+        """Set the value of one key in one window.
+
+        Raises:
+            StateError: it is of a type that cannot be a key.
+        """
+        ...
+
+    def remove(self, window: WindowKey, key: Key) -> None:
+        """Forget one key of a window, and the window with its last one."""
+        ...
+
     def columns(self, window: WindowKey) -> tuple[Sequence[Key], Sequence[V]]:
         """Return all keys of one window and, in the same order, their values."""
         ...

@@ -7,6 +7,7 @@ from typing import Any
 
 from state.backend import Key, WindowKey
 from state.keymap import KeyMap, part_of
+from state.keys import check_key
 from state.memory_tables import Table, Trial
 from state.snapshot import Columns
 from state.windowmap import WindowMaps
@@ -38,6 +39,23 @@ class MemoryWindowTable:
             return mapping if table.tested else Trial(mapping, table)
 
         return open_window
+
+    def put(self, window: WindowKey, key: Key, value: Any) -> None:
+        table = self._table
+        if not table.tested:
+            table.test(value)
+        found = table.entries.get(window)
+        if found is None:
+            check_key(key)
+            found = table.entries[window] = KeyMap()
+        found[key] = value
+
+    def remove(self, window: WindowKey, key: Key) -> None:
+        found = self._table.entries.get(window)
+        if found is not None:
+            found.pop(key, None)
+            if not found:
+                del self._table.entries[window]
 
     def columns(self, window: WindowKey) -> tuple[Sequence[Key], Sequence[Any]]:
         return self._table.entries[window].columns()

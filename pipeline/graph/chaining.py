@@ -24,6 +24,8 @@ class Link:
         downstream_inputs: edges into the downstream.
         upstream_parallelism, downstream_parallelism: subtasks of each.
         buffer: the buffer with a strategy between the two, None where there is none.
+        clock_meets_source: whether a source would share its thread with an operator that time reaches while
+            the source reads.
     """
 
     edge: StreamEdge
@@ -34,6 +36,7 @@ class Link:
     upstream_parallelism: int
     downstream_parallelism: int
     buffer: Buffer | None = None
+    clock_meets_source: bool = False
 
 
 Rule = Callable[[Link], str | None]
@@ -91,6 +94,12 @@ def downstream_allows(link: Link) -> str | None:
     return f"{link.downstream.uid} is kept out of chains"
 
 
+def clock_needs_its_own_thread(link: Link) -> str | None:
+    """A source's thread, which reads, cannot wait for the clock."""
+    name = link.downstream.uid
+    return f"time moves for {name} while the source reads" if link.clock_meets_source else None
+
+
 def no_buffer_with_a_strategy_between(link: Link) -> str | None:
     """A buffer with a strategy is a queue with state, between two threads."""
     buffer = link.buffer
@@ -108,6 +117,7 @@ RULES: Final[tuple[Rule, ...]] = (
     parallelism_is_equal,
     upstream_allows,
     downstream_allows,
+    clock_needs_its_own_thread,
     no_buffer_with_a_strategy_between,
 )
 """All must agree; the first that does not gives the reason that `explain` shows."""

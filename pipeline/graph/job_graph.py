@@ -104,10 +104,15 @@ def build_job_graph(stream: StreamGraph, config: Settings) -> JobGraph:
     """
     buffers = buffers_of(stream, config)
     parallelism = {node.id: _parallelism(node, config) for node in stream.nodes}
-    broken = {
-        edge: why_not_fused(_link(stream, edge, parallelism, buffers.get(edge))) for edge in stream.edges
-    }
-    vertex_of = _chains(stream, broken)
+    broken: dict[StreamEdge, str | None] = {}
+    vertex_of = {node.id: node.id for node in stream.nodes}
+    for edge in stream.edges:  # targets rise: the head of what is upstream is known
+        head = vertex_of[edge.source]
+        clock_meets_source = stream.nodes[head].source is not None and stream.needs_clock(edge.target)
+        link = _link(stream, edge, parallelism, buffers.get(edge), clock_meets_source=clock_meets_source)
+        broken[edge] = why_not_fused(link)
+        if broken[edge] is None:
+            vertex_of[edge.target] = head
     vertices: dict[int, list[StreamNode]] = {}
     for node in stream.nodes:
         vertices.setdefault(vertex_of[node.id], []).append(node)
@@ -142,7 +147,12 @@ def _parallelism(node: StreamNode, config: Settings) -> int:
 
 
 def _link(
-    stream: StreamGraph, edge: StreamEdge, parallelism: Mapping[int, int], buffer: Buffer | None
+    stream: StreamGraph,
+    edge: StreamEdge,
+    parallelism: Mapping[int, int],
+    buffer: Buffer | None,
+    *,
+    clock_meets_source: bool,
 ) -> Link:
     return Link(
         edge=edge,
@@ -153,16 +163,8 @@ def _link(
         upstream_parallelism=parallelism[edge.source],
         downstream_parallelism=parallelism[edge.target],
         buffer=buffer,
+        clock_meets_source=clock_meets_source,
     )
-
-
-def _chains(stream: StreamGraph, broken: Mapping[StreamEdge, str | None]) -> dict[int, int]:
-    """Return for each node the head of its chain: itself, or that of the node it is fused with."""
-    fused_with = {edge.target: edge.source for edge, reason in broken.items() if reason is None}
-    heads: dict[int, int] = {}
-    for node in stream.nodes:
-        heads[node.id] = heads[fused_with[node.id]] if node.id in fused_with else node.id
-    return heads
 
 
 def _partitioning(edge: StreamEdge, parallelism: Mapping[int, int]) -> Partitioning:

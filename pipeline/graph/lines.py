@@ -21,7 +21,7 @@ def lines(job_graph: JobGraph) -> Mapping[int, int]:
         key_by = None if vertex.is_exchange else _key_by_before(job_graph, vertex)
         if key_by is not None:
             head = first[job_graph.inputs(key_by.id)[0].source]
-            if _is_a_line(job_graph, key_by, vertex) and _needs_no_clock(job_graph, head, vertex):
+            if _is_a_line(job_graph, key_by, vertex) and not _clock_meets_source(job_graph, head, vertex):
                 first[key_by.id] = first[vertex.id] = head
     return first
 
@@ -49,8 +49,7 @@ def _is_a_line(job_graph: JobGraph, key_by: JobVertex, behind: JobVertex) -> boo
     )
 
 
-def _needs_no_clock(job_graph: JobGraph, head: int, behind: JobVertex) -> bool:
-    """Whether nothing downstream goes by the clock: a source's thread, which reads, cannot wait for that."""
-    stream = job_graph.stream
-    by_the_clock = any(node.reads_time and not stream.has_event_time(node.id) for node in behind.nodes)
-    return not by_the_clock or job_graph.vertex(head).nodes[0].source is None
+def _clock_meets_source(job_graph: JobGraph, head: int, behind: JobVertex) -> bool:
+    """Whether a source would share its thread with an operator that time reaches while the source reads."""
+    needs_clock = any(job_graph.stream.needs_clock(node.id) for node in behind.nodes)
+    return needs_clock and job_graph.vertex(head).nodes[0].source is not None

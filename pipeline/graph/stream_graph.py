@@ -109,6 +109,12 @@ def _dead_letters(policy: ErrorPolicy | None) -> SideTag | None:
     return (policy.tag or DEAD_LETTERS) if policy is not None and policy.kind == "dead_letter" else None
 
 
+def _falls_idle_by_the_clock(node: StreamNode) -> bool:
+    """Whether the engine itself decides that a split of a source is silent; else the source says so."""
+    idleness = None if node.watermarks is None else node.watermarks.idleness_ms
+    return idleness is not None and node.source is not None and not node.source.info.confirms_silence
+
+
 @dataclass(frozen=True, slots=True)
 class StreamEdge:
     """Records flow from one node to another.
@@ -193,6 +199,17 @@ class StreamGraph:
     def has_event_time(self, node: int) -> bool:
         """Whether all sources before a node tell event time; otherwise its time is that of processing."""
         return all(source.watermarks is not None for source in self.upstream_sources(node))
+
+    def needs_clock(self, node: int) -> bool:
+        """Whether time moves for a node also while no record comes to it.
+
+        A source's thread, which reads, cannot wait for that, and no other may run the node's functions.
+        """
+        spec = self.nodes[node].spec
+        if spec is None or not (spec.uses_clock or spec.reads_time):
+            return False
+        silence = any(_falls_idle_by_the_clock(source) for source in self.upstream_sources(node))
+        return spec.uses_clock or silence or not self.has_event_time(node)
 
     def windows_of(self, node: StreamNode) -> str:
         """Return by which windows of which time a node's state is divided; empty where it has none."""

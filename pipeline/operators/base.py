@@ -92,6 +92,7 @@ class OperatorSpec(ABC):
         chaining: what it allows of its neighbours.
         keeps_records: whether its output consists of records of its input.
         reads_time: whether its results depend on event time or, where the sources have none, on the clock.
+        uses_clock: whether it sets timers of wall time, also where there is event time.
         runs_in_next: whether it only describes what the operator after it does.
     """
 
@@ -99,6 +100,7 @@ class OperatorSpec(ABC):
     chaining: ClassVar[Chaining] = Chaining.ALWAYS
     keeps_records: ClassVar[bool] = False
     reads_time: ClassVar[bool] = False
+    uses_clock: ClassVar[bool] = False
     runs_in_next: ClassVar[bool] = False
 
     @property

@@ -58,17 +58,15 @@ class TimerQueue:
     def register(self, key: Key, timestamp: int, name: str = "") -> None:
         if not self._ending:
             slot = timestamp, name
-            self._keyed.batch([key])(slot)[key] = True
+            self._keyed.put(slot, key, True)
             self._enqueue(slot)
 
     def delete(self, key: Key, timestamp: int, name: str = "") -> None:
         slot, table = (timestamp, name), self._keyed
-        if slot not in table:
-            return
-        table.batch([key])(slot).pop(key, None)
-        if not table.columns(slot)[0]:
-            table.drop(slot)
-            self._forget_stale()
+        if slot in table:
+            table.remove(slot, key)
+            if slot not in table:
+                self._forget_stale()
 
     def call_at(self, timestamp: int, name: Any) -> None:
         slot = timestamp, name

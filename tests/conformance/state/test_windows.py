@@ -50,6 +50,25 @@ def test_windows_of_one_start_are_told_apart_by_the_rest(subtasks: Subtasks) -> 
     assert (0, 8) not in table
 
 
+def test_single_keys_are_put_and_removed(backend: KeyedStateBackend) -> None:
+    """A window goes with its last key; 1 and True are two keys, and a float is none."""
+    table = backend.window_table(WINDOWS)
+    for key in (1, True, "a"):
+        table.put(FIRST, key, key)
+    table.put(LATER, "a", "b")
+    found = table.batch([1, True, "a"])(FIRST)
+    assert [found[key] for key in (1, True, "a")] == [1, True, "a"]
+    for key in (1, "a", "a", "never"):
+        table.remove(FIRST, key)
+    assert table.columns(FIRST) == ([True], [True])
+    table.remove(FIRST, True)
+    table.remove(FIRST, True)
+    assert (table.windows(), FIRST in table) == ([LATER], False)
+    with pytest.raises(StateError):
+        table.put(FIRST, 1.5, "x")
+    assert FIRST not in table
+
+
 def test_keys_are_compared_as_encoded(backend: KeyedStateBackend) -> None:
     """1 and True are two keys in a window too, alone and side by side."""
     table = backend.window_table(WINDOWS)

@@ -31,6 +31,7 @@ from pipeline.core.job import JobMode
 from pipeline.core.policy import DEAD_LETTERS
 from pipeline.runtime.events import JobEvent, JobStarted
 from pipeline.runtime.result import EventTimeProgress, Progress
+from pipeline.spi.function import FunctionContext
 from pipeline.spi.source import Polled, PollingSource, Source, SourceContext, SourceInfo
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -333,6 +334,36 @@ def test_a_silent_partition_holds_windows_back_until_it_is_idle() -> None:
     job.execute()
     assert source.in_time == [True]
     assert sink.values == [(1, 0, 500), (1, 2000, 2500)]
+
+
+class OfOneThread:
+    """A function that works in the thread that opened it only, as a connection to a database may."""
+
+    def __init__(self, fired: threading.Event) -> None:
+        self._fired = fired
+        self.threads: list[tuple[str, str]] = []  # shared by the copies that subtasks open
+
+    def open(self, ctx: FunctionContext) -> None:
+        self._opened_in = threading.current_thread().name
+
+    def __call__(self, value: Any) -> Any:
+        self.threads.append((self._opened_in, threading.current_thread().name))
+        self._fired.set()
+        return value
+
+
+def test_what_fires_since_a_source_is_silent_runs_in_the_subtasks_own_thread() -> None:
+    """An object that belongs to its thread works downstream of a window, whatever lets the window fire."""
+    fired = threading.Event()
+    source, sink, tied, job = Partitions(fired), CollectSink(), OfOneThread(fired), StreamJob("tied")
+    strategy = STRATEGY.with_idleness(timedelta(milliseconds=20))
+    windows = job.source(source, watermarks=strategy).key_by(key_of).window(SECOND)
+    windows.reduce(add, window_function=result, uid="sum").map(tied, uid="tied").sink(sink)
+    job.execute()
+    assert source.in_time == [True]
+    assert sink.values == [(1, 0, 500), (1, 2000, 2500)]
+    assert len(tied.threads) == 2
+    assert all(opened_in == called_in for opened_in, called_in in tied.threads)
 
 
 class Watched(Source[tuple[int, int]]):

@@ -132,6 +132,15 @@ class TestApart:
         graph.line(KeyBy(len), Reduce(merge, len), FakeSink("sums"), behind=source)
         assert names(graph.job()) == ["Source", "Sink", "Reduce+Sink"]
 
+    @pytest.mark.parametrize("confirms", [True, False])
+    def test_windows_that_the_silence_of_a_source_may_fire(self, confirms: bool) -> None:
+        """Unless the source itself says when it is silent, and so in its own thread."""
+        graph, idle = Graph(), WatermarkStrategy.monotonic().with_idleness(timedelta(seconds=1))
+        source = FakeSource(confirms_silence=confirms)
+        graph.line(KeyBy(str), FOLD, FakeSink(), behind=graph.add_source(source, watermarks=idle))
+        together = ["Source+KeyBy+Reduce+Sink"]
+        assert names(graph.job()) == (together if confirms else ["Source", "Reduce+Sink"])
+
     def test_a_side_output_that_is_keyed(self) -> None:
         graph = Graph()
         mapped = graph.line(FakeSource(), Map(parse, ErrorPolicy.dead_letter()))
