@@ -1,42 +1,47 @@
-# Everything runs in .venv, made from the locked requirement files on first use and again when they change.
+# Everything runs in .venv, created from the locked requirement files on first use and again when they change.
 # `make` alone lists the targets.
 
 BIN := .venv/bin
-# Half of the tests wait for servers and processes of their own: two at once take three fifths of the time.
-# The tests of a file stay together, and what they share. PROCESSES=0 runs all in one, for a debugger say.
+# Half of the tests wait for servers and subprocesses: two at once take three fifths of the time.
+# The tests of a file stay in one process, with what they share. PROCESSES=0 runs all in one, for a debugger.
 PROCESSES ?= 2
 PYTEST = $(BIN)/pytest -n $(PROCESSES) --dist loadfile
 GROUPS := base demo test bench lint
-# The tests' broker runs on Java and is fetched by Maven. Where neither can be installed Docker may do, or the tests
-# that need it say what is missing.
+# The tests' broker runs on Java and is fetched by Maven. Without them Docker may do, or the tests that need a
+# broker report what is missing.
 KAFKA_NEEDS = [ -n "$$PIPELINE_TEST_KAFKA" ] || tools/system java mvn || true
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo kafka test lint format bench soak lock clean
+.PHONY: help demo kafka test lint docs format bench soak lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: .venv/.demo ## PostgreSQL and Kafka of its own, the flights of 2013: reports and alerts
+demo: .venv/.demo ## start PostgreSQL and Kafka, and run reports and alerts on the flights of 2013
 	@$(BIN)/python examples/demo.py
 
-kafka: .venv/.demo ## a Kafka of one's own on this machine, until Ctrl-C: needs Java and Maven, or Docker
+kafka: .venv/.demo ## a Kafka broker on this machine, until Ctrl-C: needs Java and Maven, or Docker
 	@$(BIN)/python tools/kafka_broker.py
 
 test: .venv/.test ## every suite: unit, conformance, simulation, architecture, integration, acceptance
 	@$(KAFKA_NEEDS)
 	@$(PYTEST) $(ARGS)
 
-lint: .venv/.lint ## ruff, types, layers, and no address or path of a machine in any file
+lint: .venv/.lint ## ruff, types, layers, wording, API reference; no address or path of a machine in any file
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
 	$(BIN)/python tools/check_users_code.py
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python tools/no_addresses.py
+	$(BIN)/python tools/api_reference.py build/docs
 
-format: .venv/.lint ## let ruff mend what it can
+docs: .venv/.lint ## the API reference, from the docstrings into build/docs; warnings are errors
+	$(BIN)/python tools/api_reference.py build/docs
+	@echo "open build/docs/index.html"
+
+format: .venv/.lint ## let ruff fix what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -44,7 +49,7 @@ bench: .venv/.bench .venv/.quix ## every benchmark; one alone: .venv/bin/python 
 	@$(BIN)/python -m benchmarks all $(ARGS)
 	@$(BIN)/python -m benchmarks backpressure
 
-soak: .venv/.test .venv/.bench ## the simulations and the random kills, many times over
+soak: .venv/.test .venv/.bench ## the simulations and the random kills, at length
 	@$(KAFKA_NEEDS)
 	@PIPELINE_SIMULATIONS=$${PIPELINE_SIMULATIONS:-100000} PIPELINE_KILLS=$${PIPELINE_KILLS:-500} \
 		$(PYTEST) --timeout=7200 tests/simulation tests/integration tests/acceptance $(ARGS)
@@ -62,7 +67,7 @@ lock: .venv/.lint ## compile requirements/*.txt again; to the newest versions: m
 		--quiet --output-file requirements/quix.txt requirements/quix.in
 	$(COMPILE) $(ARGS) --only-build-deps --output-file requirements/build.txt pyproject.toml
 
-clean: ## remove the environment and what tests, tools and jobs left behind
+clean: ## remove the environment and all files of tests, tools and jobs
 	rm -rf .venv .demo .pipeline .pytest_cache .hypothesis .ruff_cache .mypy_cache .import_linter_cache build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -71,7 +76,7 @@ $(GROUPS:%=.venv/.%): .venv/.%: requirements/%.txt requirements/build.txt pyproj
 	@PYTHON="$(PYTHON)" tools/environment $*
 	@touch $@
 
-# Quix Streams needs an older Kafka client than the engine: the benchmark runs it as a process of its own.
+# Quix Streams needs an older Kafka client than the engine: the benchmark runs it in a separate process.
 .venv/.quix: requirements/quix.txt | .venv/.bench
 	@echo "installing $< into .venv/quix"
 	@$(BIN)/python -m venv --clear .venv/quix

@@ -1,4 +1,4 @@
-"""What an operator says of a state before it uses it: its name, its kind, how it is stored."""
+"""How an operator declares a state: its name, its kind, how it is stored."""
 
 from __future__ import annotations
 
@@ -21,8 +21,19 @@ Out_co = TypeVar("Out_co", covariant=True)
 class AggregateFunction(Protocol[In_contra, Acc, Out_co]):
     """An incremental aggregation: many records in, one accumulator, one result out.
 
-    The accumulator may be changed in place, and is after a result was given. So a result must not be the
-    accumulator, nor share a list or a dict with it; and a record must not be changed.
+    `add` may change the accumulator in place, also after a result was emitted. So a result must not be the
+    accumulator, nor share a list or a dict with it. Records must not be changed.
+
+    Example:
+        class Mean:
+            def create_accumulator(self) -> tuple[int, float]:
+                return 0, 0.0
+
+            def add(self, value: float, accumulator: tuple[int, float]) -> tuple[int, float]:
+                return accumulator[0] + 1, accumulator[1] + value
+
+            def get_result(self, accumulator: tuple[int, float]) -> float:
+                return accumulator[1] / accumulator[0]
     """
 
     def create_accumulator(self) -> Acc:
@@ -30,11 +41,11 @@ class AggregateFunction(Protocol[In_contra, Acc, Out_co]):
         ...
 
     def add(self, value: In_contra, accumulator: Acc, /) -> Acc:
-        """Return the accumulator with `value` in it; may change and return the one given."""
+        """Return the accumulator with `value` added; it may be the same object, changed."""
         ...
 
     def get_result(self, accumulator: Acc, /) -> Out_co:
-        """Return the result so far; must neither change the accumulator nor return it: copy it."""
+        """Return the result so far; neither change the accumulator nor return it, but a copy."""
         ...
 
 

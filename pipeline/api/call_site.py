@@ -9,7 +9,7 @@ _API: Final = __name__.rpartition(".")[0] + "."
 
 
 def call_site() -> str | None:
-    """Return `file:line` of the innermost caller outside `pipeline.api`; None where there is none."""
+    """Return `file:line` of the innermost caller outside `pipeline.api`; None if there is none."""
     frame = inspect.currentframe()
     while frame is not None:
         if not str(frame.f_globals.get("__name__", "")).startswith(_API):

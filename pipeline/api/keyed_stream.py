@@ -1,4 +1,4 @@
-"""KeyedStream and WindowedStream: records gathered by key, and by key and time."""
+"""KeyedStream and WindowedStream: records grouped by key, and by key and time."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _FAIL = ErrorPolicy()
 
 
 class KeyedStream(Handle, Generic[K, T]):
-    """Records of type `T` partitioned by a key of type `K`; made by `stream.key_by`."""
+    """Records of type `T` partitioned by a key of type `K`; returned by `stream.key_by`."""
 
     def __init__(self, job: StreamJob, output: Output, selector: Function) -> None:
         super().__init__(job, output)
@@ -50,15 +50,24 @@ class KeyedStream(Handle, Generic[K, T]):
         uid: str | None = None,
         value_type: Any = None,
     ) -> Stream[T]:
-        """Fold the records of each key into one, and give the result so far for every record.
+        """Fold the records of each key into one, and emit the result so far for every record.
+
+        The first record of a key is its first result.
 
         Args:
             function: takes the result so far and a record, returns the new result; plain, not async. It
-                must not change either: the result so far has been handed on already, and a sink that writes
+                must not change either: the result so far has already been emitted, and a sink that writes
                 it later would write the change.
-            on_error: what happens to a record that `function` cannot handle.
-            uid: what the state is filed under; needed in a checkpointed job where `function` is a lambda.
-            value_type: declares classes of your own that occur in results, so that they can be stored.
+            on_error: what happens to a record on which `function` raises; the result so far stays as it was.
+            uid: identifies the state in checkpoints; required in a checkpointed job if `function` is a
+                lambda.
+            value_type: declares your own classes that occur in results, so that they can be stored.
+
+        Returns:
+            One result for each record.
+
+        Raises:
+            GraphError: `function` is not a plain function.
 
         Example:
             totals = orders.key_by(customer).reduce(lambda sum, order: {**order, "n": sum["n"] + order["n"]})
@@ -74,20 +83,45 @@ class KeyedStream(Handle, Generic[K, T]):
         uid: str | None = None,
         value_type: Any = None,
     ) -> Stream[Out]:
-        """Fold the records of each key into an accumulator, and give its result for every record.
+        """Fold the records of each key into an accumulator, and emit its result for every record.
 
-        `add` may change the accumulator, so `get_result` must not return it, nor a list or dict inside it,
-        but a copy: all results would be the last one.
+        Args:
+            aggregate: has `create_accumulator`, `add` and `get_result`. `add` may change the accumulator,
+                so `get_result` must return a copy; otherwise every result would show the final value.
+            on_error: what happens to a record on which `aggregate` raises.
+            uid: identifies the state in checkpoints; default `aggregate:` and the class of `aggregate`.
+            value_type: declares your own classes that occur in accumulators, so that they can be stored.
 
-        `value_type` declares classes of your own that occur in accumulators, so that they can be stored.
+        Returns:
+            One result for each record.
+
+        Raises:
+            GraphError: a method is missing, or `aggregate` is a class instead of an instance.
+
+        Example:
+            means = readings.key_by(lambda reading: reading["sensor"]).aggregate(Mean())
         """
         require_aggregate(aggregate)
         return self._then(Aggregate(aggregate, self._selector, on_error, value_type), uid)
 
     def window(self, assigner: WindowAssigner, *, uid: str | None = None) -> WindowedStream[K, T]:
-        """Divide the records of each key by time.
+        """Group the records of each key by time.
 
-        Without `watermarks=` at the source the time is that of processing; `explain()` says so.
+        Windows use event time if the source has `watermarks=`, else processing time; `explain()` shows
+        which.
+
+        Args:
+            assigner: `TumblingTimeWindows.of(…)` or `SlidingTimeWindows.of(…)`.
+            uid: names the windows in graphs; their state has the uid of the fold that follows.
+
+        Returns:
+            The windowed stream, which has `reduce` and `aggregate`.
+
+        Raises:
+            GraphError: `assigner` is not a window assigner.
+
+        Example:
+            windows = by_user.window(TumblingTimeWindows.of(timedelta(minutes=5)))
         """
         if not isinstance(assigner, WindowAssigner):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise GraphError(
@@ -105,9 +139,9 @@ class KeyedStream(Handle, Generic[K, T]):
 
 
 class WindowedStream(Handle, Generic[K, T]):
-    """Records of type `T` divided by key and time; made by `keyed.window`.
+    """Records of type `T` grouped by key and time; returned by `keyed.window`.
 
-    Each window gives one result for each of its keys, when it closes.
+    A window emits one result for each of its keys when it closes.
     """
 
     def __init__(self, job: StreamJob, output: Output, windowing: Windowing) -> None:
@@ -115,17 +149,35 @@ class WindowedStream(Handle, Generic[K, T]):
         self._windowing = windowing
 
     def allowed_lateness(self, lateness: timedelta) -> WindowedStream[K, T]:
-        """Keep each window for `lateness` after its end: a record that still comes has it fire again.
+        """Keep each window for some time after its end, so that it fires again for each late record.
 
-        Who reads the results must expect more than one for a window and key; the last one holds.
+        Readers of the results must expect several for one window and key; the last one is valid.
+
+        Args:
+            lateness: 0 or more, in event time.
+
+        Returns:
+            The same windows, kept longer.
+
+        Raises:
+            ConfigError: `lateness` is negative, or not a timedelta of whole milliseconds.
+
+        Example:
+            windows.allowed_lateness(timedelta(minutes=1)).reduce(add)
         """
         lateness_ms = milliseconds("the allowed lateness", lateness, least=0)
         return self._with(replace(self._windowing, lateness_ms=lateness_ms))
 
     def side_output_late_data(self, tag: SideTag[T]) -> WindowedStream[K, T]:
-        """Send records that come too late for all their windows to the side output `tag`.
+        """Send records that are too late for all their windows to a side output.
 
-        Without this they are counted, in `JobResult.late_records`.
+        Without this they are counted in `JobResult.late_records`.
+
+        Args:
+            tag: names the side output of the fold that follows.
+
+        Returns:
+            The same windows, with that side output.
 
         Example:
             windows = keyed.window(TumblingTimeWindows.of(timedelta(minutes=5)))
@@ -162,16 +214,26 @@ class WindowedStream(Handle, Generic[K, T]):
         uid: str | None = None,
         value_type: Any = None,
     ) -> Stream[Any]:
-        """Fold the records of each window into one of their own type.
+        """Fold the records of each window and key into one record of the same type.
 
         Args:
-            function: takes what was folded so far and a record, returns both in one; plain, not async. It
-                must not change either: the first record of a window may be in other windows, too.
-            window_function: makes the result from the key, the window and what was folded; without it
-                that is the result, and says no more of key and window than the records did.
+            function: takes the folded record and a record, returns both in one; plain, not async. It must
+                not change either: the first record of a window may be in other windows, too.
+            window_function: takes the key, the window and the folded record, returns the result; without
+                it, the folded record is the result.
             on_error: what happens to the argument of a call that raises.
-            uid: what the state is filed under; needed in a checkpointed job where `function` is a lambda.
-            value_type: declares classes of your own among the records, so that they can be stored.
+            uid: identifies the state in checkpoints; required in a checkpointed job if `function` is a
+                lambda.
+            value_type: declares your own classes that occur in records, so that they can be stored.
+
+        Returns:
+            One result for each window and key, with the last instant of the window as its time.
+
+        Raises:
+            GraphError: a function is not a plain function.
+
+        Example:
+            sums = windows.reduce(add, window_function=lambda user, window, sum: (user, window.start, sum))
         """
         require_plain("reduce", function)
         self._require_window_function(window_function)
@@ -206,10 +268,23 @@ class WindowedStream(Handle, Generic[K, T]):
         uid: str | None = None,
         value_type: Any = None,
     ) -> Stream[Any]:
-        """Fold the records of each window into an accumulator, and give its result.
+        """Fold the records of each window and key into an accumulator, and emit its result.
 
-        `window_function` makes the result from the key, the window and that; `value_type` declares
-        classes of your own that occur in accumulators, so that they can be stored.
+        Args:
+            aggregate: has `create_accumulator`, `add` and `get_result`.
+            window_function: takes the key, the window and what `get_result` returned, returns the result.
+            on_error: what happens to the argument of a call that raises.
+            uid: identifies the state in checkpoints; default `aggregate:` and the class of `aggregate`.
+            value_type: declares your own classes that occur in accumulators, so that they can be stored.
+
+        Returns:
+            One result for each window and key, with the last instant of the window as its time.
+
+        Raises:
+            GraphError: a method is missing, or `window_function` is not a plain function.
+
+        Example:
+            delays = windows.aggregate(MeanDelay(), window_function=alert)
         """
         require_aggregate(aggregate)
         self._require_window_function(window_function)
@@ -230,7 +305,7 @@ class WindowedStream(Handle, Generic[K, T]):
 
 
 def require_aggregate(aggregate: object) -> None:
-    """Refuse what does not have the methods of an `AggregateFunction`, and a class instead of an instance."""
+    """Raise unless `aggregate` is an instance with the methods of an `AggregateFunction`."""
     if isinstance(aggregate, type):
         raise GraphError(
             f"aggregate needs an instance, found the class {aggregate.__name__}",

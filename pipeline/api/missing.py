@@ -1,4 +1,4 @@
-"""The commonest mistakes in a chain: a method called where the chain does not have it, yet or any more."""
+"""The most common mistake in a chain: calling a method too early or too late."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pipeline.core.errors import GraphError
 
 
 class NoSuchMethod(GraphError, AttributeError):
-    """A part of a job has no such method, but another part has; the hint says what is missing."""
+    """A part of a job has no such method, but another part has one; the hint names what is missing."""
 
 
 def no_such_method(part: object, name: str) -> AttributeError:
@@ -94,4 +94,4 @@ _HINTS: Final[Mapping[str, Mapping[str, str]]] = {
         "StreamJob": _UNBUILT,
     },
 }
-"""For each part, by the name of a method or the class that has it."""
+"""For each part, by the name of a method or of the class that has it."""

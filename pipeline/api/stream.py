@@ -1,4 +1,4 @@
-"""Stream: the records behind an operator, and what can be done with them."""
+"""Stream: the output of an operator, and what can be done with it."""
 
 from __future__ import annotations
 
@@ -38,22 +38,19 @@ _FAIL = ErrorPolicy()
 
 
 class Stream(Handle, Generic[T]):
-    """Records of type `T` on their way; each method adds an operator and returns the stream behind it.
+    """The records of type `T` that an operator emits; each method adds an operator and returns its output.
 
-    A stream may be read more than once: each reader gets every record. Functions may be plain or
-    `async def` where it says so; `on_error` is what happens to a record that the function cannot
-    handle (default: the job fails), `uid` what the operator is filed under (default: its kind and
-    the name of its function).
+    A stream may be read more than once: each reader gets every record.
 
-    The function of `map`, `filter`, `flat_map` and `map_batches` may be an object with `__call__`,
-    `open(ctx)` and `close()`, each plain or `async def`: each subtask calls its own copy, opens it in
-    its thread before the first record and closes it there at the end, whatever failed. `ctx` is a
-    `FunctionContext`. What belongs to a thread or an event loop, a session or a connection, is made in
-    `open`: calls of an `async def` function are awaited one after another, on the subtask's own event loop.
+    The function of `map`, `filter`, `flat_map` and `map_batches` may be plain or `async def`. It may also
+    be an object with `__call__`, `open(ctx)` and `close()`, each plain or `async def`: each subtask has its
+    own copy, opens it in its thread before the first record and closes it there at the end, whatever failed.
+    `ctx` is a `FunctionContext`. Create what belongs to a thread or an event loop, such as a session or a
+    connection, in `open`. A subtask awaits the calls of an `async def` function one after another.
 
-    A function must not change what it is given, but return something new: records are handed on, not
-    copied, so that other readers of the stream, a buffer, a retry or the next result of a fold would see
-    the change, too. Nothing checks that.
+    A function must return something new instead of changing its argument: records are passed on, not
+    copied, so other readers of the stream, a buffer, a retry or the next result of a fold would see the
+    change. Nothing checks this.
     """
 
     @overload
@@ -67,10 +64,22 @@ class Stream(Handle, Generic[T]):
     def map(
         self, function: Function, *, on_error: ErrorPolicy = _FAIL, uid: str | None = None
     ) -> Stream[Any]:
-        """Replace each record by what `function`, plain or async, returns for it.
+        """Replace each record by the result of `function`.
 
-        To change a record, return a changed copy: `lambda order: {**order, "tax": 5}`. Other readers of
-        this stream have the very same record.
+        Args:
+            function: takes a record and returns one. To change a record, return a changed copy: other
+                readers of this stream have the same object.
+            on_error: what happens to a record on which `function` raises; by default the job fails.
+            uid: identifies the operator in checkpoints; default `map:` and the name of `function`.
+
+        Returns:
+            The stream of results, in the order of the records.
+
+        Raises:
+            GraphError: `function` is not callable, or is an async generator.
+
+        Example:
+            with_tax = orders.map(lambda order: {**order, "tax": order["total"] // 5})
         """
         refuse_async_generator("map", function)
         return self._then(Map(function, on_error), uid)
@@ -78,7 +87,22 @@ class Stream(Handle, Generic[T]):
     def filter(
         self, function: Callable[[T], object], *, on_error: ErrorPolicy = _FAIL, uid: str | None = None
     ) -> Stream[T]:
-        """Keep the records for which `function`, plain or async, returns something true."""
+        """Keep the records for which `function` returns a true value.
+
+        Args:
+            function: takes a record.
+            on_error: what happens to a record on which `function` raises; by default the job fails.
+            uid: identifies the operator in checkpoints; default `filter:` and the name of `function`.
+
+        Returns:
+            The stream of the records kept, in their order.
+
+        Raises:
+            GraphError: `function` is not callable, or is an async generator.
+
+        Example:
+            large = orders.filter(lambda order: order["total"] >= 40)
+        """
         refuse_async_generator("filter", function)
         return self._then(Filter(function, on_error), uid)
 
@@ -101,7 +125,24 @@ class Stream(Handle, Generic[T]):
     def flat_map(
         self, function: Function, *, on_error: ErrorPolicy = _FAIL, uid: str | None = None
     ) -> Stream[Any]:
-        """Replace each record by those that `function` gives: an iterable, or an async generator."""
+        """Replace each record by any number of records.
+
+        Args:
+            function: takes a record and returns an iterable, or is a generator or an async generator. A
+                lazy result is read one record at a time, as downstream requests them.
+            on_error: what happens to a record on which `function` or its iterator raises; by default the
+                job fails.
+            uid: identifies the operator in checkpoints; default `flat_map:` and the name of `function`.
+
+        Returns:
+            The stream of all results, in the order of the records.
+
+        Raises:
+            GraphError: `function` is not callable.
+
+        Example:
+            words = lines.flat_map(str.split)
+        """
         return self._then(FlatMap(function, on_error), uid)
 
     @overload
@@ -123,19 +164,42 @@ class Stream(Handle, Generic[T]):
     def map_batches(
         self, function: Function, *, on_error: ErrorPolicy = _FAIL, uid: str | None = None
     ) -> Stream[Any]:
-        """Replace the records that are there at a time, a list, by the list `function` returns for it."""
+        """Replace the records that are pending at a time by the list that `function` returns for them.
+
+        Args:
+            function: takes a list of 1 to 2,048 records and returns a sequence of any length. For calls
+                that are cheaper in bulk; how records are divided into lists is not defined.
+            on_error: what happens to the records of a list on which `function` raises; by default the job
+                fails.
+            uid: identifies the operator in checkpoints; default `map_batches:` and the name of `function`.
+
+        Returns:
+            The stream of all results. If the numbers of records differ, they have no event time.
+
+        Raises:
+            GraphError: `function` is not callable, or is an async generator.
+
+        Example:
+            scored = events.map_batches(lambda batch: model.predict(batch))
+        """
         refuse_async_generator("map_batches", function)
         return self._then(MapBatches(function, on_error), uid)
 
     def key_by(self, selector: Callable[[T], K], *, uid: str | None = None) -> KeyedStream[K, T]:
-        """Bring the records of one key to one place.
+        """Partition the stream by key, so that one subtask gets all records of a key.
 
         Args:
             selector: a plain function that returns the key: str, int, bytes, bool, or a tuple of them.
-            uid: what the partitioning is filed under.
+            uid: identifies the partitioning in checkpoints.
+
+        Returns:
+            The keyed stream, which has `reduce`, `aggregate` and `window`.
 
         Raises:
-            GraphError: `selector` is no plain function.
+            GraphError: `selector` is not a plain function.
+
+        Example:
+            by_customer = orders.key_by(lambda order: order["customer"])
         """
         from pipeline.api.keyed_stream import KeyedStream  # it knows Stream, which comes first
 
@@ -152,25 +216,31 @@ class Stream(Handle, Generic[T]):
         accept_loss: bool = False,
         uid: str | None = None,
     ) -> Stream[T]:
-        """Put a buffer here: say what happens while what is behind it is slower than what is before it.
+        """Add a buffer: choose what happens when downstream is slower than upstream.
 
-        A checkpoint overtakes what the buffer holds and keeps it, so that nothing it has accepted is
-        lost by a restart.
+        A checkpoint overtakes the buffered records and stores them, so a restart loses nothing that the
+        buffer has accepted.
 
         Args:
-            strategy: BUFFER holds back what is before it and loses nothing; DROP drops the newest
-                records, LATEST all but the newest, both counted; ERROR fails the job, which restarts
-                from its last checkpoint.
+            strategy: BUFFER holds back upstream and loses nothing; DROP drops the newest records, LATEST
+                all but the newest, both counted; ERROR fails the job, which restarts from its last
+                checkpoint.
             buffer_size: records that it may hold; None lets a BUFFER grow without a bound. LATEST
                 holds one.
-            on_drop: called with each record that is dropped, in the thread before the buffer.
-            value_type: declares classes of your own that occur in records, so that they can be stored.
-            accept_loss: needed where records that may be dropped go to a sink that promises exactly-once.
-            uid: what the buffer is filed under; default `backpressure:` and the strategy.
+            on_drop: called with each dropped record, in the upstream thread.
+            value_type: declares your own classes that occur in records, so that they can be stored.
+            accept_loss: required if dropped records would be missing in an exactly-once sink.
+            uid: identifies the buffer in checkpoints; default `backpressure:` and the strategy.
+
+        Returns:
+            The same records, after the buffer.
 
         Raises:
-            ConfigError: the size does not go with the strategy.
-            GraphError: `on_drop` is no plain function.
+            ConfigError: the strategy does not allow this size.
+            GraphError: `on_drop` is not a plain function.
+
+        Example:
+            events.backpressure(BackpressureStrategy.LATEST).sink(dashboard)
         """
         size = _checked_size(strategy, buffer_size)
         if on_drop is not None:
@@ -178,10 +248,20 @@ class Stream(Handle, Generic[T]):
         return self._then(Backpressure(strategy, size, on_drop, value_type, accept_loss), uid)
 
     def union(self, *others: Stream[U], uid: str | None = None) -> Stream[T | U]:
-        """Merge with other streams of the job, in the order in which records arrive.
+        """Merge with other streams of the job.
+
+        Args:
+            others: one or more streams of the same job.
+            uid: identifies the operator in checkpoints.
+
+        Returns:
+            The records of all streams, in the order in which they arrive.
 
         Raises:
             GraphError: no other stream is given, or one belongs to another job.
+
+        Example:
+            orders = web.union(shop, phone)
         """
         if not others:
             raise GraphError("union needs another stream", hint="write stream.union(other)")
@@ -195,7 +275,13 @@ class Stream(Handle, Generic[T]):
         return Stream(self.job, self.job.graph.add_operator(Union(), inputs, uid=uid, written_at=call_site()))
 
     def side_output(self, tag: SideTag[U]) -> Stream[U]:
-        """Return what the last operator sends to the side output `tag`.
+        """Return a side output of the last operator.
+
+        Args:
+            tag: names the side output: `DEAD_LETTERS`, or a tag given to an error policy or a window.
+
+        Returns:
+            The stream of records sent to `tag`, typed by the tag.
 
         Example:
             parsed = events.map(parse, on_error=ErrorPolicy.dead_letter())
@@ -204,7 +290,18 @@ class Stream(Handle, Generic[T]):
         return Stream(self.job, Output(self.output.node, tag))
 
     def sink(self, sink: AnySink[T], *, uid: str | None = None) -> SinkHandle:
-        """End the stream here; a stream may end in several sinks."""
+        """Write the stream to a sink; a stream may have several.
+
+        Args:
+            sink: where the records go.
+            uid: identifies the sink in checkpoints; default its kind and target.
+
+        Returns:
+            The end of the chain, which has `build`.
+
+        Example:
+            job = StreamJob.builder().name("copy").source(source).sink(FileSink("copy.csv")).build()
+        """
         output = self.job.graph.add_sink(sink, self.output, uid=uid, written_at=call_site())
         return SinkHandle(self.job, output)
 
@@ -216,27 +313,34 @@ class Stream(Handle, Generic[T]):
 
 
 class SinkHandle(Handle):
-    """What stands behind a sink: the end of a chain."""
+    """The end of a chain; returned by `stream.sink`."""
 
     def build(self) -> StreamJob:
         """Check the job and return it.
 
+        Returns:
+            The job of this chain.
+
         Raises:
-            ConfigError: a setting is wrong, or the job's shape (`GraphError`): no name, no sink, two
-                operators of one uid, a stateful operator that has only a lambda to be named by.
+            GraphError: the job has no name or no sink, two operators share a uid, or a stateful operator
+                of a checkpointed job has only a lambda to be named by.
+            ConfigError: a setting is wrong.
+
+        Example:
+            StreamJob.builder().name("copy").source(source).sink(sink).build().execute()
         """
         self.job.stream_graph()
         return self.job
 
 
 def _checked_size(strategy: BackpressureStrategy, size: int | None) -> int | None:
-    """Refuse a strategy or a size that does not exist, with the words of the job's own settings."""
+    """Return the size, checked with the strategy as the job's own settings are."""
     JobConfig(backpressure=strategy, buffer_size=size)
     return check_size(strategy, size)
 
 
 def require_plain(method: str, function: Function) -> None:
-    """Refuse what is not a function, and one that is async or has to be opened."""
+    """Raise unless `function` is a plain function: not async, and not an object with `open`."""
     if not callable(function):
         raise GraphError(
             f"{method} needs a function, found {function!r}",
@@ -250,15 +354,15 @@ def require_plain(method: str, function: Function) -> None:
     if is_async(function) or is_async_generator(function):
         raise GraphError(
             f"{method} needs a plain function, but {function_ref(function)} is async",
-            hint="compute what it needs in an async map before",
+            hint="compute its input in an async map upstream",
         )
 
 
 def refuse_async_generator(method: str, function: Function) -> None:
-    """Refuse an async generator where its results would not be taken from it."""
+    """Raise for an async generator in an operator that would not iterate it."""
     if is_async_generator(function):
         raise GraphError(
             f"{method} needs a function that returns its result, but {function_ref(function)} is an async "
             "generator",
-            hint="use flat_map, which takes all that it yields",
+            hint="use flat_map, which emits everything it yields",
         )

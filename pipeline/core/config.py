@@ -1,7 +1,7 @@
-"""A job's settings: what may be set, what holds when nothing is, and where each value came from.
+"""A job's settings: which there are, their defaults, and where each value came from.
 
-Command line outranks environment, that the stored configuration, that the `JobConfig` in the
-code, that the defaults of the mode.
+The command line overrides the environment, which overrides the stored configuration, which overrides the
+`JobConfig` in the code, which overrides the defaults of the mode.
 """
 
 from __future__ import annotations
@@ -34,7 +34,14 @@ from pipeline.core.settings import (
 
 
 class BackpressureStrategy(StrEnum):
-    """What happens when a job's buffer is full (SPEC section 4)."""
+    """What happens when a buffer is full.
+
+    Attributes:
+        BUFFER: upstream is held back; nothing is lost.
+        DROP: the newest records are dropped and counted.
+        LATEST: only the newest record is kept; the others are counted.
+        ERROR: the job fails with `BackpressureOverflow` and restarts from its last checkpoint.
+    """
 
     BUFFER = "BUFFER"
     DROP = "DROP"
@@ -43,7 +50,7 @@ class BackpressureStrategy(StrEnum):
 
 
 class Unset(StrEnum):
-    """The value of a setting that nobody has set; unlike None, which switches a thing off."""
+    """The value of a setting that is not set; unlike None, which switches something off."""
 
     UNSET = "unset"
 
@@ -52,41 +59,45 @@ UNSET: Final = Unset.UNSET
 
 
 _MINIMAL_INTERVAL: Final = timedelta(milliseconds=10)
-"""Flink's MINIMAL_CHECKPOINT_TIME: below it the job would do nothing but checkpoints."""
+"""Flink's MINIMAL_CHECKPOINT_TIME: below it the job would do nothing but take checkpoints."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobConfig:
-    """Settings of one job; what is left out follows from the job's mode.
+    """Settings of one job; those left out follow from the job's mode.
 
     Args:
-        checkpoint_interval: time between checkpoints; None switches them off, which STREAMING refuses.
+        checkpoint_interval: time between checkpoints; None switches them off, which STREAMING does not allow.
         checkpoint_rows: records between checkpoints, never more often than `checkpoint_min_pause`; None for
-            by time only.
-        checkpoint_dir: folder that holds one folder for each job; default `.pipeline/checkpoints`.
-        checkpoint_timeout: a checkpoint not complete by then is declined.
+            checkpoints by time only.
+        checkpoint_dir: has one folder for each job; default `.pipeline/checkpoints`.
+        checkpoint_timeout: a checkpoint that takes longer is declined.
         checkpoint_min_pause: the least time between the end of one checkpoint and the start of the next;
             default 500 ms, or half of a `checkpoint_interval` shorter than a second.
-        checkpoint_retention: how many complete checkpoints are kept.
+        checkpoint_retention: number of complete checkpoints kept.
         tolerable_checkpoint_failures: consecutive failures that do not fail the job.
         retain_on_cancel: whether the checkpoints of a cancelled job are kept.
         state_backend: `memory`.
         parallelism: subtasks of each operator, where source and sink allow it.
-        max_parallelism: key groups, the upper bound of `parallelism`; fixed for the life of a job's state.
+        max_parallelism: number of key groups, the upper bound of `parallelism`; fixed for the life of a
+            job's state.
         backpressure: what happens when the sink is slower than the source.
-        buffer_size: records that a hand-over between two vertices may hold, and that the job's DROP or ERROR
-            buffer may; default adapts to about one second, 2,048 for DROP and ERROR. None puts a BUFFER
-            without a bound behind the sources.
-        accept_loss: whether records may be lost by DROP or LATEST on the way to a sink that promises
-            exactly-once; such a job is refused otherwise.
-        source_batch_size: the most records a source reads at once; default the source's own.
-        sink_batch_size: the most records a sink is handed at once; default adapts to about one second.
-        restart: what happens after a failure that a retry can help.
-        cancel_timeout: how long a stop may take before it is forced.
-        chains: `generated` or `interpreted`.
+        buffer_size: records that a channel between two vertices may hold, or the job's DROP or ERROR buffer;
+            default adapts to about one second, 2,048 for DROP and ERROR. None adds a BUFFER without a bound
+            after the sources.
+        accept_loss: whether DROP or LATEST may lose records before an exactly-once sink; otherwise such a
+            job is rejected.
+        source_batch_size: the most records a source reads at once; default that of the source.
+        sink_batch_size: the most records a sink gets at once; default adapts to about one second.
+        restart: what happens after a retryable failure.
+        cancel_timeout: a stop that takes longer is forced.
+        chains: `generated` (compiled loops, fast) or `interpreted` (for debugging).
 
     Raises:
         ConfigError: a value is out of range; the message names the setting.
+
+    Example:
+        JobConfig(checkpoint_interval=timedelta(seconds=10), parallelism=4)
     """
 
     checkpoint_interval: timedelta | None = setting(UNSET, optional(duration(_MINIMAL_INTERVAL), "off"))
@@ -128,7 +139,7 @@ KINDS: Final[Mapping[str, Kind]] = {field.name: field.metadata[KIND] for field i
 
 @dataclass(frozen=True, slots=True)
 class Settings(JobConfig):
-    """The settings a run works with: a `JobConfig` in which nothing but `buffer_size` is unset."""
+    """The settings in effect: a `JobConfig` in which nothing but `buffer_size` is unset."""
 
 
 DEFAULT_CHECKPOINT_DIR: Final = Path(".pipeline/checkpoints")
@@ -138,13 +149,13 @@ SQL_TASK_ROWS: Final = 10_000
 
 _PREFIX: Final = "PIPELINE_"
 _MISSPELT: Final = 0.75
-"""How alike (by difflib) a variable and a setting must be for one to be taken for the other. Near misses have
-0.8 and more, our own variables that are no settings, such as PIPELINE_DSN, 0.6 and less."""
+"""How similar (by difflib) a variable must be to a setting to count as a misspelling of it. Near misses have
+0.8 and more; our variables that are not settings, such as PIPELINE_DSN, 0.6 and less."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedConfig:
-    """The settings a run works with, each with its provenance.
+    """The settings in effect, each with its provenance.
 
     Args:
         values: the settings themselves.
@@ -172,17 +183,17 @@ def resolve(
     """Merge the layers of configuration.
 
     Args:
-        config: what the code says.
-        mode: decides the defaults of what nobody set.
-        durable: whether the source reads from somewhere that outlives the process; others take
+        config: the settings in the code.
+        mode: decides the defaults of settings that are not set.
+        durable: whether the source reads from something that outlives the process; other jobs take
             no checkpoints unless an interval, a row count or a folder is set.
-        environment: variables as `PIPELINE_CHECKPOINT_INTERVAL=30s`; default the process's own.
+        environment: variables such as `PIPELINE_CHECKPOINT_INTERVAL=30s`; default those of the process.
         stored, command_line: settings by field name, values as text.
 
     Raises:
         ConfigError: an unknown name (with the nearest known one), an unreadable value, or
-            STREAMING without a checkpoint interval. Of variables only those that are almost a setting are
-            refused: others may have `PIPELINE_` in front of theirs too.
+            STREAMING without a checkpoint interval. Unknown variables are rejected only if they are almost
+            a setting: other programs may use the prefix `PIPELINE_`, too.
 
     Example:
         >>> resolve(JobConfig(), JobMode.STREAMING, durable=True).values.checkpoint_interval
@@ -203,7 +214,7 @@ def resolve(
         for name, text in texts.items():
             overrides[name] = parse_setting(name, text)
             provenance[name] = layer
-    # all at once: what holds between settings need not hold while only some are set
+    # all at once: settings may be inconsistent while only some of them are set
     settings = _fill_in(replace(config, **overrides), mode, durable=durable)
     if mode is JobMode.STREAMING and settings.checkpoint_interval is None:
         raise ConfigError(
@@ -240,11 +251,11 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _refuse_if_misspelt(variable: str) -> None:
-    """Refuse a variable that is almost a setting; one that is like none belongs to somebody else."""
+    """Raise for a variable that is almost a setting; any other belongs to another program."""
     near = get_close_matches(variable.removeprefix(_PREFIX).lower(), KINDS, n=1, cutoff=_MISSPELT)
     if near:
         raise ConfigError(
-            f"the environment variable {variable} is no setting",
+            f"the environment variable {variable} is not a setting",
             hint=f"did you mean {_PREFIX}{near[0].upper()}?",
         )
 
@@ -269,7 +280,7 @@ def parse_setting(name: str, text: str) -> Any:
 
 
 def unknown_name(kind: str, name: str, known: Mapping[str, Any] | tuple[str, ...]) -> ConfigError:
-    """Build the error for a name nobody knows, with the nearest one that is known."""
+    """Return the error for an unknown name, with the nearest known one."""
     near = get_close_matches(name, list(known), n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}"
     return ConfigError(f"unknown {kind} {name!r}", hint=hint)

@@ -1,4 +1,4 @@
-"""What can go wrong, whose fault it is, and whether trying again can help.
+"""What can go wrong, who can fix it, and whether a retry can help.
 
     PipelineError
     ├── ConfigError              a setting or an argument is wrong; refused before anything starts
@@ -17,8 +17,8 @@
     ├── BackpressureOverflow     an ERROR edge was full
     └── InternalError            a broken invariant; please report it
 
-Every error says in `fault` who can mend it, and can be copied and pickled with all it knows but its
-`__cause__`: that may be anything, and what it said stands in the message.
+Every error names in `fault` who can fix it. It can be copied and pickled with all attributes but its
+`__cause__`, which may be anything; the message includes what the cause said.
 """
 
 from __future__ import annotations
@@ -30,12 +30,19 @@ from pipeline.core.distribution import requirements
 
 
 class Fault(StrEnum):
-    """Who can mend an error."""
+    """Who can fix an error.
 
-    USER = "user"  # the job's code or its data
-    CONFIG = "config"  # a setting, an argument, the job's shape
-    ENVIRONMENT = "environment"  # a server, a disk, the network
-    ENGINE = "engine"  # a defect of this project
+    Attributes:
+        USER: the author of the job: its code or its data is wrong.
+        CONFIG: the author or the operator of the job: a setting, an argument or the job's shape is wrong.
+        ENVIRONMENT: the operator: a server, a disk or the network failed.
+        ENGINE: the developers of this project: please report it.
+    """
+
+    USER = "user"
+    CONFIG = "config"
+    ENVIRONMENT = "environment"
+    ENGINE = "engine"
 
 
 class PipelineError(Exception):
@@ -43,14 +50,23 @@ class PipelineError(Exception):
 
     Args:
         message: what happened, what was expected and what was found, in one line.
-        retryable: whether the same run, tried again, may succeed. The default is the class's own.
+        retryable: whether the same run, tried again, may succeed; default that of the class.
         hint: what the reader can do about it, in one line.
 
     Attributes:
-        job, operator: names added on the way up by `located`, None where unknown.
+        fault: who can fix it.
+        job: name of the job; None if unknown, like the following.
+        operator: uid of the operator.
         function: the user's function as `name (file:line)`.
         position: where the record came from, as `split@position`.
-        result: of the run that ended with this error, a `JobResult`; None if nothing ran.
+        result: the `JobResult` of the run that ended with this error; None if nothing ran.
+
+    Example:
+        try:
+            job.execute()
+        except PipelineError as error:
+            if error.retryable:
+                schedule_again(job)
     """
 
     fault: Fault = Fault.ENGINE
@@ -75,7 +91,17 @@ class PipelineError(Exception):
         function: str | None = None,
         position: str | None = None,
     ) -> Self:
-        """Add where it happened; what is known already stays, since the inner place knows best."""
+        """Add where it happened; what is known already stays, since the inner place knows best.
+
+        Args:
+            job: name of the job.
+            operator: uid of the operator.
+            function: the user's function as `name (file:line)`.
+            position: where the record came from, as `split@position`.
+
+        Returns:
+            The same error.
+        """
         self.job = self.job or job
         self.operator = self.operator or operator
         self.function = self.function or function
@@ -94,7 +120,11 @@ class PipelineError(Exception):
         return f"{text} — {self.hint}" if self.hint else text
 
     def as_json(self) -> dict[str, Any]:
-        """Return what it says as plain values: `error`, `fault`, `retryable`."""
+        """Return the error as plain values.
+
+        Returns:
+            `error` (the text), `fault` and `retryable`.
+        """
         return {"error": str(self), "fault": self.fault.value, "retryable": self.retryable}
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -109,20 +139,34 @@ def _rebuild(cls: type[PipelineError], message: str, attributes: dict[str, Any])
 
 
 class ConfigError(PipelineError):
-    """A setting or an argument is wrong; nothing has been started."""
+    """A setting or an argument is wrong; nothing has been started.
+
+    Example:
+        JobConfig(parallelism=0)  # ConfigError: parallelism must be at least 1, not 0
+    """
 
     fault = Fault.CONFIG
 
 
 class GraphError(ConfigError):
-    """The job's shape is wrong: no sink, a duplicate uid, a stream of another job."""
+    """The job's shape is wrong: no sink, a duplicate uid, a stream of another job.
+
+    The message names the operator, with the file and line that added it.
+    """
 
 
 class MissingExtra(ConfigError):
     """An optional dependency is not installed.
 
-    The hint names what the extra requires instead of the extra: pip finds that wherever this project
-    was installed from.
+    The hint names the requirements of the extra, not the extra itself: pip finds them however this project
+    was installed.
+
+    Args:
+        package: the missing package.
+        extra: the extra of this project that requires it.
+
+    Example:
+        KafkaSource("events")  # MissingExtra: confluent-kafka is not installed
     """
 
     def __init__(self, package: str, extra: str) -> None:
@@ -131,69 +175,88 @@ class MissingExtra(ConfigError):
 
 
 class UserFunctionError(PipelineError):
-    """A function of the user's raised on a record; its own exception is the `__cause__`."""
+    """A function of the job raised on a record; its exception is the `__cause__`.
+
+    `operator`, `function` and `position` name the operator, the function with file and line, and the record.
+    It is retryable if the function raised an error of ours that is, or if `retry_on=` of the restart strategy
+    lists the type of the cause.
+    """
 
     fault = Fault.USER
 
 
 class ConnectorError(PipelineError):
-    """A connector met a failure of the system it talks to."""
+    """A connector failed; retryable unless it states otherwise."""
 
     fault = Fault.ENVIRONMENT
     default_retryable = True
 
 
 class SourceError(ConnectorError):
-    """A source could not read."""
+    """A source could not read.
+
+    Example:
+        raise SourceError(f"cannot read {path}: {error.strerror}", hint="check its rights") from error
+    """
 
 
 class SinkError(ConnectorError):
-    """A sink could not write, pre-commit or commit."""
+    """A sink could not write, pre-commit or commit.
+
+    Example:
+        raise SinkError("the disk is full", hint="free some space and run the job again") from error
+    """
 
 
 class StateError(PipelineError):
-    """Keyed or operator state could not be used as asked."""
+    """State was used in a way that its descriptor or its key does not allow."""
 
     fault = Fault.USER
 
 
 class EncodingError(StateError):
-    """A value cannot be stored so that it comes back equal and of the same type."""
+    """A value cannot be stored and restored as an equal value of the same type.
+
+    Declare your own classes with `value_type=`, or convert the value to plain types in a `map` upstream.
+    """
 
 
 class CheckpointError(PipelineError):
-    """A checkpoint could not be taken or restored."""
+    """A checkpoint could not be taken or restored; retryable unless it states otherwise."""
 
     fault = Fault.ENVIRONMENT
     default_retryable = True
 
 
 class CheckpointCorrupted(CheckpointError):
-    """Stored bytes are not the ones that were written; nothing was restored from them."""
+    """Stored bytes are not the ones that were written; nothing was restored from them.
+
+    The message names the file and the checkpoints that can be restored; a retry does not help.
+    """
 
     default_retryable = False
 
 
 class Fenced(CheckpointError):
-    """A newer attempt owns the job: this one must commit nothing and leave."""
+    """A newer attempt owns the job: this one commits nothing and ends, without a restart."""
 
     default_retryable = False
 
 
 class JobAlreadyRunning(PipelineError):
-    """Another run of the same job holds its folder."""
+    """Another run of the same job is alive; the message names its host and process."""
 
     fault = Fault.CONFIG
 
 
 class BackpressureOverflow(PipelineError):
-    """An edge with the ERROR strategy was full; the job restarts from its last checkpoint."""
+    """A buffer with the ERROR strategy was full; retryable: the job restarts from its last checkpoint."""
 
     fault = Fault.ENVIRONMENT
     default_retryable = True
 
 
 class InternalError(PipelineError):
-    """A broken invariant of the engine: please report it, with the traceback."""
+    """A broken invariant of the engine; please report it, with the traceback."""
 
     fault = Fault.ENGINE

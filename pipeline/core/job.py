@@ -1,4 +1,4 @@
-"""The words of a job's life: its modes, its states and which change may follow which."""
+"""The life cycle of a job: its modes, its states and the transitions between them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ from typing import Final
 
 
 class JobMode(StrEnum):
-    """What kind of job it is; it follows from the source unless set."""
+    """The kind of job; it follows from the sources unless set.
+
+    Attributes:
+        STREAMING: unbounded input, read until the job is stopped.
+        BATCH_ROLLER: bounded input.
+        SQL_TASK: the result of a query.
+    """
 
     STREAMING = "STREAMING"
     BATCH_ROLLER = "BATCH_ROLLER"
@@ -16,7 +22,7 @@ class JobMode(StrEnum):
 
 
 class JobStatus(StrEnum):
-    """The states of a job, as the metadata tables and the events name them."""
+    """The states of a job; a `JobResult` has COMPLETED or CANCELLED."""
 
     REGISTERED = "REGISTERED"
     SCHEDULED = "SCHEDULED"
@@ -46,4 +52,4 @@ TRANSITIONS: Final[Mapping[JobStatus, frozenset[JobStatus]]] = {
     _S.CANCELLED: frozenset(),
     _S.DEAD: frozenset(),
 }
-"""The changes of state that may happen (SPEC section 6); every other is refused."""
+"""The allowed transitions; every other is an error."""

@@ -1,4 +1,4 @@
-"""What happens to a record that a user's function cannot handle."""
+"""What happens to a record on which a function of the job raises."""
 
 from __future__ import annotations
 
@@ -21,30 +21,37 @@ else:  # Python 3.11's own has no default, and typing_extensions is not worth an
 
 @dataclass(frozen=True)  # no slots: SideTag[R](...) of a frozen class with slots raises
 class SideTag(Generic[R]):
-    """The name of a side output; `stream.side_output(tag)` reads what was sent there.
-
-    `SideTag[Order]("late")` tells the type checker what is sent; without it, it is `Any`.
+    """The name of a side output; `stream.side_output(tag)` reads it.
 
     Args:
         name: unique within the job.
+
+    Example:
+        LATE = SideTag[Order]("late")  # the type of its records; Any if left out
     """
 
     name: str
 
 
 DEAD_LETTERS: Final = SideTag[DeadLetter]("dead-letters")
-"""The side output that `ErrorPolicy.dead_letter()` writes to unless told another."""
+"""The default side output of `ErrorPolicy.dead_letter()`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorPolicy:
-    """What to do with the call that raised; build one with the class methods.
+    """What happens after a call that raised; build one with the class methods.
+
+    It applies to subclasses of `Exception`. `SystemExit`, `KeyboardInterrupt` and `CancelledError` end the
+    job regardless of it.
 
     Args:
         kind: `fail`, `skip` or `dead_letter`: what happens in the end.
         attempts: how often the same call is repeated before that; 0 for not at all.
         delay: the pause before each repetition.
         tag: the side output of dead letters.
+
+    Example:
+        parsed = lines.map(json.loads, on_error=ErrorPolicy.skip())
     """
 
     kind: str = "fail"
@@ -54,29 +61,65 @@ class ErrorPolicy:
 
     @classmethod
     def fail(cls) -> ErrorPolicy:
-        """Fail the job, naming operator, function and record. The default."""
+        """Fail the job; the error names operator, function and record. The default.
+
+        Returns:
+            The policy.
+
+        Example:
+            lines.map(json.loads, on_error=ErrorPolicy.fail())
+        """
         return cls()
 
     @classmethod
     def skip(cls) -> ErrorPolicy:
-        """Drop the record and count it as failed."""
+        """Drop the record and count it as failed.
+
+        Returns:
+            The policy.
+
+        Example:
+            lines.map(json.loads, on_error=ErrorPolicy.skip())
+        """
         return cls("skip")
 
     @classmethod
     def dead_letter(cls, tag: SideTag = DEAD_LETTERS) -> ErrorPolicy:
-        """Send a `DeadLetter` to the side output `tag`, in the same epoch as its neighbours."""
+        """Send a `DeadLetter` to a side output, in the same epoch as the records around it.
+
+        Args:
+            tag: names the side output.
+
+        Returns:
+            The policy.
+
+        Example:
+            parsed = lines.map(json.loads, on_error=ErrorPolicy.dead_letter())
+            parsed.side_output(DEAD_LETTERS).sink(rejected)
+        """
         return cls("dead_letter", tag=tag)
 
     @classmethod
     def retry(
         cls, attempts: int, delay: timedelta = timedelta(), then: ErrorPolicy | None = None
     ) -> ErrorPolicy:
-        """Repeat the same call up to `attempts` times, then do what `then` says (default: fail).
+        """Repeat the same call, then apply another policy.
 
-        A lazy `flat_map` that has given some of its results is not repeated.
+        A lazy `flat_map` that has already yielded results is not repeated.
+
+        Args:
+            attempts: how often the call is repeated at most, 1 or more.
+            delay: the pause before each repetition; other records of the subtask wait.
+            then: the policy if all attempts raise; default fail. It must not retry itself.
+
+        Returns:
+            The policy.
 
         Raises:
-            ConfigError: fewer attempts than one, a negative delay, a policy that retries, or no such values.
+            ConfigError: `attempts` is below 1, `delay` is negative, `then` retries, or a type is wrong.
+
+        Example:
+            orders.map(price, on_error=ErrorPolicy.retry(3, timedelta(seconds=1), then=ErrorPolicy.skip()))
         """
         if isinstance(attempts, bool) or not isinstance(attempts, int):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigError(f"ErrorPolicy.retry: attempts must be a whole number, not {attempts!r}")
@@ -101,38 +144,38 @@ class ErrorPolicy:
         return cls(last.kind, attempts=attempts, delay=delay, tag=last.tag)
 
     def describe(self) -> str:
-        """One line for `explain`."""
+        """Return one line for `explain`."""
         retried = f"retry {self.attempts}×, then " if self.attempts else ""
         return retried + {"dead_letter": "dead-letter"}.get(self.kind, self.kind)
 
 
 def require_input_policy(what: str, policy: Any) -> None:
-    """Refuse what is no policy for input that cannot be read.
+    """Raise unless `policy` is a policy for input that cannot be read.
 
     Args:
         what: the argument, for the message.
-        policy: what was given for it.
+        policy: its value.
 
     Raises:
-        ConfigError: it is no `ErrorPolicy`, or one that retries.
+        ConfigError: it is not an `ErrorPolicy`, or it retries.
     """
     require_policy(what, policy)
     if policy.attempts:
         raise ConfigError(
             f"{what} must be fail, skip or dead_letter, not {policy.describe()}",
-            hint="the same bytes read again give the same error",
+            hint="reading the same bytes again fails again",
         )
 
 
 def require_policy(what: str, policy: Any) -> None:
-    """Refuse what is no policy, such as its bare name or a method that was not called.
+    """Raise unless `policy` is a policy; a bare name or an uncalled method gets its own hint.
 
     Args:
         what: the argument, for the message.
-        policy: what was given for it.
+        policy: its value.
 
     Raises:
-        ConfigError: it is no `ErrorPolicy`.
+        ConfigError: it is not an `ErrorPolicy`.
     """
     if isinstance(policy, ErrorPolicy):
         return

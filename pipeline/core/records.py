@@ -21,7 +21,7 @@ class Origin(NamedTuple):
 
 
 class OriginRange(Sequence[Origin]):
-    """The origins of records that stand one behind the other in one split; costs nothing per record."""
+    """The origins of consecutive records of one split; costs nothing per record."""
 
     __slots__ = ("_count", "_first", "_split")
 
@@ -84,15 +84,15 @@ def pick(origins: Sequence[Origin], indices: Sequence[int]) -> Sequence[Origin]:
 
 
 class Batch(Generic[T]):
-    """Records that travel together; immutable once handed on, the records shared and never copied.
+    """Records that travel together; immutable once passed on, the records shared and never copied.
 
     Args:
         values: the records.
-        timestamps: event time of each in milliseconds UTC, where anything downstream wants it.
-        origins: where each was read, where anything downstream wants it.
+        timestamps: event time of each in milliseconds UTC, if anything downstream needs it.
+        origins: where each was read, if anything downstream needs it.
 
-    It has a length, can be sliced and iterated, so that operators which only cut
-    and count serve a list of values and a batch alike.
+    It has a length, and can be sliced and iterated, so that operators which only cut
+    and count accept a list of values and a batch alike.
     """
 
     __slots__ = ("origins", "timestamps", "values")
@@ -157,21 +157,21 @@ def _joined(tracks: Sequence[Sequence[Any] | None]) -> list[Any] | None:
 
 
 FAILED_RECORDS_KEPT: Final = 5
-"""How many of an operator's failed records a run keeps as a sample."""
+"""Number of failed records of an operator that a run keeps as a sample."""
 
 _VALUE_CHARACTERS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class FailedRecord:
-    """A record that was skipped or dead-lettered, as a sample of what went wrong.
+    """A sample of the records that were skipped or dead-lettered.
 
     Args:
         value: the `repr` of the record, cut at 200 characters.
         error: the exception as `Type: message`.
         operator: uid of the operator whose function raised, or of the source that could not decode.
         function: the user's function as `name (file:line)`, or the class of the source.
-        position: where the record was read, as `split@position`; None where that is not known.
+        position: where the record was read, as `split@position`; None if unknown.
     """
 
     value: str
@@ -182,7 +182,14 @@ class FailedRecord:
 
     @classmethod
     def of(cls, letter: DeadLetter) -> FailedRecord:
-        """Describe what a dead letter holds."""
+        """Return the sample of a dead letter.
+
+        Args:
+            letter: of the record.
+
+        Returns:
+            The sample, with the position as text.
+        """
         position = None if letter.origin is None else str(letter.origin)
         return cls(_described(letter.value), letter.error, letter.operator, letter.function, position)
 
@@ -208,14 +215,17 @@ def _described(value: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record that a function could not handle, with all that is needed to mend and replay it.
+    """A record on which a function raised, with everything needed to fix and replay it.
 
     Args:
-        value: the argument of the call that raised.
+        value: the argument of the call that raised; of a source, the input that it could not decode.
         error: the exception as `Type: message`.
         operator: uid of the operator whose function raised.
         function: the user's function as `name (file:line)`.
-        origin: where the record came from, None where the source does not say.
+        origin: where the record was read; None if the source does not say.
+
+    Example:
+        parsed.side_output(DEAD_LETTERS).map(lambda letter: {"value": letter.value, "error": letter.error})
     """
 
     value: Any

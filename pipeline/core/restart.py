@@ -1,4 +1,4 @@
-"""Whether and when a failed job starts again: pure decisions, no clock of their own.
+"""Whether and when a failed job restarts: pure decisions without a clock.
 
 The shapes and the default numbers of `exponential` and `failure_rate` are those of Flink's
 restart strategies of the same names.
@@ -19,22 +19,22 @@ ExceptionTypes = type[Exception] | tuple[type[Exception], ...]
 
 
 class RestartDecider(Protocol):
-    """Counts the failures of one run and decides about the next start."""
+    """Counts the failures of one run and decides about the next restart."""
 
     def next_delay_ms(self, failed_at_ms: int, healthy_ms: int, *, progressed: bool = False) -> int | None:
-        """Say how long to wait before the next start, or None to give up.
+        """Return how long to wait before the next restart, in milliseconds; None to give up.
 
         Args:
-            failed_at_ms: when the failure came, on a monotonic clock.
+            failed_at_ms: when the failure occurred, on a monotonic clock.
             healthy_ms: how long the job had run before it.
-            progressed: whether it had completed a checkpoint with records beyond those it began with.
+            progressed: whether it had completed a checkpoint with new records.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class RestartStrategy:
-    """How a job restarts after a failure that a retry can help; build one with the class methods.
+    """How a job restarts after a retryable failure; build one with the class methods.
 
     Example:
         >>> RestartStrategy.fixed_delay(attempts=3, delay=timedelta(seconds=5)).describe()
@@ -53,7 +53,14 @@ class RestartStrategy:
 
     @classmethod
     def none(cls) -> RestartStrategy:
-        """Never restart: the first failure ends the job."""
+        """Never restart: the first failure ends the job.
+
+        Returns:
+            The strategy.
+
+        Example:
+            JobConfig(restart=RestartStrategy.none())
+        """
         return cls("none")
 
     @classmethod
@@ -64,10 +71,21 @@ class RestartStrategy:
         *,
         retry_on: ExceptionTypes = (),
     ) -> RestartStrategy:
-        """Restart up to `attempts` times without progress between them, each after `delay`.
+        """Restart up to `attempts` times without progress in between, each time after `delay`.
 
         Args:
-            retry_on: exceptions of the job's own code after which a restart may help.
+            attempts: 1 or more; a checkpoint with new records resets the count.
+            delay: between a failure and the restart.
+            retry_on: exception classes of the job's own code after which a restart may help.
+
+        Returns:
+            The strategy.
+
+        Raises:
+            ConfigError: a value is out of range.
+
+        Example:
+            RestartStrategy.fixed_delay(5, timedelta(seconds=10), retry_on=ConnectionError)
         """
         _require(attempts > 0, f"fixed_delay: attempts must be at least 1, not {attempts}")
         return cls(
@@ -88,12 +106,25 @@ class RestartStrategy:
         attempts: int = 0,
         retry_on: ExceptionTypes = (),
     ) -> RestartStrategy:
-        """Restart after a delay that grows by `multiplier`, and falls back after a healthy `reset_after`.
+        """Restart after a growing delay.
 
         Args:
+            initial: the first delay.
+            maximum: the longest delay.
+            multiplier: factor from one delay to the next, 1 or more.
             jitter: share of the delay, 0 to 1, by which it is varied at random, never above `maximum`.
-            attempts: the most restarts without progress or a healthy time between; 0 means no limit.
-            retry_on: exceptions of the job's own code after which a restart may help.
+            reset_after: after running this long without a failure, the delay is `initial` again.
+            attempts: the most restarts without progress or such a time in between; 0 for no limit.
+            retry_on: exception classes of the job's own code after which a restart may help.
+
+        Returns:
+            The strategy.
+
+        Raises:
+            ConfigError: a value is out of range.
+
+        Example:
+            RestartStrategy.exponential(initial=timedelta(seconds=1), maximum=timedelta(minutes=5))
         """
         _require(attempts >= 0, f"exponential: attempts must be at least 0, not {attempts}")
         _require(multiplier >= 1, f"exponential: multiplier must be at least 1, not {multiplier}")
@@ -118,10 +149,22 @@ class RestartStrategy:
         *,
         retry_on: ExceptionTypes = (),
     ) -> RestartStrategy:
-        """Restart after `delay` unless more than `failures` came within `per`, with progress or without.
+        """Restart after `delay` unless there were too many failures, with or without progress.
 
         Args:
-            retry_on: exceptions of the job's own code after which a restart may help.
+            failures: the most failures within `per`, 1 or more.
+            per: the time over which failures are counted.
+            delay: between a failure and the restart.
+            retry_on: exception classes of the job's own code after which a restart may help.
+
+        Returns:
+            The strategy.
+
+        Raises:
+            ConfigError: a value is out of range.
+
+        Example:
+            RestartStrategy.failure_rate(failures=3, per=timedelta(minutes=10))
         """
         _require(failures > 0, f"failure_rate: failures must be at least 1, not {failures}")
         return cls(
@@ -143,7 +186,7 @@ class RestartStrategy:
         return _Never()
 
     def helps(self, error: PipelineError) -> bool:
-        """Whether a restart may help after an error: it says so, or the strategy does of what caused it."""
+        """Return whether a restart may help: the error is retryable, or `retry_on` lists a cause of it."""
         if error.retryable:
             return True
         if not isinstance(error, UserFunctionError | ConnectorError):
@@ -154,7 +197,7 @@ class RestartStrategy:
         return cause is not None
 
     def describe(self) -> str:
-        """One line for people."""
+        """Return one line for people."""
         if self.kind == "fixed_delay":
             return f"fixed delay: {self.attempts} attempts, {self.delay_ms / 1000:g} s apart"
         if self.kind == "exponential":
@@ -206,7 +249,7 @@ class _Exponential:
         self.failures = 1 if healthy or progressed else self.failures + 1
         if strategy.attempts and self.failures > strategy.attempts:
             return None
-        # Progress does not shorten the delay: what fails again so soon needs the time.
+        # Progress does not shorten the delay: a job that fails again this soon needs the time.
         grown = strategy.delay_ms if healthy or not self.delay_ms else self.delay_ms * strategy.multiplier
         self.delay_ms = min(grown, strategy.max_delay_ms)
         varied = self.delay_ms * (1 + self.rng.uniform(-strategy.jitter, strategy.jitter))

@@ -1,4 +1,4 @@
-"""How one run of a job starts, beside its settings: the switches of `pipeline run` and `execute`."""
+"""How one run of a job starts, apart from its settings: the options of `pipeline run` and `execute`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class RunOptions:
 
     Args:
         fresh: start over instead of continuing from the last checkpoint.
-        take_over: run although another run holds the job; that one is fenced.
+        take_over: run although another run holds the job; the other one is fenced.
         restore_from: id of the checkpoint to continue from; None for the newest.
         accept_duplicates: restore a checkpoint older than committed output, which is written again.
         allow_unmatched: drop stored state whose operator the job no longer has.

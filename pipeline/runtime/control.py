@@ -47,10 +47,10 @@ class Mailbox:
 
 
 class JobControl:
-    """Stops a job from another thread or a signal handler; give it to `job.execute(control=…)`.
+    """Stops a job from another thread or a signal handler; pass it to `job.execute(control=…)`.
 
-    `stop` and `abort` only put an event into a queue whose `put` may interrupt itself, so they are
-    safe in a signal handler and before the job has started.
+    `stop` and `abort` are safe in a signal handler and before the job has started: they only put an event
+    into a queue whose `put` is re-entrant.
 
     Example:
         >>> control = JobControl()
@@ -64,15 +64,19 @@ class JobControl:
         self._look: Callable[[], Progress] | None = None
 
     def stop(self) -> None:
-        """Stop reading, take a last checkpoint, commit it, leave."""
+        """Stop reading, take a last checkpoint, commit it, and end the run."""
         self.queue.put(Letter(StopRequested(at_once=False)))
 
     def abort(self) -> None:
-        """Leave now; the next run goes on from the last complete checkpoint."""
+        """End the run now; the next one continues from the last complete checkpoint."""
         self.queue.put(Letter(StopRequested(at_once=True)))
 
     def progress(self) -> Progress:
-        """Look at the job; any thread, any time."""
+        """Return the progress of the job; any thread, any time.
+
+        Returns:
+            Counters, channels, event time and the status.
+        """
         return Progress(JobStatus.SCHEDULED) if self._look is None else self._look()
 
     def watch(self, look: Callable[[], Progress]) -> None:

@@ -1,4 +1,4 @@
-"""What a run gives back, and what can be seen of it while it runs."""
+"""The result of a run, and its progress while it runs."""
 
 from __future__ import annotations
 
@@ -19,21 +19,25 @@ class JobResult:
     Args:
         status: COMPLETED or CANCELLED; a run that fails raises instead, with this as `error.result`.
         processed_records: records its sources emitted, over all attempts of the execution.
-        failed_records: records that its functions could not handle and a policy let pass.
-        written_records: records its sinks have taken, over all attempts of the execution.
+        failed_records: records that were skipped or dead-lettered.
+        written_records: records its sinks accepted, over all attempts of the execution.
         written_by_sink: the same for each sink, by uid.
         failed_samples: the first few different records that failed in this run, for each operator.
-        dropped_records: records that DROP and LATEST have dropped, over all attempts of the execution.
+        dropped_records: records that DROP and LATEST dropped, over all attempts of the execution.
         duration: of this run, restarts included.
         state: the keyed state at the end, `{uid: {key: value}}`.
-        execution_id: stays the same when a killed run is started again.
-        checkpoints: how many checkpoints this run completed.
-        restarts: how often this run started again after a failure.
-        restored_from: the checkpoint this run began with, None for a fresh start.
-        checkpoint_path: the job's folder of checkpoints, None without checkpoints.
-        late_records: records that came too late for their windows, where no side output takes them.
-        event_time: how far event time had come at the end, milliseconds UTC; None where there is none.
-        remarks: what sources and sinks have to say about their input and target, one line each.
+        execution_id: the same when a killed run is started again.
+        checkpoints: number of checkpoints that this run completed.
+        restarts: number of restarts after failures in this run.
+        restored_from: the checkpoint from which this run continued; None for a fresh start.
+        checkpoint_path: the job's folder of checkpoints; None without checkpoints.
+        late_records: records too late for their windows that went to no side output.
+        event_time: the watermark at the end, milliseconds UTC; None without event time.
+        remarks: notes of sources and sinks about their input and target, one line each.
+
+    Example:
+        result = job.execute()
+        print(result.status, result.written_records)
     """
 
     status: JobStatus
@@ -57,15 +61,16 @@ class JobResult:
 
 @dataclass(frozen=True, slots=True)
 class EdgeProgress:
-    """A hand-over into one subtask.
+    """The channel or buffer into one subtask.
 
     Args:
-        name: of the vertex behind it; of a buffer with a strategy, its uid.
-        buffered, capacity: records it holds, and may hold now; a capacity of None is without a bound.
-        strategy: what it does when it is full; BUFFER, of any hand-over, holds back what is before it.
+        name: of the vertex that reads from it; of a buffer with a strategy, its uid.
+        buffered: records that it holds.
+        capacity: records that it may hold now; None without a bound.
+        strategy: what it does when it is full; a channel always has BUFFER.
         dropped: records it has dropped, over all attempts of the execution.
-        active: whether it holds back what is before it, or loses records, now.
-        request_rate: records a second that it asks for, lately; None where it asks without limit.
+        active: whether it is holding upstream back, or losing records.
+        request_rate: records per second that it has requested lately; None without limit.
     """
 
     name: str
@@ -79,13 +84,13 @@ class EdgeProgress:
 
 @dataclass(frozen=True, slots=True)
 class EventTimeProgress:
-    """How far event time has come, and what it waits for.
+    """How far event time has advanced, and what it waits for.
 
     Args:
-        source: uid of the source that is furthest back; windows fire by it.
+        source: uid of the slowest source; windows fire by its watermark.
         timestamp: its watermark, milliseconds UTC; None before it has one.
-        lag_ms: how far that is behind the clock; None before there is a watermark.
-        held_by: the split that keeps the others of the source waiting; None if none does.
+        lag_ms: how far the watermark is behind the clock; None before there is one.
+        held_by: the split that holds back the others of the source; None if none does.
         behind_ms: how far that split is behind the furthest; None if it has emitted nothing yet.
         idle: whether every source is idle, so that nothing is waited for.
     """
@@ -100,21 +105,22 @@ class EventTimeProgress:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A look at a running job.
+    """The progress of a running job.
 
     Args:
+        status: of the job.
         processed: records emitted by the sources, over all attempts of the execution.
-        written: records taken by the sinks, over all attempts of the execution.
+        written: records accepted by the sinks, over all attempts of the execution.
         written_by_sink: the same for each sink, by uid.
-        failed: records let pass by a policy.
+        failed: records that were skipped or dead-lettered.
         dropped: records dropped by buffers, over all attempts of the execution.
-        late: records that came too late for their windows, where no side output takes them.
-        estimated: about how many records there are in all, None where unknown.
+        late: records too late for their windows that went to no side output.
+        estimated: approximate number of records in all; None if unknown.
         checkpoints: completed in this run.
-        last_checkpoint: id of the newest, None if there is none.
-        edges: the hand-overs between vertices.
-        event_time: of the source that is furthest back; None where no window goes by event time.
-        open_windows: windows that hold records and have not been dropped yet, in all subtasks.
+        last_checkpoint: id of the newest; None if there is none.
+        edges: the channels and buffers between vertices.
+        event_time: of the slowest source; None if no window uses event time.
+        open_windows: windows that hold records, in all subtasks.
     """
 
     status: JobStatus

@@ -1,4 +1,4 @@
-"""What the engine tells a function that is an object with `open` and `close`."""
+"""What a function that is an object with `open` and `close` gets from the engine."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class FunctionContext:
-    """Which part of which job a function was opened for.
+    """The job, operator and subtask for which a function was opened.
 
     Each subtask has its own copy of the function, opened before its first call and closed after its last.
 
     Args:
-        job_name: of the job.
-        uid: of the operator.
-        subtask: counts from 0.
-        parallelism: how many subtasks the operator has.
+        job_name: name of the job.
+        uid: uid of the operator.
+        subtask: index of the subtask, from 0.
+        parallelism: number of subtasks of the operator.
 
     Example:
         class Price:

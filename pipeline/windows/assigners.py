@@ -23,7 +23,7 @@ class Window(NamedTuple):
 
     @property
     def max_timestamp(self) -> int:
-        """The last instant inside; the window's results carry it."""
+        """The last instant of the window; its results have this time."""
         return self.end - 1
 
 
@@ -96,7 +96,7 @@ class WindowAssigner(ABC):
 
 @dataclass(frozen=True, slots=True)
 class TumblingTimeWindows(WindowAssigner):
-    """Windows of one size, side by side: each record is in exactly one.
+    """Adjacent windows of one size: each record is in exactly one.
 
     Example:
         >>> TumblingTimeWindows.of(timedelta(minutes=5)).assign(301_000)
@@ -108,15 +108,21 @@ class TumblingTimeWindows(WindowAssigner):
 
     @classmethod
     def of(cls, size: timedelta, offset: timedelta = timedelta()) -> TumblingTimeWindows:
-        """Divide time into windows of `size`.
+        """Divide time into adjacent windows.
 
         Args:
             size: at least 1 ms.
-            offset: how far the windows are moved against midnight UTC of 1970-01-01; between `-size` and
-                `size`. Windows of a day that begin at midnight in UTC+8 have the offset of -8 hours.
+            offset: shifts the windows from midnight UTC of 1970-01-01; between `-size` and `size`. Windows
+                of a day that begin at midnight in UTC+8 have an offset of -8 hours.
+
+        Returns:
+            The assigner.
 
         Raises:
-            ConfigError: size or offset out of range.
+            ConfigError: size or offset is out of range.
+
+        Example:
+            by_user.window(TumblingTimeWindows.of(timedelta(minutes=5)))
         """
         size_ms = milliseconds("the window's size", size)
         offset_ms = milliseconds("the window's offset", offset, least=1 - size_ms)
@@ -154,9 +160,19 @@ class SlidingTimeWindows(WindowAssigner):
     def of(cls, size: timedelta, slide: timedelta) -> SlidingTimeWindows:
         """Start a window of `size` every `slide`.
 
+        Args:
+            size: at least 1 ms.
+            slide: 1 ms to `size`; best a divisor of it.
+
+        Returns:
+            The assigner.
+
         Raises:
-            ConfigError: one is below 1 ms, or `slide` is larger than `size`, so that records between
-                two windows would be in none.
+            ConfigError: a duration is below 1 ms, or `slide` is larger than `size`: records between two
+                windows would be in none.
+
+        Example:
+            by_user.window(SlidingTimeWindows.of(timedelta(minutes=10), timedelta(minutes=5)))
         """
         size_ms = milliseconds("the window's size", size)
         slide_ms = milliseconds("the window's slide", slide)

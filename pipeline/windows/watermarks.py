@@ -1,4 +1,4 @@
-"""How a source tells event time: which timestamp a record has and how far behind it may come."""
+"""How a source defines event time: the timestamp of a record, and how far out of order it may be."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class WatermarkStrategy:
         timestamp: Callable[[Any], int | datetime] | None = None,
         on_error: ErrorPolicy = _FAIL,
     ) -> WatermarkStrategy:
-        """Allow records to come up to `bound` behind the latest one.
+        """Allow records to be up to `bound` behind the latest one.
 
         Args:
             bound: 0 or more.
@@ -55,9 +55,12 @@ class WatermarkStrategy:
             on_error: what happens to a record for which `timestamp` raises or returns no time: fail,
                 skip, retry, or dead_letter, to a side output of the source.
 
+        Returns:
+            The strategy.
+
         Raises:
-            ConfigError: a negative bound, `timestamp` is not a plain function, or `on_error` is given
-                without one.
+            ConfigError: `bound` is negative, `timestamp` is not a plain function, or `on_error` is set
+                without it.
 
         Example:
             >>> WatermarkStrategy.bounded_out_of_orderness(
@@ -80,29 +83,81 @@ class WatermarkStrategy:
     def monotonic(
         cls, *, timestamp: Callable[[Any], int | datetime] | None = None, on_error: ErrorPolicy = _FAIL
     ) -> WatermarkStrategy:
-        """Expect the timestamps of each split never to go back."""
+        """Expect the timestamps of each split never to go back.
+
+        Args:
+            timestamp: as for `bounded_out_of_orderness`.
+            on_error: as for `bounded_out_of_orderness`.
+
+        Returns:
+            The strategy.
+
+        Raises:
+            ConfigError: as `bounded_out_of_orderness`.
+
+        Example:
+            WatermarkStrategy.monotonic(timestamp=lambda event: event["ts"])
+        """
         return cls.bounded_out_of_orderness(timedelta(), timestamp=timestamp, on_error=on_error)
 
     def with_idleness(self, timeout: timedelta) -> WatermarkStrategy:
-        """Let event time pass a split that has been silent for `timeout` (at least 1 ms)."""
+        """Advance event time past a split that has emitted nothing for some time.
+
+        Args:
+            timeout: at least 1 ms.
+
+        Returns:
+            The strategy with this timeout.
+
+        Raises:
+            ConfigError: `timeout` is below 1 ms.
+
+        Example:
+            strategy.with_idleness(timedelta(seconds=30))
+        """
         return replace(self, idleness_ms=milliseconds("the idleness", timeout))
 
     def emit_every(self, records: int) -> WatermarkStrategy:
-        """Place a watermark after every `records` records of a split, so that a test can foretell them."""
+        """Place a watermark after every `records` records of a split, so that a test can predict them.
+
+        Args:
+            records: 1 or more; by default there is one at the end of each batch.
+
+        Returns:
+            The strategy with this spacing.
+
+        Raises:
+            ConfigError: `records` is below 1.
+
+        Example:
+            strategy.emit_every(1)
+        """
         if records < 1:
             raise ConfigError(f"emit_every: records must be at least 1, not {records}")
         return replace(self, every=records)
 
     def with_max_ahead(self, limit: timedelta) -> WatermarkStrategy:
-        """Keep event time where it is for a timestamp more than `limit` (at least 1 ms) ahead of the clock.
+        """Ignore timestamps too far ahead of the clock when advancing event time.
 
-        One record dated next year would otherwise make all that follow late. The record itself is
-        kept, in a window that closes when its time has come.
+        Otherwise one record dated next year would make every later record late. The record itself is
+        kept, in a window that closes when event time reaches it.
+
+        Args:
+            limit: at least 1 ms.
+
+        Returns:
+            The strategy with this limit.
+
+        Raises:
+            ConfigError: `limit` is below 1 ms.
+
+        Example:
+            strategy.with_max_ahead(timedelta(hours=1))
         """
         return replace(self, max_ahead_ms=milliseconds("the limit ahead of the clock", limit))
 
     def describe(self) -> str:
-        """One line for `explain`."""
+        """Return one line for `explain`."""
         parts = [f"up to {describe_duration(self.bound_ms)} out of order" if self.bound_ms else "in order"]
         if self.idleness_ms is not None:
             parts.append(f"idle after {describe_duration(self.idleness_ms)}")

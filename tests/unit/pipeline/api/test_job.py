@@ -197,7 +197,7 @@ class TestRefused:
         assert raised.value.hint == "to name an operator write .named(…)"
 
     def test_a_second_config(self) -> None:
-        with pytest.raises(ConfigError, match="settings already"):
+        with pytest.raises(ConfigError, match="already has settings"):
             StreamJob("j", SETTINGS).source(FakeSource()).config(JobConfig())
 
     def test_a_config_that_is_none(self) -> None:
@@ -292,7 +292,7 @@ class TestRefused:
             GraphError, match=rf"^{method} needs .* both \(.*\) is an async generator"
         ) as raised:
             build(lambda job: getattr(job.source(FakeSource()), method)(both))
-        assert raised.value.hint == "use flat_map, which takes all that it yields"
+        assert raised.value.hint == "use flat_map, which emits everything it yields"
         with pytest.raises(GraphError, match="key_by needs a plain function"):
             build(lambda job: job.source(FakeSource()).key_by(both))  # pyright: ignore[reportArgumentType]
         build(lambda job: job.source(FakeSource()).flat_map(both).sink(FakeSink()))
