@@ -1,7 +1,7 @@
 """Measure subjects side by side: alternately, several rounds, medians and ratios of one round.
 
 Machines drift: they warm up, throttle, share their cores. Figures taken minutes apart say little
-about each other, so each round runs every subject once, one behind the other, every other round in
+about each other, so each round runs every subject once, one after the other, every other round in
 reverse, and a ratio is the median of the rounds' own ratios.
 """
 
@@ -100,7 +100,7 @@ class Outcome:
 
 
 def measure(case: Case, rounds: int | None, on_step: OnStep) -> Outcome:
-    """Run every subject of `case` once per round, to and fro; `on_step` hears who runs next."""
+    """Run every subject of `case` once per round, to and fro; `on_step` is called with the next one."""
     rounds = (rounds or case.rounds) if case.repeats else 1
     outcome = Outcome(case, {subject: [] for subject in case.subjects})
     for number in range(1, rounds + 1):
@@ -117,7 +117,7 @@ def rate(records: int, answer: object, *, work: Callable[[T], object], on: T) ->
 
     Args:
         records: how many records the work counts for.
-        answer: what the work must return: a subject that does less than the others is no match.
+        answer: what the work must return: a subject that does less work is not comparable.
         work: called with `on`.
     """
 
@@ -126,7 +126,7 @@ def rate(records: int, answer: object, *, work: Callable[[T], object], on: T) ->
         found = work(on)
         elapsed = time.perf_counter() - started
         if found != answer:
-            raise RuntimeError(f"{work.__name__} gave {found!r}, expected {answer!r}")
+            raise RuntimeError(f"{work.__name__} returned {found!r}, expected {answer!r}")
         return records / elapsed
 
     return subject

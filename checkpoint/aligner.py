@@ -22,7 +22,7 @@ class Blocked:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """A late barrier of a checkpoint that is over: go on as if it had not come."""
+    """A late barrier of a checkpoint that is over: continue as if it had not arrived."""
 
 
 Alignment = Aligned | Blocked | Ignored

@@ -11,7 +11,7 @@ class CheckpointKind(StrEnum):
 
     PERIODIC = "PERIODIC"  # by time or by rows; the job runs on
     SAVEPOINT = "SAVEPOINT"  # asked for; kept until deleted by hand; the job runs on
-    STOP = "STOP"  # the last before a stop: a later run goes on from it
+    STOP = "STOP"  # the last before a stop: a later run continues from it
     FINAL = "FINAL"  # after the end of all input: a later run has nothing left to read
 
     @property

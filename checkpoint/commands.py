@@ -9,7 +9,7 @@ from checkpoint.barrier import Barrier, CheckpointKind
 from pipeline.core.errors import PipelineError
 
 Participant = Hashable
-"""Whoever must answer each barrier, such as (uid, subtask)."""
+"""A participant that must acknowledge each barrier, such as (uid, subtask)."""
 
 
 @dataclass(frozen=True, slots=True)

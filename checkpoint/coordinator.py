@@ -253,7 +253,7 @@ class CheckpointCoordinator:
         error = CheckpointError(
             f"checkpoint {checkpoint_id} failed: {reason}; it is failure {self._failures} in a row, "
             f"tolerable_checkpoint_failures is {self._settings.tolerable_failures}",
-            hint="mend the cause, or raise tolerable_checkpoint_failures or checkpoint_timeout",
+            hint="fix the cause, or raise tolerable_checkpoint_failures or checkpoint_timeout",
         )
         error.__cause__ = cause
         return [Abandon(checkpoint_id, reason), Fail(error)]

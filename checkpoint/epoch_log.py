@@ -4,8 +4,8 @@
     frame    length and CRC-32 of the payload, 4 bytes each, little-endian; the payload
     ...
 
-The engine knows frames only; what stands in a payload is the sink's affair. That a log is whole is
-known by its length and SHA-256, which stand in the manifest beside its name.
+The engine knows frames only; the content of a payload is up to the sink. That a log is whole is
+known by its length and SHA-256, which are in the manifest beside its name.
 """
 
 from __future__ import annotations
@@ -59,4 +59,4 @@ def _refusal(header: bytes, path: str) -> CheckpointError:
             retryable=False,
             hint="start the job with the release that wrote it, or a newer one",
         )
-    return CheckpointCorrupted(f"{path} is no epoch log: it begins with {header!r}")
+    return CheckpointCorrupted(f"{path} is not an epoch log: it begins with {header!r}")

@@ -16,7 +16,7 @@ FORMAT: Final = "pipeline-checkpoint"
 VERSION: Final = 3
 
 Json = Any
-"""A value that JSON gives back equal: the state encoding has seen to that before it gets here."""
+"""A value that JSON restores as an equal one: the state encoding ensures that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Manifest:
 
     @classmethod
     def from_bytes(cls, data: bytes, path: str) -> Manifest:
-        """Read and verify what `to_bytes` gave.
+        """Read and verify what `to_bytes` returned.
 
         Args:
             path: where `data` was read, for messages.
@@ -112,7 +112,7 @@ class Manifest:
         body = unseal(data, path)
         found = body.pop("format", None), body.pop("version", None)
         if found[0] != FORMAT:
-            raise CheckpointCorrupted(f"{path} is no manifest: expected format {FORMAT}, found {found[0]}")
+            raise CheckpointCorrupted(f"{path} is not a manifest: expected format {FORMAT}, found {found[0]}")
         if found[1] != VERSION:
             raise CheckpointError(
                 f"{path} has version {found[1]} of the manifest format, this release reads version {VERSION}",
@@ -126,7 +126,7 @@ class Manifest:
             body["ended"] = tuple(body["ended"])
             manifest = cls(**body)
         except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointCorrupted(f"{path} is no manifest of version {VERSION}: {error}") from error
+            raise CheckpointCorrupted(f"{path} is not a manifest of version {VERSION}: {error}") from error
         for part in (*manifest.parts, *manifest.logs):
             if not _PART_NAME.fullmatch(part.name):
                 raise CheckpointCorrupted(

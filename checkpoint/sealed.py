@@ -13,10 +13,10 @@ _SEAL: Final = "sha256"
 
 
 def seal(body: Mapping[str, Any]) -> bytes:
-    """Render `body` as indented JSON behind the checksum of its canonical form.
+    """Render `body` as indented JSON after the checksum of its canonical form.
 
     Raises:
-        InternalError: a value is not plain JSON; whoever put it there should have encoded it.
+        InternalError: a value is not plain JSON; the caller should have encoded it.
     """
     try:
         return _render({_SEAL: _checksum(body), **body})

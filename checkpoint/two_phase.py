@@ -97,7 +97,7 @@ class TwoPhaseDriver(Generic[Txn]):
             those of earlier epochs whose checkpoints failed.
 
         Raises:
-            PipelineError: what the sink raised, before the epoch has ended: it goes on.
+            PipelineError: what the sink raised before the epoch has ended: the epoch continues.
         """
         handle = self._sink.pre_commit(self.current)
         self._current = None  # it is pending from here on: `close` must not take it for unfinished
@@ -130,7 +130,7 @@ class TwoPhaseDriver(Generic[Txn]):
                     self._forget(pending)
                 else:
                     to_retry.append(pending.handle)
-            except Exception as error:  # noqa: BLE001 -- whatever the sink raises; the first goes on below
+            except Exception as error:  # noqa: BLE001 -- the first one is raised below
                 first_error = first_error or error
         if first_error is not None:
             raise first_error
@@ -164,7 +164,7 @@ class TwoPhaseDriver(Generic[Txn]):
             raise first_error
 
     def _add(self, younger: _Pending[Txn]) -> None:
-        """Put an epoch behind those that wait; none of them is committed meanwhile, none being decided."""
+        """Append an epoch to those that wait; none is committed meanwhile, since none is decided."""
         with self._lock:
             self._pending.append(younger)
             older = self._pending[-2] if len(self._pending) > 1 else None

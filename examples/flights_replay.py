@@ -1,7 +1,7 @@
 """Replay the departures of 2013 into a Kafka topic, in the order of their schedule.
 
     python examples/flights_replay.py                   # as fast as it goes
-    python examples/flights_replay.py --rate 5000       # so many a second
+    python examples/flights_replay.py --rate 5000       # records per second
     python examples/flights_replay.py --days 31         # the first days of the year only
 
 The broker is `PIPELINE_KAFKA`, as `localhost:9092`. The topic for alerts is created too. An event is

@@ -89,7 +89,7 @@ class StateTable(Protocol[V]):
         ...
 
     def all_of(self, kind: type) -> MutableMapping[Any, V] | None:
-        """Return a mapping of all keys of a type, on the terms of `batch`; None where that must be told them.
+        """Return a mapping of all keys of a type, as `batch` does; None if the keys must be known first.
 
         Who loops over records may then find out each key just before it is used.
         """
@@ -115,7 +115,7 @@ class WindowTable(Protocol[V]):
         ...
 
     def batch(self, keys: Sequence[Key]) -> Callable[[WindowKey], MutableMapping[Any, V]]:
-        """Return what opens a window for `keys`: gives its mapping, on the terms of `StateTable.batch`."""
+        """Return a function that opens a window for `keys` and returns its mapping, as `StateTable.batch`."""
         ...
 
     def put(self, window: WindowKey, key: Key, value: V) -> None:
@@ -152,7 +152,7 @@ class Readable(Protocol):
 
 
 class StateSnapshot(Protocol):
-    """What a backend held at a barrier: taken while the stream stands, written while records flow.
+    """The state of a backend at a barrier: taken while the stream is paused, written while records flow.
 
     It never shows what was changed after it was taken. One thread uses it, at most one call of
     `write` is made, and `release` ends it, whether it was written or not.
@@ -218,7 +218,7 @@ class KeyedStateBackend(Protocol):
         Raises:
             StateError: a state was of another kind, or the format is of a newer version.
             EncodingError: a value is of a class that the state's descriptor does not declare.
-            CheckpointCorrupted: these bytes are no snapshot.
+            CheckpointCorrupted: these bytes are not a snapshot.
         """
         ...
 

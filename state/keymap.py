@@ -129,7 +129,7 @@ class ExpiringMap(MutableMapping[Key, V]):
 
     Args:
         ttl_ms: milliseconds.
-        now_ms: the wall clock, since lifetimes go on while the job is down.
+        now_ms: the wall clock, since lifetimes continue while the job is down.
     """
 
     __slots__ = ("_now_ms", "_ttl_ms", "_values", "_written")
@@ -150,7 +150,7 @@ class ExpiringMap(MutableMapping[Key, V]):
         return self._values.batch(keys)
 
     def all_of(self, kind: type) -> None:
-        """There is none: the lives of the keys that are written begin anew."""
+        """There is none: the lifetimes of keys that are written restart."""
 
     def columns(self) -> tuple[list[Key], list[V], list[int]]:
         """Drop what has expired; return all keys, values and times of writing in the same order."""

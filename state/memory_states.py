@@ -35,7 +35,7 @@ class CurrentKey:
         if self._key is _ABSENT:
             raise StateError(
                 f"operator {self._uid}: keyed state was used without a current key",
-                hint="use it behind key_by, after set_current_key",
+                hint="use it downstream of key_by, after set_current_key",
             )
         return self._key
 
@@ -91,7 +91,7 @@ class MemoryListState(_State):
             self._write([value])
         else:
             known.append(value)
-            self._write(known)  # its life, where it has one, begins anew
+            self._write(known)  # its lifetime, if it has one, restarts
 
     def update(self, values: Iterable[Any]) -> None:
         self._write(list(values))

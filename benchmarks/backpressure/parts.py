@@ -40,7 +40,7 @@ class Stage:
         return time.monotonic() - self._started
 
     def stop_offering(self) -> None:
-        """Let the source fall silent; `quiet` says when what it gave is on its way."""
+        """Stop the source from emitting; `quiet` is set when all it emitted is on its way."""
         with self.changed:
             self.closing = True
             self.changed.notify_all()

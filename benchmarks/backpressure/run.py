@@ -56,7 +56,7 @@ class Run:
         samples: over time.
         offered, delivered, dropped, buffered: records at its end, when the source has fallen silent.
         gaps: records below the greatest delivered that were not.
-        backwards: records that came behind a later one, or twice.
+        backwards: records that arrived after a later one, or twice.
         ages_ms: percentiles of how old records were when the sink got them.
         checkpoint_s: how long each checkpoint took.
         overflows: how often it failed because a buffer was full.

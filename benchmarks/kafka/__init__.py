@@ -34,7 +34,7 @@ MEMORY_TIMES: Final = 10
 """How many times as many records the memory case has in its second run: ten million beside one."""
 
 Work = Callable[[str, str, int], None]
-"""Reads so many records from the first topic and writes to the second."""
+"""Reads a number of records from the first topic and writes them to the second."""
 
 
 @dataclass

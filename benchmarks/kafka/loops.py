@@ -72,7 +72,7 @@ def _transactions(
     work: Callable[[list[Message], Producer], None],
     end: Callable[[Producer], None],
 ) -> None:
-    """Read `records` records; commit once a second what was written, with the offset behind what was read."""
+    """Read `records` records; commit once a second what was written, with the offset after what was read."""
     reading: dict[str, Any] = {
         "bootstrap.servers": servers,
         "group.id": f"loop-{_run_id()}",

@@ -58,7 +58,7 @@ def hundred_bytes(count: int) -> Iterable[Record]:
 
 
 def committed_reader(servers: str, topic: str) -> Consumer:
-    """Return who reads the committed records of a one-partition topic, and is told of the end."""
+    """Return a reader of the committed records of a one-partition topic that reports its end."""
     consumer = Consumer(
         {
             "bootstrap.servers": servers,
@@ -67,7 +67,7 @@ def committed_reader(servers: str, topic: str) -> Consumer:
             "isolation.level": "read_committed",
             "auto.offset.reset": "earliest",
             "enable.partition.eof": True,
-            "fetch.queue.backoff.ms": 5,  # with the client's own second it stands still most of the time
+            "fetch.queue.backoff.ms": 5,  # the default, one second, leaves it idle most of the time
         }
     )
     consumer.assign([TopicPartition(topic, 0, 0)])

@@ -155,7 +155,7 @@ class LocalAttempt:
         return self._staging / str(next(self._staged))  # never used twice: a link shares the file's bytes
 
     def _place(self, staged: Path, checkpoint_id: int, uid: str, subtask: int) -> str:
-        """Move a staged file among the parts, under a name that no other attempt gives."""
+        """Move a staged file among the parts, under a name that no other attempt uses."""
         name = f"{checkpoint_id:012d}-{self._number}-{staged.name}-{_readable(uid)}-{subtask}"
         with naming("rename", staged):
             staged.rename(self._folder.part(name))
@@ -185,7 +185,7 @@ class LocalAttempt:
         newest = max(self._folder.attempts(), default=0)
         return Fenced(
             f"attempt {self._number} may write no more: attempt {newest} has taken the job over",
-            hint="nothing is lost: the newer attempt goes on from the last complete checkpoint",
+            hint="nothing is lost: the newer attempt continues from the last complete checkpoint",
         )
 
     def _expect_ours(self, data: bytes, target: Path) -> None:

@@ -15,7 +15,7 @@ DISCARDED: Final = "DISCARDED"
 
 @dataclass(frozen=True, slots=True)
 class PastAttempt:
-    """What an earlier start of the job left word of.
+    """What an earlier attempt recorded.
 
     Args:
         number: which start it was.
@@ -58,7 +58,7 @@ class History:
 
     @property
     def resume_from(self) -> int | None:
-        """The checkpoint from which the last execution goes on; None for the beginning.
+        """The checkpoint from which the last execution continues; None for the beginning.
 
         That is the newest one of the last attempt, or where it began itself: an attempt that
         started fresh, or went back, and died before its first checkpoint is not overruled by what
@@ -128,7 +128,7 @@ class StorageAttempt(Protocol):
     Parts are the exception: they are opened, written, sealed and read on any thread.
 
     Whatever it writes after a newer attempt was claimed raises `Fenced` and has no effect. Where
-    space or a server is wanting, methods raise a `CheckpointError` that says whether a retry helps.
+    space or a server is missing, methods raise a `CheckpointError` that states whether a retry helps.
     """
 
     @property
@@ -162,7 +162,7 @@ class StorageAttempt(Protocol):
     def write_manifest(self, manifest: Manifest) -> None:
         """Create the manifest durably, never over another: this decides that the epoch is committed.
 
-        Writing the same manifest again is no error.
+        Writing the same manifest again is not an error.
 
         Raises:
             Fenced: a newer attempt was claimed, or another attempt's manifest has this number.
@@ -182,7 +182,7 @@ class StorageAttempt(Protocol):
         ...
 
     def discard(self) -> None:
-        """Leave word that nothing goes on from here, then delete all checkpoints but savepoints."""
+        """Record that nothing continues from here, then delete all checkpoints but savepoints."""
         ...
 
     def ensure_newest(self) -> None:
@@ -190,12 +190,12 @@ class StorageAttempt(Protocol):
         ...
 
     def latest(self) -> Manifest | None:
-        """Return the checkpoint to go on from (`History.resume_from`), verified with all its parts.
+        """Return the checkpoint to continue from (`History.resume_from`), verified with all its parts.
 
         Its logs are verified too, unless its commit is noted: then nothing needs them any more.
 
         Raises:
-            CheckpointCorrupted: it is not as it was written; the older ones that are stand in the hint.
+            CheckpointCorrupted: it is not as it was written; the hint names the older ones that are.
         """
         ...
 

@@ -59,7 +59,7 @@ def sync(descriptor: int, path: Path) -> None:
 
     Raises:
         CheckpointError: never retryable. After a failed fsync the kernel may have dropped the data
-            and reports success the next time, so this attempt must not go on.
+            and reports success the next time, so this attempt must not continue.
     """
     try:
         os.fsync(descriptor)

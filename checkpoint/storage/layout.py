@@ -108,7 +108,7 @@ class JobFolder:
         return manifest
 
     def past_attempt(self, number: int) -> PastAttempt | None:
-        """Read what an attempt left word of; None if it never began."""
+        """Read what an attempt recorded; None if it never began."""
         claim = self._word(self.claim(number))
         if claim is None:
             return None
@@ -123,7 +123,7 @@ class JobFolder:
             return unseal(_read(path), str(path))
         except CheckpointCorrupted as error:
             kept = ", ".join(map(str, self.checkpoints())) or "none"
-            error.hint = f"move it away and say where to go on: --restore ID (there are: {kept}) or --fresh"
+            error.hint = f"move it away and choose: --restore ID (available: {kept}) or --fresh"
             raise
 
 

@@ -29,7 +29,7 @@ class LocalPartWriter:
     Args:
         path: where it grows; created here.
         uid, subtask: the operator it belongs to.
-        place: gives the sealed file its name among the job's parts, or raises `Fenced`.
+        place: moves the sealed file among the job's parts, or raises `Fenced`.
     """
 
     def __init__(self, path: Path, uid: str, subtask: int, place: Callable[[Path, int], str]) -> None:

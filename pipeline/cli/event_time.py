@@ -9,13 +9,13 @@ from typing import Final
 from pipeline.runtime.result import EventTimeProgress, Progress
 
 PATIENCE_S: Final = 10.0
-"""Seconds for which event time may stand still before windows are said to wait for it."""
+"""Seconds without progress of event time after which windows are reported to wait for it."""
 
 _UNITS: Final = ((86_400_000, "days"), (3_600_000, "h"), (60_000, "min"))
 
 
 class WindowWatch:
-    """Notices windows that wait because event time stands still, and says so once for each cause."""
+    """Notices windows that wait because event time does not advance, and reports each cause once."""
 
     def __init__(self) -> None:
         self._seen: object = None
@@ -85,16 +85,14 @@ def duration(ms: int) -> str:
 
 
 def _standing(time: EventTimeProgress, processed: int) -> object:
-    """Return what is equal as long as event time stands still, for the same cause."""
+    """Return what is equal as long as event time does not advance, for the same cause."""
     # Without a split that holds it, event time waits for records: as long as they come it may just be slow.
     return time.source, time.timestamp, time.held_by, processed if time.held_by is None else None
 
 
 def _cause(time: EventTimeProgress) -> str:
     if time.held_by is None and time.timestamp is not None:
-        return (
-            f"for records of {time.source}: event time stands at {instant(time.timestamp)} without new ones"
-        )
+        return f"for records of {time.source}: event time is {instant(time.timestamp)} until new ones arrive"
     advice = "with_idleness(…) of its watermarks lets event time pass a silent split"
     if time.held_by is None or time.behind_ms is None:
         return f"for {time.held_by or time.source}, which has emitted nothing: {advice}"

@@ -1,4 +1,4 @@
-"""Say on stderr what went wrong, with the lines of the user's own code that it came through."""
+"""Report an error on stderr, with the lines of the user's own code in its traceback."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def report(error: PipelineError) -> None:
 
 
 def advise(error: PipelineError) -> None:
-    """Print who can mend it, and whether the same run may succeed later."""
+    """Print who can fix it, and whether the same run may succeed later."""
     advice = "a later run may succeed" if error.retryable else "the same run would fail again"
     print(f"fault: {error.fault.value}; {advice}", file=sys.stderr)
 

@@ -23,7 +23,7 @@ Target = Annotated[
 ]
 Parameters = Annotated[
     list[str] | None,
-    typer.Argument(metavar="PARAMETER", help="After --: what the job finds in sys.argv[1:]."),
+    typer.Argument(metavar="PARAMETER", help="After --: the job's own parameters, its sys.argv[1:]."),
 ]
 Settings = Annotated[
     list[str] | None,
@@ -34,7 +34,7 @@ EXIT_FAILED = 1
 EXIT_REFUSED = 2
 EXIT_STOPPED = 130
 EXIT_UNREAD = 141
-"""128 + SIGPIPE, as of any command whose output nobody reads any more."""
+"""128 + SIGPIPE, as for any command whose output nobody reads any more."""
 
 
 def _print_version(asked: bool) -> None:
@@ -62,25 +62,28 @@ def run(
         bool, typer.Option("--fresh", help="Start over instead of continuing from the last checkpoint.")
     ] = False,
     take_over: Annotated[
-        bool, typer.Option("--take-over", help="Run although another run holds the job; that one is fenced.")
+        bool, typer.Option("--take-over", help="Run although another run holds the job, and fence the other.")
     ] = False,
     restore: Annotated[
         int | None,
-        typer.Option("--restore", metavar="ID", help="Start from this checkpoint, not the newest."),
+        typer.Option("--restore", metavar="ID", help="Start from this checkpoint instead of the newest."),
     ] = None,
     accept_duplicates: Annotated[
         bool,
-        typer.Option("--accept-duplicates", help="Go back behind output that has been committed already."),
+        typer.Option(
+            "--accept-duplicates",
+            help="Restore a checkpoint older than committed output; that output is written again.",
+        ),
     ] = False,
     allow_unmatched: Annotated[
         bool,
-        typer.Option("--allow-unmatched-state", help="Drop checkpointed state whose operator is gone."),
+        typer.Option("--allow-unmatched-state", help="Drop stored state whose operator the job lacks."),
     ] = False,
     assume_committed: Annotated[
         bool | None,
         typer.Option(
             "--assume-committed/--assume-uncommitted",
-            help="What holds of the last epoch where nothing can tell whether it was committed.",
+            help="Assume that the last epoch was (not) committed if that cannot be determined.",
         ),
     ] = None,
     checkpoint_dir: Annotated[
@@ -120,7 +123,7 @@ def explain(
     form: Annotated[str, typer.Option("--format", "-f", help="text, json or mermaid.")] = "text",
     settings: Settings = None,
 ) -> None:
-    """Show what a job is: its graphs, its functions, its settings and what it guarantees."""
+    """Show a job without running it: graphs, functions, settings and guarantees."""
     from pipeline.cli.failures import report
     from pipeline.cli.load import load_job
     from pipeline.cli.settings import parse_settings

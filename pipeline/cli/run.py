@@ -75,7 +75,7 @@ def _run_command(
         result = _run(job, parse_settings(settings), options(), output)
     except PipelineError as error:
         return _fail(error, output)
-    except Exception as error:  # noqa: BLE001 - whoever reads the JSON must hear of it
+    except Exception as error:  # noqa: BLE001 - a reader of the JSON must get it, too
         return _fail(_defect(error), output)
     finally:
         _ignore_signals()

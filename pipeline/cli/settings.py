@@ -1,4 +1,4 @@
-"""Settings as the command line gives them: `--set NAME=VALUE`."""
+"""Settings of the command line: `--set NAME=VALUE`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def parse_settings(items: Iterable[str]) -> dict[str, str]:
     """Return the settings by field name, also those written as `checkpoint.interval` or with dashes.
 
     Raises:
-        ConfigError: one of them is no NAME=VALUE.
+        ConfigError: one of them is not NAME=VALUE.
 
     Example:
         >>> parse_settings(["checkpoint-interval=10s"])

@@ -37,7 +37,7 @@ class Watermark:
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """No record is expected on this edge for now: whoever waits for its event time need not."""
+    """No record is expected on this edge for now: its event time is not waited for."""
 
 
 IDLE = Idle()

@@ -1,7 +1,7 @@
 """Named places at which a test may kill the process, to prove that a crash there loses nothing.
 
 `PIPELINE_FAULTPOINT=P7` kills at the first passage of P7, `P7:3` at the third, `P16b,P4:2` at
-whichever comes first. `PIPELINE_FAULTPOINT_SIGNAL=STOP` lets the process stand still there instead,
+whichever comes first. `PIPELINE_FAULTPOINT_SIGNAL=STOP` stops the process there instead,
 to be a zombie once it is continued. `PIPELINE_FAULTPOINT_LOG=FILE` appends each armed point's name
 as it is reached, so that a test can tell a crash from a point never passed. Unset, a point costs
 one look at a module global.

@@ -14,7 +14,7 @@ LAMBDA = "<lambda>"
 
 @dataclass(frozen=True, slots=True)
 class FunctionRef:
-    """Where a function stands in the user's code.
+    """Where a function is defined in the user's code.
 
     Args:
         name: its qualified name without `<locals>`; `<lambda>` for a lambda.
@@ -72,12 +72,12 @@ def _short(qualified: str) -> str:
 
 
 def is_async(fn: Callable[..., Any]) -> bool:
-    """Whether calling `fn` gives a coroutine, looking through `partial` and callable objects."""
+    """Whether calling `fn` returns a coroutine, looking through `partial` and callable objects."""
     return _is(inspect.iscoroutinefunction, fn)
 
 
 def is_async_generator(fn: Callable[..., Any]) -> bool:
-    """Whether calling `fn` gives an async generator, looking through `partial` and callable objects."""
+    """Whether calling `fn` returns an async generator, looking through `partial` and callable objects."""
     return _is(inspect.isasyncgenfunction, fn)
 
 

@@ -61,7 +61,7 @@ class Arbiter:
 
 
 class Leg(Operator[T, T]):
-    """Subscribes one stream of several; it hands on the records, and its end to whoever goes on.
+    """Subscribes one stream of several; it forwards the records, and passes its end to the next one.
 
     Args:
         downstream: of all of them.

@@ -24,7 +24,7 @@ class SignalType(Enum):
 class BaseSubscriber(Generic[T]):
     """Override the hooks; ask with `request`, leave with `cancel`.
 
-    A hook that raises ends the subscription, and `hook_on_error` hears of it; one that raises there is
+    A hook that raises ends the subscription, and `hook_on_error` is called with it; if that raises, it is
     reported as a dropped error. `hook_finally` comes last in any case, once.
 
     Example:
@@ -47,17 +47,17 @@ class BaseSubscriber(Generic[T]):
     # --- hooks -----------------------------------------------------------------------------------
 
     def hook_on_subscribe(self) -> None:
-        """Ask for the first records; by default for all."""
+        """Request the first records; by default all."""
         self.request(UNBOUNDED)
 
     def hook_on_next(self, value: T) -> None:
-        """Take a record."""
+        """Process a record."""
 
     def hook_on_complete(self) -> None:
-        """Hear that the stream has completed."""
+        """React to the completion of the stream."""
 
     def hook_on_error(self, error: Exception) -> None:
-        """Hear what ended the stream, or what another hook raised; by default it is a dropped error."""
+        """React to the error of the stream or of another hook; by default it is a dropped error."""
         raise error
 
     def hook_on_cancel(self) -> None:
@@ -81,7 +81,7 @@ class BaseSubscriber(Generic[T]):
             self._finish(self.hook_on_cancel, SignalType.CANCEL)
 
     def dispose(self) -> None:
-        """Cancel, as disposables of Rx are told to."""
+        """Cancel, as disposables of Rx do."""
         self.cancel()
 
     @property
@@ -152,5 +152,5 @@ class BaseSubscriber(Generic[T]):
     def _run(self, hook: Callable[[], object]) -> None:
         try:
             hook()
-        except Exception as error:  # noqa: BLE001 - there is nobody left to hear of it
+        except Exception as error:  # noqa: BLE001 - there is nobody left to notify
             hooks.dropped_error(error)

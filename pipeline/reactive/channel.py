@@ -58,7 +58,7 @@ class Channel(Generic[T]):
         subscription.request(first)
 
     def on_next(self, value: T) -> None:
-        """Queue a single record; those that wait behind one another are taken together."""
+        """Queue a single record; consecutive ones are taken together."""
         with self.guard:
             self._arrive(1)
             if self._singles is None:
@@ -96,7 +96,7 @@ class Channel(Generic[T]):
             self._notify()
 
     def on_error(self, error: Exception) -> None:
-        """The failed side reports its error to whoever owns both; here the stream just ends."""
+        """The failed side reports its error to the owner of both; here the stream just ends."""
         self.on_completed()
 
     def on_completed(self) -> None:

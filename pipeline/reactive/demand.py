@@ -18,7 +18,7 @@ MAX_BOUND: Final = 8192
 """Records: above it a hand-over gains nothing and a barrier only waits longer (DESIGN section 3)."""
 
 MAX_BATCH: Final = 2048
-"""Records handed on together at most: of more, the first leave the processor's cache before the next step
+"""The most records passed on together: of more, the first leave the processor's cache before the next step
 takes them up; of fewer, what a batch costs shows. A chain of realistic functions is a fifth slower on batches
 of 8,192, one of cheap functions is a thirtieth slower on batches of 1,024."""
 
@@ -78,7 +78,7 @@ class Demand:
     The two keep counts of their own, so that the one that emits never waits.
 
     Attributes:
-        violation: what broke rule 3.9; whoever emits ends the stream with it.
+        violation: what broke rule 3.9; the emitter ends the stream with it.
     """
 
     __slots__ = ("_asked", "_emitted", "_lock", "violation")
@@ -257,7 +257,7 @@ class SideDemand:
         consumers: how many.
 
     Attributes:
-        on_refilled: called, outside the lock, when the stream may go on.
+        on_refilled: called, outside the lock, when the stream may continue.
     """
 
     def __init__(self, consumers: int) -> None:

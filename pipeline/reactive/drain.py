@@ -10,7 +10,7 @@ from reactivex import abc
 
 
 class Drain:
-    """Runs a function for whoever calls, and once more for whoever called meanwhile.
+    """Runs a function for its caller, and once more for callers that arrived meanwhile.
 
     A call from within the function (`request` in `on_next`) and a call from another thread return at
     once: the one who runs it takes another turn. So signals come one at a time (rule 1.3), and demand
@@ -57,7 +57,7 @@ class ScheduledDrain(Drain):
 
     Args:
         turn: as for `Drain`.
-        scheduler: is asked anew each time that there is work again.
+        scheduler: is called each time that there is work again.
         rejected: called in place of a turn if the scheduler refuses, such as one that is disposed.
     """
 

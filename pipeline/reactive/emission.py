@@ -15,7 +15,7 @@ T = TypeVar("T")
 class Emission(Generic[T]):
     """A subscription that emits in a drain loop, for whatever has a demand of its own to keep.
 
-    The loop is entered by whoever changes something: a request, a cancel, an arrival. Being one at a
+    A request, a cancel and an arrival each enter the loop. Being one at a
     time and without recursion, it may call downstream as it likes.
 
     Args:
@@ -54,7 +54,7 @@ class Emission(Generic[T]):
         """Let go of what is held; called in a turn once the stream is done."""
 
     def _cancelled(self) -> None:
-        """Stop what is behind: the subscriber cancelled, or broke rule 3.9."""
+        """Stop the producer: the subscriber cancelled, or broke rule 3.9."""
 
     def _end(self) -> Subscriber[T]:
         """Let go of the subscriber and return it, for its last signal."""
@@ -77,13 +77,13 @@ class Emission(Generic[T]):
                 self._clear()
 
     def _fail(self, error: Exception) -> None:
-        """Stop what is behind and end with `error`: also what a subscriber raised comes back to it (2.13)."""
+        """Stop the producer and end with `error`: an error of the subscriber also comes back to it (2.13)."""
         downstream = self._end()
         self._cancelled()
         downstream.on_error(error)
 
     def _end_with(self, error: Exception | None) -> None:
-        """End as the stream behind has ended: with `error`, or completed."""
+        """End as the upstream has ended: with `error`, or completed."""
         downstream = self._end()
         if error is None:
             downstream.on_completed()

@@ -71,11 +71,11 @@ class Flux(Observable[T]):
 
 
 class DemandLost(UserWarning):
-    """A plain Rx operator stands behind a Flux: it asks for everything, however slow what follows is."""
+    """A plain Rx operator is downstream of a Flux: it requests everything, however slow its subscriber is."""
 
 
 _RX_OPERATORS: Final = ("reactivex.operators._", "reactivex.observable.")
-_NO_OPERATORS: Final = {"observable", "tofuture"}  # behind `pipe`, and behind `await`, nothing else stands
+_NO_OPERATORS: Final = {"observable", "tofuture"}  # end a stream inside `pipe` or `await`
 _INTERNAL: Final = ("reactivex.", "pipeline.reactive.")
 _warned_of: set[str] = set()
 
@@ -93,7 +93,7 @@ def _warn_of_lost_demand() -> None:
     while _module_of(caller).startswith(_INTERNAL) and caller is not None:
         caller, level = caller.f_back, level + 1
     warnings.warn(
-        f"reactivex's {name} behind a Flux asks for everything: demand is lost there. Where records may "
+        f"reactivex's {name} downstream of a Flux requests everything: demand is lost there. If records may "
         "pile up, put an operator of pipeline.reactive in its place, or on_backpressure_…() before it",
         DemandLost,
         stacklevel=level,
@@ -174,7 +174,7 @@ class _Link(Generic[T]):
             subscriber.on_completed()
 
     def _refused(self, subscriber: Subscriber[T], error: Exception) -> None:
-        """Cancel for a subscriber that raised (rule 2.13) and let it hear of its own error."""
+        """Cancel for a subscriber that raised (rule 2.13) and call its `on_error` with its own error."""
         self.cancel()
         try:
             subscriber.on_error(error)
@@ -298,7 +298,7 @@ class _Everything(Generic[T]):
         self._on_completed = on_completed
 
     def on_subscribe(self, subscription: Subscription) -> None:
-        # As Rx's own sources: where an action of this scheduler runs, as it does behind a plain operator,
+        # As Rx's own sources: where an action of this scheduler runs, as downstream of a plain operator,
         # `subscribe` returns before anything is emitted. So such an operator can end what never ends.
         def request(*_: Any) -> None:
             subscription.request(UNBOUNDED)

@@ -26,7 +26,7 @@ class Hooks:
     Attributes:
         dropped: records that came after the end of their stream.
         dropped_error: errors that came after it, or that a callback raised where no stream can end.
-        discarded: records that an operator had taken in and gave up: on overflow, on a cancel.
+        discarded: records that an operator had accepted and then discarded: on overflow, on a cancel.
     """
 
     dropped: Callable[[Any], object] = _ignore
@@ -55,7 +55,7 @@ def dropped(value: Any) -> None:
 
 
 def dropped_error(error: Exception) -> None:
-    """Report an error that no subscriber can be told of any more."""
+    """Report an error that no subscriber can receive any more."""
     if not _listening:
         _logger.error("dropped an error that came after the end of the stream", exc_info=error)
     for hooks in _listening:
@@ -63,7 +63,7 @@ def dropped_error(error: Exception) -> None:
 
 
 def discarded(*values: Any) -> None:
-    """Report records that an operator had taken in and will not hand on."""
+    """Report records that an operator had accepted and will not emit."""
     for hooks in _listening:
         for value in values:
             hooks.discarded(value)

@@ -1,4 +1,4 @@
-"""One input of an operator that takes in more than it can hand on at once: bounded, and asked for ahead."""
+"""One input of an operator that accepts more than it can emit at once: bounded and prefetched."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Inbox(Generic[T]):
     """A subscriber that keeps what comes until its operator takes it, in a turn of that one's drain loop.
 
     What an upstream sends beyond the prefetch is an overflow: the input ends with an error behind what
-    it holds, for memory must stay bounded whoever breaks rule 1.1.
+    it holds: memory must stay bounded even if a publisher breaks rule 1.1.
 
     Args:
         prefetch: records that may wait here.
@@ -110,7 +110,7 @@ class Inbox(Generic[T]):
         self.on_error(
             BackpressureOverflow(
                 f"rule 1.1: an upstream sent more than the {self._prefetch} records it was asked for",
-                hint="mend the publisher, or put on_backpressure_buffer() behind it",
+                hint="fix the publisher, or add on_backpressure_buffer() downstream of it",
             )
         )
 

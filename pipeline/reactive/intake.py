@@ -18,7 +18,7 @@ OnRecord = Callable[[Any], object]
 
 
 def ignore(_: Any) -> None:
-    """Nobody is to be told."""
+    """The default callback: does nothing."""
 
 
 class _Strategy(StrEnum):
@@ -48,7 +48,7 @@ class BufferOverflowStrategy(_Strategy):
 class Intake(Protocol[T]):
     """Puts records into an outbox, or decides against it.
 
-    What it raises ends the stream, behind what waits.
+    An exception from it ends the stream, after the waiting records.
     """
 
     def take(self, outbox: Outbox[T], value: T) -> None: ...
@@ -117,7 +117,7 @@ class Bound(Generic[T]):
 
     Args:
         size: records.
-        on_overflow: called with each record that finds no room, or gives way.
+        on_overflow: called with each record that finds no room, or is replaced.
         strategy: which one that is; ERROR also ends the stream.
     """
 

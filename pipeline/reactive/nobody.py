@@ -1,4 +1,4 @@
-"""The subscriber that stands where one has been let go of."""
+"""The subscriber that replaces one that was released."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What waits for one subscriber: records beyond its demand, and the end behind them."""
+"""What waits for one subscriber: records beyond its demand, then the end."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ T = TypeVar("T")
 
 
 def _nothing(*_: Any) -> None:
-    """Nobody is to be told."""
+    """The default callback: does nothing."""
 
 
 class Outbox(Emission[T]):
-    """A queue behind demand. Any thread puts in; whoever runs the drain loop hands on.
+    """A queue with demand. Any thread puts in; the thread that runs the drain loop emits.
 
     How much may wait is decided where it is put in, by an `Intake`: the queue itself is not bounded.
-    Records that came together go on together, as far as they are wanted.
+    Records that arrived together are emitted together, as far as they are requested.
 
     Args:
         downstream: whom it serves.
@@ -85,7 +85,7 @@ class Outbox(Emission[T]):
 
     @property
     def ended(self) -> bool:
-        """Whether the end is there, perhaps behind records that wait."""
+        """Whether the end has arrived, perhaps after waiting records."""
         return self._ended
 
     @property
@@ -126,9 +126,9 @@ class Outbox(Emission[T]):
         return taken
 
     def push_out(self, value: T, size: int | None = None) -> list[T]:
-        """Take a record in and return the oldest that gives way to it, if `size` wait already.
+        """Queue a record and return the oldest, which it replaces, if `size` wait already.
 
-        Without `size` one may wait beyond what is wanted, and the one before it gives way.
+        Without `size` one may wait beyond demand, and replaces the one before.
         """
         evicted: list[T] = []
         with self._lock:
@@ -147,7 +147,7 @@ class Outbox(Emission[T]):
         self._drain()
 
     def end(self, error: Exception | None = None) -> None:
-        """End the stream, behind what waits."""
+        """End the stream, after the waiting records."""
         self._failure = error
         self._ended = True
         self._drain()
@@ -249,7 +249,7 @@ class Outbox(Emission[T]):
 
 
 class _Together(list[Any]):
-    """Records that go on in one call."""
+    """Records that are emitted in one call."""
 
 
 class _Control:

@@ -1,4 +1,4 @@
-"""A producer with a thread of its own, behind `request(n)`: it may emit only what was asked for."""
+"""A producer with its own thread, driven by `request(n)`: it may emit only what was requested."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ThreadProducer(Generic[T]):
     returns at the end of the stream. It also serves as the subscription: `request` and `cancel` may
     come from any thread, never run the function, and only wake it.
 
-    One condition guards demand and everything else the thread may wait for: whoever changes what
+    One condition guards demand and everything else the thread may wait for: code that changes what
     the thread looks at does so holding `condition` and notifies it.
 
     Args:
@@ -108,7 +108,7 @@ class ThreadProducer(Generic[T]):
         """Start the thread.
 
         Raises:
-            InternalError: the stream has had no subscriber yet, so nobody would hear of its end.
+            InternalError: the stream has had no subscriber yet, so its end would reach nobody.
         """
         if not self._has_had_subscriber:
             raise InternalError(f"{self._thread.name} is started without a subscriber")
@@ -181,7 +181,7 @@ class ThreadProducer(Generic[T]):
         """Hand on records that were asked for.
 
         Raises:
-            InternalError: they are more than were asked for (rule 1.1); none was handed on.
+            InternalError: they are more than were requested (rule 1.1); none was emitted.
             Interrupted: the stream was cancelled.
         """
         count = len(values)

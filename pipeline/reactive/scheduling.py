@@ -116,7 +116,7 @@ class Worker(PeriodicScheduler):
             if not item.is_cancelled():
                 try:
                     item.invoke()
-                except Exception as error:  # noqa: BLE001 - what else is scheduled is no worse for it
+                except Exception as error:  # noqa: BLE001 - other scheduled work is not affected
                     hooks.dropped_error(error)
 
     def _next(self) -> ScheduledItem | None:

@@ -37,7 +37,7 @@ class BatchSubscriber(Protocol[T_contra]):
     What the engine's own parts are to each other: between them records always travel together.
 
     Signals come one at a time. Control elements (barriers, watermarks, the end of the input) need
-    no demand but come behind the records before them.
+    no demand, but come after the records before them.
     """
 
     def on_subscribe(self, subscription: Subscription) -> None: ...

@@ -1,4 +1,4 @@
-"""The binary form: msgpack behind a small header, for snapshots and spilled records."""
+"""The binary form: msgpack after a small header, for snapshots and spilled records."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def _header(content: int) -> bytes:
 
 
 def _type_tag(value_type: Any, *, pickled: bool) -> str:
-    """Name the declared type, for whoever looks into a snapshot."""
+    """Name the declared type, for readers of a snapshot."""
     if pickled:
         return "pickle"
     if value_type is None:

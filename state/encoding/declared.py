@@ -156,7 +156,7 @@ def _build_fields(cls: Any, fields: dict[str, Any]) -> Any:
 
 
 def _refuse_other_attributes(value: Any, names: Sequence[str]) -> None:
-    """What is not in a field would be lost; what `cached_property` keeps is computed anew."""
+    """Raise for attributes that are not fields: they would be lost. A `cached_property` is computed again."""
     others = getattr(value, "__dict__", {}).keys() - names
     if not others:
         return

@@ -1,4 +1,4 @@
-"""The JSON form: positions and sink states as they stand in a manifest, readable by people."""
+"""The JSON form: positions and sink states as a manifest has them, readable by people."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _build(stored: Any, declared: DeclaredTypes) -> Any:
     if kind is list:
         return [_build(item, declared) for item in stored]
     if kind is not dict:
-        raise EncodingError(f"a {kind.__qualname__} is no JSON value")
+        raise EncodingError(f"a {kind.__qualname__} is not a JSON value")
     tags = [key for key in stored if key.startswith("$")]
     if not tags:
         return {key: _build(item, declared) for key, item in stored.items()}

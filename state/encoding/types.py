@@ -17,7 +17,7 @@ Moment = TypeVar("Moment", datetime, time)
 
 
 class Tag(NamedTuple):
-    """What stands before a payload.
+    """What precedes a payload.
 
     Args:
         name: its name in JSON: `{"$decimal": "1.20"}`.
@@ -34,7 +34,7 @@ class TaggedType(NamedTuple):
     Args:
         tag: marks it in what is stored.
         python_type: exactly this type, no subclass.
-        take_apart: gives the payload: values that are stored in their turn.
+        take_apart: returns the payload: values that are encoded recursively.
         build: makes an equal value from the payload.
     """
 

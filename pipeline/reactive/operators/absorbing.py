@@ -25,7 +25,7 @@ class Absorbing(Generic[T]):
     Args:
         downstream: the subscriber.
         intake: decides what is kept for it.
-        error_waits: whether upstream's error comes behind the records that wait; if not they are given up.
+        error_waits: whether an upstream error is emitted after the waiting records or discards them.
     """
 
     def __init__(self, downstream: Subscriber[T], intake: Intake[T], *, error_waits: bool = True) -> None:

@@ -24,9 +24,9 @@ class Aging(Absorbing[T]):
     Args:
         downstream: the subscriber.
         ttl: how long.
-        size: records, of which the oldest gives way; None for as many as there are.
+        size: the most records kept, the oldest is replaced; None for no limit.
         on_evict: called with each record given up, on a cancel too. What it raises is reported as a
-            dropped error, and the stream goes on.
+            dropped error, and the stream continues.
         scheduler: tells the time.
     """
 
@@ -50,7 +50,7 @@ class Aging(Absorbing[T]):
         for value in values:
             try:
                 give_up(value, self._on_evict)
-            except Exception as error:  # noqa: BLE001 - a listener's failure is no failure of the stream
+            except Exception as error:  # noqa: BLE001 - a failing listener does not fail the stream
                 hooks.dropped_error(error)
 
 
@@ -91,7 +91,7 @@ class _AgingOutbox(Outbox[T]):
         self._since.append(self._scheduler.now)
 
     def _remove(self, index: int, step: int) -> T:
-        self._since.popleft()  # only the oldest gives way
+        self._since.popleft()  # only the oldest is replaced
         return super()._remove(index, step)
 
     def _count_out(self, records: int) -> None:

@@ -18,7 +18,7 @@ from pipeline.reactive.subscriber import Subscriber, Subscription
 def backoff(
     strategy: RestartStrategy, scheduler: abc.SchedulerBase, rng: random.Random | None = None
 ) -> Callable[[Observable[Exception]], Flux[Exception]]:
-    """Hand each error on after the delay that `strategy` gives it; end with the one it gives up at.
+    """Emit each error after the delay that `strategy` returns; end with the error at which it gives up.
 
     Args:
         strategy: such as `RestartStrategy.exponential(attempts=5)`, the same that restart jobs.

@@ -20,8 +20,8 @@ R = TypeVar("R")
 class Operator(Generic[T, R]):
     """An operator that passes each signal on, for the others to change what they must.
 
-    As it stands it forwards demand untouched. An invalid `request` (rule 3.9) goes up like any other:
-    whoever emits refuses it, in its own turn, so that the error comes between two records.
+    By default it forwards demand unchanged. An invalid `request` (rule 3.9) is forwarded like any other:
+    the emitter rejects it in its own turn, so that the error comes between two records.
 
     After the end or a cancel `_downstream` is `NOBODY`: that guards against what still comes (1.7, 2.8)
     and lets go of the subscriber (3.13).
@@ -92,7 +92,7 @@ class Operator(Generic[T, R]):
     # --- for the operators ---------------------------------------------------------------------------
 
     def _refuse(self, value: object) -> None:
-        """Deal with a record that may not be handed on: a null, or one that comes after the end."""
+        """Handle a record that must not be emitted: a null, or one after the end."""
         refuse_null(value, "on_next")
         hooks.dropped(value)
 
@@ -114,7 +114,7 @@ def lift(name: str, operator: Callable[[Subscriber[R]], Subscriber[T]]) -> Calla
 
     Args:
         name: what the user calls it.
-        operator: called with each subscriber, before the source hears of it.
+        operator: called with each subscriber, before the source is subscribed.
 
     Example:
         >>> lift("map", lambda downstream: MapOperator(downstream, function))  # doctest: +SKIP

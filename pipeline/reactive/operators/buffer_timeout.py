@@ -27,10 +27,10 @@ LISTS_AHEAD: Final = 4
 def buffer_timeout(
     max_size: int, timespan: timedelta, scheduler: abc.SchedulerBase
 ) -> Callable[[Observable[T]], Flux[list[T]]]:
-    """Make lists of up to `max_size` records, each handed on `timespan` after its first at the latest.
+    """Collect lists of up to `max_size` records, each emitted within `timespan` of its first record.
 
     Fair to its source: it asks for as many records as fit into the lists that are wanted. A list whose
-    time is up while none is wanted waits, and goes on growing up to `max_size`. An error comes at
+    time is up while none is requested waits, and continues to grow up to `max_size`. An error is emitted at
     once, and the records that wait are discarded.
 
     Args:
@@ -160,7 +160,7 @@ class _BufferTimeout(Emission[list[T]], Generic[T]):
     def _ask_for_more(self) -> None:
         """Ask for what fits into the lists that are wanted, or the next few of them.
 
-        Never for everything: a source that gives at once what it is asked for does so within this turn.
+        Never everything: a source that emits at once what is requested does so within this turn.
         """
         room = min(self._demand.left, LISTS_AHEAD) * self._max_size
         coming = self._asked - self._received
@@ -173,7 +173,7 @@ class _BufferTimeout(Emission[list[T]], Generic[T]):
         timer = self._timer = _Timer()
 
         def elapsed(_scheduler: Any, _state: Any = None) -> None:
-            timer.elapsed = True  # of no account if a list has been handed on meanwhile
+            timer.elapsed = True  # irrelevant if a list has been emitted meanwhile
             self._drain()
 
         try:

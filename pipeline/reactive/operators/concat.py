@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def concat(*others: Observable[T]) -> Callable[[Observable[T]], Flux[T]]:
-    """Go on with each of `others` in turn once the stream before it has completed.
+    """Continue with each of `others` once the stream before it has completed.
 
     A stream is subscribed when its turn comes, and asked for what the ones before it left over. An
     error ends it all.

@@ -65,7 +65,7 @@ def flat_map(
 class _FlatMap(Emission[R], Generic[T, R]):
     """To upstream the subscriber, to downstream the subscription.
 
-    An inner stream that may have something stands in `_ready`, whoever put it there; a turn looks at
+    An inner stream that may have something is in `_ready`; a turn looks at
     each of those once and puts those back that have more. So a signal costs the same however many
     inner streams there are.
     """
@@ -118,7 +118,7 @@ class _FlatMap(Emission[R], Generic[T, R]):
         self._drain()
 
     def on_next_batch(self, values: Records[T]) -> None:
-        """Take several: what is a list already is put one behind the other, as one inner stream."""
+        """Take several: results that are lists already are concatenated, as one inner stream."""
         if self.done or self._upstream_ended:
             for value in values:
                 hooks.dropped(value)
@@ -214,7 +214,7 @@ class _FlatMap(Emission[R], Generic[T, R]):
             inner.consumed(values)
         if not inner.ended:
             return inner.buffered > 0
-        if not inner.enter():  # for good; its last signal may have put it into the row again meanwhile
+        if not inner.enter():  # permanently; its last signal may have queued it again meanwhile
             return False
         if inner.error is not None:
             self._error = inner.error
@@ -284,8 +284,8 @@ class _Slots:
 
 
 def _opened(inner: Observable[R] | Iterable[R]) -> list[R] | Iterator[R] | Flux[R]:
-    """Say what can be done with what flat_map's function gave: take it, read it or subscribe to it."""
-    if isinstance(inner, (list, tuple)):  # first, for it takes a microsecond to see that one is no Observable
+    """Return how to consume the result of flat_map's function: take it, read it or subscribe to it."""
+    if isinstance(inner, (list, tuple)):  # first: the check for an Observable takes a microsecond
         refuse_nulls(inner, "an inner stream of flat_map")
         return inner if isinstance(inner, list) else list(inner)
     if _is_short_range(inner):

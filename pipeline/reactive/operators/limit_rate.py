@@ -50,7 +50,7 @@ class _LimitRate(Absorbing[Any]):
 
 
 class _Replenished(Outbox[Any]):
-    """Asks for more once enough has been handed on."""
+    """Requests more once enough has been emitted."""
 
     def __init__(
         self,

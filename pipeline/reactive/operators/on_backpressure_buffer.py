@@ -27,15 +27,15 @@ def on_backpressure_buffer(
 ) -> Callable[[Observable[T]], Flux[T]]:
     """Ask for everything and keep what downstream does not want now.
 
-    Upstream's error comes behind what is kept; with a strategy that drops, and nobody to tell, it
+    An upstream error is emitted after the kept records; with a strategy that drops, and no callback, it
     comes at once.
 
     Args:
         buffer_size: records; None for as many as there are.
-        on_overflow: called with each record that finds no room, gives way or grows too old; what it
-            raises ends the stream, behind what is kept.
-        strategy: which record gives way. The default is ERROR: the stream ends with
-            `BackpressureOverflow` behind what is kept.
+        on_overflow: called with each record that finds no room, is replaced or grows too old; what it
+            raises ends the stream, after the kept records.
+        strategy: which record is dropped. The default is ERROR: the stream ends with
+            `BackpressureOverflow` after the kept records.
         ttl: records that have waited so long are given up, and so is the oldest of a full buffer.
         scheduler: tells the time for `ttl`.
 
@@ -51,7 +51,7 @@ def on_backpressure_buffer(
         if ttl <= timedelta(0):
             raise ValueError(f"ttl must be positive, not {ttl}")
         if strategy not in {None, BufferOverflowStrategy.DROP_OLDEST}:
-            raise ValueError("with a ttl it is the oldest that gives way")
+            raise ValueError("with a ttl the oldest record is dropped: leave out strategy")
         clock = scheduler or TimeoutScheduler.singleton()
         return absorbing(lambda downstream: Aging(downstream, ttl, buffer_size, told, clock))
     chosen = BufferOverflowStrategy(strategy or BufferOverflowStrategy.ERROR)

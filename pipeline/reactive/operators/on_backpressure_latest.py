@@ -15,6 +15,6 @@ from pipeline.reactive.operators.absorbing import Absorbing, absorbing
 def on_backpressure_latest() -> Callable[[Observable[Any]], Flux[Any]]:
     """Ask for everything and keep only the newest of what downstream does not want now.
 
-    The completion waits until that one is taken; an error does not and gives it up.
+    The completion waits until that one is consumed; an error does not, and discards it.
     """
     return absorbing(lambda downstream: Absorbing[Any](downstream, Latest[Any](), error_waits=False))

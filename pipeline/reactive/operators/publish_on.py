@@ -18,9 +18,9 @@ T = TypeVar("T")
 
 
 def publish_on(scheduler: abc.SchedulerBase, prefetch: int = PREFETCH) -> Callable[[Observable[T]], Flux[T]]:
-    """Let everything behind it run where `scheduler` runs, while upstream goes on where it is.
+    """Run everything downstream on `scheduler`, while upstream stays where it is.
 
-    An error comes behind the records before it. Records that wait one behind the other are handed on
+    An error is emitted after the records before it. Consecutive waiting records are emitted
     together to a subscriber that takes batches.
 
     Args:

@@ -11,7 +11,7 @@ from pipeline.reactive.nobody import NO_EMISSION
 from pipeline.reactive.subscriber import Records
 
 MAX_STEPS: Final = 32
-"""In one function: each filter indents what is behind it, and Python allows a hundred levels."""
+"""In one function: each filter indents what follows, and Python allows a hundred levels."""
 
 
 class Step(NamedTuple):
@@ -48,7 +48,7 @@ class Surroundings(NamedTuple):
 
     Attributes:
         emit: takes a record further.
-        refuse: deals with a record that may not be handed on.
+        refuse: handles a record that must not be emitted.
         raised: is called with what a step or `emit` raised.
         settled: given what upstream owes, adds what it was asked for meanwhile.
         request: asks upstream.
@@ -88,7 +88,7 @@ def _source(sifts: tuple[bool, ...]) -> str:
 
 
 def _steps(names: list[str], sifts: tuple[bool, ...], last: str, indent: str) -> str:
-    """Write the steps; behind a filter all is one level deeper, and its `else` comes last."""
+    """Write the steps; after a filter everything is one level deeper, and its `else` comes last."""
     lines: list[str] = []
     rejections: list[str] = []
     for name, sift in zip(names, sifts, strict=True):

@@ -19,7 +19,7 @@ R = TypeVar("R")
 
 
 def transform(name: str, step: Step) -> Callable[[Observable[Any]], Flux[Any]]:
-    """Make an Rx operator of a step; behind another such operator it becomes one with it.
+    """Return an Rx operator of a step; directly downstream of another such operator, it is merged with it.
 
     Args:
         name: what the user calls it.
@@ -79,7 +79,7 @@ class _Transform(Operator[Any, Any]):
         failure: Exception | None = None
         try:
             rejected = self._row.change(values, results)
-        except Exception as error:  # noqa: BLE001 - the stream's end carries it, behind what came before
+        except Exception as error:  # noqa: BLE001 - it ends the stream, after the records before
             failure = error
         if results:
             self._downstream.on_next_batch(results)

@@ -24,7 +24,7 @@ def zip(  # noqa: A001 - the name in Rx
     It completes as soon as one of them has no more to give; an error of any of them ends it at once.
 
     Args:
-        others: come behind the source in each tuple.
+        others: follow the source in each tuple.
         prefetch: records asked for ahead of each.
 
     Example:

@@ -20,7 +20,7 @@ T = TypeVar("T")
 class MulticastSink(Sink[T]):
     """Hands each record to every subscriber there is, and keeps none.
 
-    Who subscribes later hears what comes later, or the end if that has come.
+    A later subscriber receives what is emitted later, or the end if the stream has ended.
     """
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ class Outlet(Emission[T]):
     """Takes what its subscriber has room for, and hands it on in turns.
 
     Records are counted off the demand when they are taken, by the one thread that emits; so `free` is
-    never too much. They wait only while another thread is handing on the ones before.
+    never too much. They wait only while another thread is emitting the ones before.
 
     Args:
         changed: called with this outlet when its subscriber asks for more or leaves.
@@ -41,7 +41,7 @@ class Outlet(Emission[T]):
         self._drain()
 
     def close(self, error: Exception | None) -> None:
-        """End the stream behind what has been taken."""
+        """End the stream after what has been accepted."""
         self._closing = (error,)
         self._drain()
 

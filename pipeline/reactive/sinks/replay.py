@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class _Node(Generic[T]):
-    """A record and the way to the one after it; who stands here has had this record."""
+    """A record and a link to the next one; a reader that is here has received this record."""
 
     __slots__ = ("at", "following", "value")
 
@@ -55,7 +55,7 @@ class ReplaySink(Sink[T]):
         self._age = age
         self._scheduler = scheduler
         self._guard = threading.Lock()
-        self._before = self._last = _Node[T](cast("T", None), None)  # stands before the first one kept
+        self._before = self._last = _Node[T](cast("T", None), None)  # precedes the first one kept
         self._kept = 0
         self._readers: tuple[_Reader[T], ...] = ()  # replaced, never changed
 

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Sink(Generic[T]):
-    """Takes signals from whoever calls and hands them to the subscribers of `flux`.
+    """Accepts signals from its callers and passes them to the subscribers of `flux`.
 
     The `try_` methods say what became of the signal and leave the rest to the caller; the others ask
     a handler and then do what is usual. A thread that emits from within `on_next` may do so.
@@ -39,11 +39,11 @@ class Sink(Generic[T]):
         return self._serialized(lambda: self._next(value))
 
     def try_emit_complete(self) -> EmitResult:
-        """Complete the stream, behind the records that have been emitted."""
+        """Complete the stream, after the records that have been emitted."""
         return self._serialized(lambda: self._terminate(None))
 
     def try_emit_error(self, error: Exception) -> EmitResult:
-        """End the stream with an error, behind the records that have been emitted."""
+        """End the stream with an error, after the records that have been emitted."""
         refuse_null(error, "try_emit_error")
         return self._serialized(lambda: self._terminate(error))
 

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 def from_async_iterable(iterable: AsyncIterable[T]) -> Flux[T]:
-    """Make a stream of what an async iterable gives, read in the event loop that subscribes.
+    """Make a stream of an async iterable, read in the event loop that subscribes.
 
     It is read only when a record is wanted. A cancel cancels the reading and closes the iterator.
     """
@@ -75,7 +75,7 @@ class _Reading(Generic[T]):
 async def to_async_iterator(source: Observable[T], prefetch: int = 1) -> AsyncGenerator[T]:
     """Read a stream in an event loop; what has not been read is not asked for, but for the prefetch.
 
-    The stream may emit in any thread. Whoever stops early closes the iterator (`contextlib.aclosing`),
+    The stream may emit in any thread. A reader that stops early closes the iterator (`contextlib.aclosing`),
     which cancels.
 
     Args:

@@ -56,7 +56,7 @@ class FluxSink(Generic[T]):
     Args:
         downstream: the subscriber.
         overflow: what is done with records beyond demand.
-        pulls: whether `on_request` hears of each request, or once of everything.
+        pulls: whether `on_request` is called for each request, or once for everything.
     """
 
     def __init__(self, downstream: Subscriber[T], overflow: OverflowStrategy, *, pulls: bool = True) -> None:
@@ -100,7 +100,7 @@ class FluxSink(Generic[T]):
         return self
 
     def next_batch(self, values: Records[T]) -> FluxSink[T]:
-        """Give several records, which go on together as far as they are wanted.
+        """Emit several records, together as far as they are requested.
 
         Raises:
             TypeError: one of them is None (rule 2.13).
@@ -117,7 +117,7 @@ class FluxSink(Generic[T]):
         return self
 
     def error(self, error: Exception) -> None:
-        """End the stream with an error, behind what waits."""
+        """End the stream with an error, after the waiting records."""
         refuse_null(error, "error")
         if self._outbox.closed:
             hooks.dropped_error(error)
@@ -125,7 +125,7 @@ class FluxSink(Generic[T]):
         self._outbox.end(error)
 
     def complete(self) -> None:
-        """End the stream, behind what waits."""
+        """End the stream, after the waiting records."""
         if not self._outbox.closed:
             self._outbox.end()
 
@@ -199,7 +199,7 @@ class _Requests:
         self._drain()
 
     def hear(self, callback: Callable[[int], object], already: int) -> None:
-        """Set the callback; `already` is added to what it is told first."""
+        """Set the callback; `already` is added to its first argument."""
         with self._lock:
             if self._callback is not None:
                 raise RuntimeError("a sink has one on_request callback, and this one has it already")
@@ -264,7 +264,7 @@ class _Endings:
 
 
 def _run(callback: Callable[[], object]) -> None:
-    """Run what must not keep a cancel from going on (rule 3.15)."""
+    """Run a callback that must not keep a cancel from completing (rule 3.15)."""
     try:
         callback()
     except Exception as error:  # noqa: BLE001 - no stream is left to carry it

@@ -28,11 +28,11 @@ def generate(
     generator: Callable[[S, SynchronousSink[T]], S],
     on_state: Callable[[S], object] | None = None,
 ) -> Flux[T]:
-    """Make a stream of what `generator` gives, called once for each record that is wanted.
+    """Make a stream by calling `generator` once for each requested record.
 
     Args:
         initial: makes the state of each subscriber.
-        generator: called with the state and a sink; gives one record, or an end, or both in this order,
+        generator: called with the state and a sink; emits one record, or an end, or both in this order,
             and returns the next state. Giving nothing, or two records, ends the stream with an error.
         on_state: called with the last state, at any end.
 
@@ -79,7 +79,7 @@ class _Generation(Emission[T], Generic[T, S]):
     def next(self, value: T) -> None:
         refuse_null(value, "next")
         if self._given or self._ended:
-            raise RuntimeError("a generator gives one record for each call, before the end")
+            raise RuntimeError("a generator emits one record for each call, before the end")
         self._given.append(value)
 
     def error(self, error: Exception) -> None:
@@ -97,7 +97,7 @@ class _Generation(Emission[T], Generic[T, S]):
             self._states[0] = self._generator(self._states[0], self)
             given, self._given = self._given, []
             if not given and not self._ended:
-                raise RuntimeError("the generator gave neither a record nor an end")
+                raise RuntimeError("the generator emitted neither a record nor an end")
             for value in given:
                 self._demand.produced()
                 downstream.on_next(value)

@@ -1,4 +1,4 @@
-"""A stream of what an iterable gives, read as far as it is asked for."""
+"""A stream of an iterable, read as far as requested."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ T = TypeVar("T")
 
 
 def from_iterable(iterable: Iterable[T], *, batch_size: int = 1) -> IterableFlux[T]:
-    """Make a stream of what `iterable` gives; each subscriber has an iterator of its own.
+    """Make a stream of an iterable; each subscriber has its own iterator.
 
     An iterator is read only when a record is wanted. So the end of one that does not know its length
     shows with the request after the last record; a sequence ends with its last record.
 
     Args:
         iterable: what it raises ends the stream, and so does None in it.
-        batch_size: records that are handed on together, as far as they are wanted.
+        batch_size: records that are emitted together, as far as they are requested.
 
     Example:
         >>> from_iterable([1, 2]).subscribe(print).dispose()
@@ -36,7 +36,7 @@ def from_iterable(iterable: Iterable[T], *, batch_size: int = 1) -> IterableFlux
 
 
 class IterableFlux(Flux[T]):
-    """A stream behind which there is nothing but an iterable: an operator may read that itself.
+    """A stream that only wraps an iterable: an operator may read that itself.
 
     Args:
         iterable: of the records.
@@ -69,7 +69,7 @@ class _Iteration(Emission[T]):
             broken = None
         except Exception as error:  # noqa: BLE001 - the stream's end carries it
             broken = error
-            self._iterator = _broken(error)  # a request may come before the end is told
+            self._iterator = _broken(error)  # a request may come before the end is emitted
         self._downstream.on_subscribe(self)
         if self.done:
             return
@@ -89,7 +89,7 @@ class _Iteration(Emission[T]):
         try:
             for value in islice(iterator, min(left, sys.maxsize)):
                 if value is None:
-                    raise TypeError("rule 2.13: the iterable gave None")
+                    raise TypeError("rule 2.13: the iterable returned None")
                 produced += 1
                 emit(value)
                 if self._downstream is not downstream:
@@ -116,7 +116,7 @@ class _Batches(_Iteration[T]):
         wanted = min(left, self._batch_size)
         try:
             values.extend(islice(iterator, wanted))
-        except Exception as error:  # noqa: BLE001 - goes on behind what came before it
+        except Exception as error:  # noqa: BLE001 - ends the stream after the records before it
             failure = error
         if values:
             self._demand.produced(len(values))

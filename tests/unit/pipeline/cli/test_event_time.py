@@ -30,7 +30,7 @@ def looked(*looks: Progress) -> list[str | None]:
         (EventTimeProgress("kafka:in"), f"for kafka:in, which has emitted nothing: {PASS}"),
         (
             EventTimeProgress("kafka:in", NOON, 5),
-            "for records of kafka:in: event time stands at 2013-01-01 12:00:00Z without new ones",
+            "for records of kafka:in: event time is 2013-01-01 12:00:00Z until new ones arrive",
         ),
     ],
 )

@@ -102,7 +102,7 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("forgetful")
 class TestLostDemand:
     def test_a_plain_rx_operator_behind_a_flux_warns_once_by_name(self, source: Source) -> None:
-        with pytest.warns(DemandLost, match="reactivex's map behind a Flux asks for everything"):
+        with pytest.warns(DemandLost, match="reactivex's map downstream of a Flux requests everything"):
             source.flux.pipe(ops.map(lambda x: x)).subscribe()
         source.flux.pipe(ops.map(lambda x: x)).subscribe()
         with pytest.warns(DemandLost, match="reactivex's filter "):

@@ -76,7 +76,7 @@ def test_what_cannot_be_stored_is_refused_by_owner_and_type() -> None:
     [
         ({"$new": 1}, r"the tag '\$new' is unknown — a newer version may have written it"),
         ({"$decimal": "1", "b": 2}, r"an object with the tag '\$decimal' has other keys too"),
-        ([b"x"], "a bytes is no JSON value"),
+        ([b"x"], "a bytes is not a JSON value"),
         ({1: 2}, "stored JSON cannot be read"),
         ({"$declared": ["Trade"]}, "stored JSON cannot be read"),
     ],

@@ -451,5 +451,5 @@ class TestByAge:
     def test_what_cannot_be_meant_is_refused(self) -> None:
         with pytest.raises(ValueError, match="ttl must be positive"):
             on_backpressure_buffer(ttl=timedelta(0))
-        with pytest.raises(ValueError, match="it is the oldest that gives way"):
+        with pytest.raises(ValueError, match="the oldest record is dropped"):
             on_backpressure_buffer(3, strategy=DROP_LATEST, ttl=SECOND)
