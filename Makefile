@@ -35,6 +35,7 @@ lint: .venv/.lint ## ruff, types, layers, wording, API reference; no address or 
 	$(BIN)/python tools/check_users_code.py
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python tools/no_addresses.py
+	$(BIN)/python tools/wording.py
 	$(BIN)/python tools/api_reference.py build/docs
 
 docs: .venv/.lint ## the API reference, from the docstrings into build/docs; warnings are errors

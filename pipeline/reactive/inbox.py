@@ -26,10 +26,10 @@ PREFETCH: Final = 256
 
 
 class Inbox(Generic[T]):
-    """A subscriber that keeps what comes until its operator takes it, in a turn of that one's drain loop.
+    """A subscriber that keeps records until its operator takes them, in a turn of the operator's drain loop.
 
-    What an upstream sends beyond the prefetch is an overflow: the input ends with an error behind what
-    it holds: memory must stay bounded even if a publisher breaks rule 1.1.
+    What an upstream sends beyond the prefetch is an overflow: the input ends with an error after what it
+    holds, since memory must stay bounded even if a publisher breaks rule 1.1.
 
     Args:
         prefetch: records that may wait here.
