@@ -23,7 +23,7 @@ ADVICE: Final = {
     r"\bmend(?:s|ed|ing)?\b": "fix",
     r"\banew\b": "recreated, restarted, again",
     r"\b[Ww]hoever\b": "a caller that …, users who …",
-    r"\bstands?\b(?! for\b)(?! out\b)(?!-)": "is",
+    r"\bstands?\b(?! for\b| in for\b| out\b|-)": "is",
     r"\b(?:is|are|was|were) no (?!longer\b|more\b|fewer\b|less\b|later\b|earlier\b)": "is not a, is not",
     r"\bgives\b(?! up\b)|\bgave\b(?! up\b)": "returns, yields, emits",
     r"\bhand(?:s|ed|ing)? on\b": "pass on, forward, emit",

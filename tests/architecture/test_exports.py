@@ -1,4 +1,4 @@
-"""The public names: each resolves, each has one home, and what a user's own folder hides is told."""
+"""The public names: each resolves and has one home, and a module of the user's that hides one is reported."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_each_name_comes_from_its_home(package: str) -> None:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_checkers_and_users_get_the_same(package: str, root: Path) -> None:
-    """What a checker is told, what `__all__` lists and what is imported lazily agree name by name."""
+    """The names for type checkers, those in `__all__` and the lazily imported ones agree."""
     module = PACKAGES[package]
     told = imported_for_checkers(package, root)
     assert set(told) | {"__version__"} == set(module.__all__) | {"__version__"}

@@ -10,7 +10,7 @@ from .conftest import Module
 
 
 def passed_points(modules: list[Module]) -> dict[str, list[str]]:
-    """Each crash point in the code and where it stands."""
+    """Each crash point in the code and its place."""
     points: dict[str, list[str]] = {}
     for module in modules:
         for call in module.calls():

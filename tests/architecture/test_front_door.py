@@ -1,4 +1,4 @@
-"""`import pipeline` is quick and gives every name it promises."""
+"""`import pipeline` is quick and has every name it promises."""
 
 from __future__ import annotations
 

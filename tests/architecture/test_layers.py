@@ -29,7 +29,7 @@ def test_the_contracts_hold(root: Path) -> None:
 
 
 def test_every_folder_of_pipeline_has_a_layer(root: Path) -> None:
-    """A new folder must be placed in the order of layers; only `testing` stands beside it."""
+    """A new folder must be placed in the order of layers; only `testing` is beside it."""
     layers = contracts(root)["layers"]["layers"]
     placed = {name.strip() for layer in layers for name in layer.split("|")}
     assert folders(root / "pipeline") - {"pipeline.testing"} == {

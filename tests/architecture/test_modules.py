@@ -1,4 +1,4 @@
-"""What every module of the product keeps to, whoever wrote it."""
+"""The rules that every module of the product follows."""
 
 from __future__ import annotations
 

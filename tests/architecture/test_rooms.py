@@ -44,7 +44,7 @@ def third_party_imports(module: Module) -> Iterator[tuple[str, str]]:
 
 
 def test_each_library_stays_in_its_room(modules: list[Module]) -> None:
-    """No import of a library stands outside its room, and no library is without one."""
+    """No library is imported outside its room, and no library is without one."""
     strays = [
         f"{place} imports {library}"
         for module in modules

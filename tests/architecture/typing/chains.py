@@ -49,7 +49,7 @@ class Mean:
 
 
 class Count:
-    """An aggregate that gives the parameters names of its own."""
+    """An aggregate whose parameters have other names."""
 
     def create_accumulator(self) -> int:
         return 0
@@ -62,7 +62,7 @@ class Count:
 
 
 class Printer(Sink[int]):
-    """A connector that gives the parameters names of its own."""
+    """A connector whose parameters have other names."""
 
     @property
     def info(self) -> SinkInfo:
@@ -203,8 +203,8 @@ def refused(orders: Stream[Order], numbers: Stream[int], texts: AnySink[str], la
     orders.map(lambda order: order.price)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownLambdaType, reportUnknownMemberType] - refused: no such field
     numbers.reduce(add)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType] - refused: no key_by
     numbers.concat(numbers)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType] - refused: not there
-    orders.key_by(lambda order: [order.user])  # pyright: ignore[reportArgumentType] - refused: a list is no key
-    numbers.key_by(float)  # pyright: ignore[reportArgumentType] - refused: a float is no key
+    orders.key_by(lambda order: [order.user])  # pyright: ignore[reportArgumentType] - refused: not a key
+    numbers.key_by(float)  # pyright: ignore[reportArgumentType] - refused: not a key
     numbers.key_by(str).reduce(concat)  # pyright: ignore[reportArgumentType] - refused: folds str
     orders.key_by(lambda order: order.user).aggregate(Mean())  # pyright: ignore[reportArgumentType] - refused: of int
     numbers.sink(texts)  # pyright: ignore[reportArgumentType] - refused: a sink of str

@@ -244,11 +244,11 @@ def test_an_attempt_begins_once(attempt):
         attempt.begin(execution_id="x-2", lineage="l-2", restored=None)
 
 
-# --- where to go on ---
+# --- where to continue ---
 
 
 def test_the_next_start_goes_on_from_the_newest_checkpoint(storage, attempt, take):
-    """Numbers continue behind it."""
+    """Numbers continue after it."""
     take(attempt, 1)
     take(attempt, 5)
 
@@ -314,7 +314,7 @@ def test_any_damage_to_the_newest_checkpoint_is_found_and_the_older_one_offered(
 
 
 def test_only_sound_older_checkpoints_are_offered(harness, storage, attempt, take):
-    """Advice that leads to the next error is no advice."""
+    """The hint must not lead to the next error."""
     take(attempt, 1, b"a")
     two = take(attempt, 2, b"b")
     take(attempt, 3, b"c")
@@ -332,7 +332,7 @@ def test_only_sound_older_checkpoints_are_offered(harness, storage, attempt, tak
 
 
 def test_a_noted_checkpoint_whose_manifest_is_gone_is_missed(harness, storage, attempt, take):
-    """Falling back in silence would write again what is committed."""
+    """Falling back silently would write committed output again."""
     take(attempt, 1)
     take(attempt, 2)
     harness.damage(harness.manifest(2), None)
@@ -362,7 +362,7 @@ def test_a_manifest_in_the_wrong_place_is_refused(harness, storage, attempt, tak
 
 
 def test_damaged_word_of_the_last_attempt_is_found(harness, storage, attempt):
-    """It says where to go on from: a guess could repeat or skip epochs."""
+    """It names where to continue from: a guess could repeat or skip epochs."""
     name = harness.claim_word(1)
     harness.damage(name, flipped(harness.read(name), 90))
 
@@ -440,7 +440,7 @@ def test_cleaning_spares_the_parts_of_a_checkpoint_being_taken(attempt, take):
 
 
 def test_cleaning_spares_what_it_cannot_read(harness, storage, attempt, take):
-    """A damaged manifest is evidence, and its parts may be needed to mend it."""
+    """A damaged manifest is evidence, and its parts may be needed to repair it."""
     for n in (1, 2, 3):
         take(attempt, n, b"x%d" % n)
     harness.damage(harness.manifest(2), b"?")
@@ -453,7 +453,7 @@ def test_cleaning_spares_what_it_cannot_read(harness, storage, attempt, take):
 
 
 def test_the_note_outlives_the_cleaning(storage, attempt, take):
-    """Numbers go on behind it, and nothing noted is committed again."""
+    """Numbers continue after it, and nothing noted is committed again."""
     for n in range(1, 6):
         take(attempt, n)
         attempt.clean(1)
@@ -561,7 +561,7 @@ def test_a_discarded_log_leaves_nothing(harness, attempt):
 
 
 def test_a_log_of_an_attempt_that_was_overtaken_is_never_a_part(harness, storage, attempt):
-    """A process that was stopped and goes on finds out when it wants to seal, or to begin another."""
+    """A process that was stopped and resumes finds out when it seals a part or begins another."""
     log = attempt.open_part("u", 0)
     log.write(b"late")
     storage.claim()

@@ -22,12 +22,12 @@ Operator = Callable[[Observable[Any]], Flux[Any]]
 
 NOW = ImmediateScheduler()
 NEVER = VirtualTimeScheduler()
-"""Time stands still: what is due later does not happen."""
+"""Time does not advance: what is due later does not happen."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """An operator that gives one record for each it takes.
+    """An operator that emits one record for each it receives.
 
     Args:
         make: makes it.
@@ -98,7 +98,7 @@ class Origin:
     """A source.
 
     Args:
-        make: makes a stream of so many elements.
+        make: makes a stream of that many elements.
         fail: makes one that fails.
     """
 
@@ -278,7 +278,7 @@ def _chain(*operators: Operator) -> Operator:
 
 
 def absorbing(make: Callable[[], Operator]) -> Build:
-    """Put an operator that asks for everything behind a publisher that a test feeds."""
+    """Put an operator that requests everything downstream of a publisher that a test feeds."""
 
     def build() -> tuple[Flux[int], Callable[[], Feed]]:
         publisher = TestPublisher[int]()

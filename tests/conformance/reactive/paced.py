@@ -22,7 +22,7 @@ Build = Callable[[], tuple[Flux[int], Callable[[], Feed]]]
 
 
 def paced(build: Build, elements: int) -> Flux[int]:
-    """Return a stream of so many elements, each emitted when its subscriber wants another one."""
+    """Return a stream of that many elements, each emitted when its subscriber wants another one."""
 
     def connect(subscriber: Any) -> None:
         flux, feed = build()

@@ -1,4 +1,4 @@
-"""Every operator behind a publisher that breaks the rules: it stays safe and tells what is lost."""
+"""Every operator downstream of a publisher that breaks the rules: it stays safe and reports what is lost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.conformance.reactive.cases import OPERATORS, OTHERS
 from tests.racing import switching_often
 
 HAND_ON = {"filter", "map", "take", "buffer_timeout", "concat", "retry_when", "subscribe_on"}
-"""Hold nothing: what comes unasked goes through them, as in Reactor, to whoever can refuse it."""
+"""Hold nothing: unrequested records pass through them, as in Reactor, to an operator that can reject them."""
 
 SERIALISE = {
     "flat_map",
@@ -62,7 +62,7 @@ def connected(name: str, first: int, *violations: Violation) -> tuple[Any, Asser
 
 
 def test_signals_after_the_end_go_nowhere_and_are_reported(name: str, reported: list[Any]) -> None:
-    """Rule 1.7 broken: records, a second completion and an error behind the end."""
+    """Rule 1.7 broken: records, a second completion and an error after the end."""
     publisher, subscriber = connected(name, 10, *ALL)
     publisher.next(1).complete()
     subscriber.assert_complete()
@@ -72,7 +72,7 @@ def test_signals_after_the_end_go_nowhere_and_are_reported(name: str, reported: 
 
 
 def test_signals_after_a_cancel_go_nowhere_and_are_reported(name: str, reported: list[Any]) -> None:
-    """Rule 1.8 broken for good: the publisher never heard of the cancel."""
+    """Rule 1.8 broken permanently: the cancel never reached the publisher."""
     publisher, subscriber = connected(name, 10, *ALL)
     publisher.next(1)
     subscriber.assert_values(1).cancel()
@@ -82,7 +82,7 @@ def test_signals_after_a_cancel_go_nowhere_and_are_reported(name: str, reported:
 
 
 def test_none_is_refused_where_it_comes_from(name: str) -> None:
-    """Rule 2.13: the publisher is told; downstream never sees it."""
+    """Rule 2.13: the error goes to the publisher; downstream never sees it."""
     publisher, subscriber = connected(name, 10, Violation.ALLOW_NULL)
     with pytest.raises(TypeError, match=r"2\.13"):
         publisher.next(None)
@@ -90,7 +90,7 @@ def test_none_is_refused_where_it_comes_from(name: str) -> None:
 
 
 def test_a_second_subscription_is_cancelled(name: str) -> None:
-    """Rule 2.5: and the first goes on."""
+    """Rule 2.5: and the first continues."""
     publisher, second = TestPublisher[int](), Upstream()
 
     class Twice(TestPublisher[int]):
@@ -123,7 +123,7 @@ def test_more_than_was_asked_for_is_bounded(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in OPERATORS if name.partition(" ")[0] in SERIALISE])
 @switching_often()
 def test_threads_that_signal_at_once_do_not_get_in_each_others_way(name: str, reported: list[Any]) -> None:
-    """Rule 1.3 broken: what has a queue hands on one signal at a time and accounts for each record."""
+    """Rule 1.3 broken: an operator with a queue emits one signal at a time and accounts for each record."""
     threads, records = 3, 60
     captured: list[Any] = []
 

@@ -61,7 +61,7 @@ def test_a_cancel_may_race_any_signal(name: str, signal: str, reported: list[Any
 
 
 def test_a_cancel_may_race_a_request(name: str) -> None:
-    """Whichever comes first, upstream hears of the cancel."""
+    """Whichever comes first, the cancel reaches upstream."""
     for _ in range(ROUNDS):
         publisher = TestPublisher[int]()
         subscriber = AssertSubscriber[int](0)
@@ -72,7 +72,7 @@ def test_a_cancel_may_race_a_request(name: str) -> None:
 
 
 def test_what_a_subscriber_raises_comes_back_to_it(name: str) -> None:
-    """Rule 2.13: its subscription is cancelled, it hears of its own error once, and of nothing else."""
+    """Rule 2.13: its subscription is cancelled, it gets its own error once, and nothing else."""
 
     def refuse(_: Any, value: int) -> None:
         raise OverflowError(f"refused {value}")

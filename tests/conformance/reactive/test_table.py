@@ -1,4 +1,4 @@
-"""docs/conformance.md says the truth: every test that it names exists and says the same of itself."""
+"""docs/conformance.md is true: every test that it names exists and names the same rule itself."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_the_table_is_there() -> None:
 
 @pytest.mark.parametrize("name", sorted(table()))
 def test_each_test_of_reactor_has_the_equivalent_that_the_table_names(name: str) -> None:
-    """Moved, renamed or removed: the page and the test's docstring must be told."""
+    """Moved, renamed or removed: the page and the test's docstring must follow."""
     assert table()[name] <= said()[name]
 
 

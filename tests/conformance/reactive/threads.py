@@ -1,4 +1,4 @@
-"""Publishers with a thread behind them, one for each subscriber, that are joined at the end of a test."""
+"""Publishers with a thread for each subscriber, joined at the end of a test."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class ThreadedPublishers(PublisherVerification[int]):
         return Flux(connect)
 
     def chained(self, run: Run, make_chain: Callable[[], Any]) -> Flux[int]:
-        """Return a stream with a producer and a compiled chain behind it for each subscriber."""
+        """Return a stream with a producer and a compiled chain downstream of it for each subscriber."""
 
         def connect(subscriber: Subscriber[int]) -> None:
             fused = fuse(make_chain(), subscriber)

@@ -38,7 +38,7 @@ def test_a_batch_reads_and_writes_what_the_state_objects_do(backend: KeyedStateB
 
 
 def test_all_keys_of_a_type_are_what_their_batches_are(backend: KeyedStateBackend) -> None:
-    """Where a backend gives them away at all."""
+    """Where a backend exposes them at all."""
     table = backend.table(VALUE)
     for key in ("a", 1, b"a", True):
         every = table.all_of(type(key))
@@ -114,7 +114,7 @@ def test_a_batch_keeps_keys_of_mixed_types_apart(backend: KeyedStateBackend, som
 
 
 def test_a_first_value_that_cannot_be_stored_is_refused_by_batch(backend: KeyedStateBackend) -> None:
-    """At once, not at the checkpoint; what can be stored goes on being taken."""
+    """At once, not at the checkpoint; what can be stored is still accepted."""
     state = backend.table(SUM).batch(["a", "b"])
     with pytest.raises(
         EncodingError, match=r"state 'sum' of operator sum: a builtins\.object cannot be stored"

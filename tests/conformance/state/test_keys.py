@@ -61,7 +61,7 @@ def test_clearing_one_key_touches_no_other(backend: KeyedStateBackend, key: Any)
 def test_every_way_to_a_key_leads_to_the_same_state(
     backend_factory: StateBackendFactory, batches: list[list[Any]]
 ) -> None:
-    """Counted by batch and one by one in turn, every key has the number of its records."""
+    """Counted alternately by batch and one by one, every key has the number of its records."""
     backend = backend_factory.create("sum", ALL_GROUPS, 128)
     expected: dict[str, int] = {}
     for number, batch in enumerate(batches):

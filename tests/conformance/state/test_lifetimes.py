@@ -78,7 +78,7 @@ def test_what_has_expired_is_in_no_listing(backend: KeyedStateBackend, advance: 
 
 
 def test_writing_begins_a_new_life(backend: KeyedStateBackend, advance: Advance) -> None:
-    """And goes on from what was there."""
+    """And continues from what was there."""
     fill(backend)
     advance(60)
     fill(backend)

@@ -128,7 +128,7 @@ class Job:
         self._clock.advance(timedelta(milliseconds=ms))
 
     def rescale(self, parallelism: int) -> None:
-        """Stop at a checkpoint and go on from it, maybe with more or fewer subtasks."""
+        """Stop at a checkpoint and continue from it, maybe with more or fewer subtasks."""
         parts = [snapshot_of(subtask) for subtask in self._subtasks]
         self.close()
         ranges = [groups_of(subtask, parallelism, 128) for subtask in range(parallelism)]
@@ -205,7 +205,7 @@ def test_it_does_what_dicts_do(
     done: list[tuple[Any, ...]],
     ttl: timedelta | None,
 ) -> None:
-    """With and without lifetimes, at any parallelism, whoever names a state first."""
+    """With and without lifetimes, at any parallelism, in any order of naming states."""
     job = Job(backend_factory, clock, ttl)
     for name, *arguments in done:
         getattr(job, name)(*arguments)

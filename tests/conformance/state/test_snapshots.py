@@ -156,7 +156,7 @@ def seen(backend: KeyedStateBackend) -> list[Any]:
 
 
 def test_what_is_written_later_is_not_in_it(subtasks: Subtasks, backend: KeyedStateBackend) -> None:
-    """Neither new values, nor removals, nor what is changed in place; and writing just goes on."""
+    """Neither new values, nor removals, nor what is changed in place; and writing just continues."""
     fill(backend, 1)
     first, expected = snapshot_of(backend), seen(backend)
     fill(backend, 2)
@@ -177,7 +177,7 @@ def test_what_is_written_later_is_not_in_it(subtasks: Subtasks, backend: KeyedSt
 def test_a_snapshot_between_two_steps_of_a_loop_disturbs_neither(
     subtasks: Subtasks, backend: KeyedStateBackend
 ) -> None:
-    """A barrier may come while an operator goes through what `get` or `items` gave it."""
+    """A barrier may come while an operator iterates the result of `get` or `items`."""
     for number in range(4):
         backend.list_state(LIST).add(number)
         backend.map_state(MAP).put(number, number)

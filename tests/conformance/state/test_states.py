@@ -51,7 +51,7 @@ def test_a_value_that_was_never_written_is_the_default(backend: KeyedStateBacken
 
 
 def test_none_can_be_a_value(backend: KeyedStateBackend) -> None:
-    """Written, it stands against the default and is an entry."""
+    """Once written, it overrides the default and is an entry."""
     state = backend.value_state(ValueStateDescriptor[Any](name="value", default=7))
     state.update(None)
     assert state.value() is None
@@ -184,7 +184,7 @@ def test_reducing_begins_with_the_first_value(backend: KeyedStateBackend) -> Non
 
 
 def test_reducing_takes_none_for_a_value(backend: KeyedStateBackend) -> None:
-    """`reduce` is given it, and what was reduced to None goes on from there."""
+    """`reduce` gets it, and what was reduced to None continues from there."""
     seen: list[Any] = []
 
     def last(known: Any, value: Any) -> Any:

@@ -74,7 +74,7 @@ class TransactionalSink:
     def __init__(self, world: World, name: str, attempt: int) -> None:
         self.world, self.name, self.attempt = world, name, attempt
         self.buffer: list[tuple[int, int]] = []
-        world.owners[name] = attempt  # fences whoever was before, whose transactions are aborted
+        world.owners[name] = attempt  # fences the owner before, whose transactions are aborted
         self.open = world.open[name] = {}
         self.number = world.marks[name]
 

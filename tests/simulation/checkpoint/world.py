@@ -93,7 +93,7 @@ class World:
                     self.step(run)
                 run.close()
             except Crash:
-                # A stopped process goes on in the midst of its call; one that has left a call torn cannot.
+                # A stopped process resumes in the middle of its call; one that has left a call torn cannot.
                 if run.started and not run.torn and self.rng.random() < 0.5:
                     self.zombies.append(run)
             except JobFailed:
@@ -359,7 +359,7 @@ class Run:
                 case Finished(kind):
                     self.finished = kind
                     self.world.completed = kind is CheckpointKind.FINAL and self.attempt == self.world.attempt
-        promise(self.failures <= self.world.tolerable, "more failures than tolerated, and the run goes on")
+        promise(self.failures <= self.world.tolerable, "more failures than tolerated, and the run continues")
 
     def abandon(self, checkpoint_id: int, reason: str) -> None:
         faultless = self.faults_left_at_trigger == self.world.faults_left

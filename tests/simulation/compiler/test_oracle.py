@@ -32,7 +32,7 @@ class Behaviour:
     """A stage as data: both chains get functions of their own that behave like this.
 
     A call raises for values that leave `residue` modulo `modulus`, the first `failures` times that
-    it is made with such a value. A lazy flat_map gives `given` results before it raises.
+    it is made with such a value. A lazy flat_map yields `given` results before it raises.
     """
 
     kind: str
@@ -307,7 +307,7 @@ def test_both_implementations_do_the_same(scenario, loop):
 )
 @simulated
 def test_taken_in_portions_a_batch_gives_what_it_gives_at_once(stages, batch, limits, mode, loop):
-    """Only the order of the calls differs, and only where operators stand between loops."""
+    """Only the order of the calls differs, and only where operators are between loops."""
 
     def totals(action: Any) -> tuple[bool, list[Any], Counter[str]]:
         events = observe(Scenario(stages, [action], carry_origins=True, cancel_after=10_000), mode, loop)

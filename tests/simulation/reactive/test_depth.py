@@ -16,7 +16,7 @@ DEPTH = 1_000_000 if SOAKED else 20_000
 
 
 class OneByOne:
-    """Asks for the next record from within each one, and counts how deep it stands."""
+    """Asks for the next record from within each one, and counts how deep it is."""
 
     def __init__(self) -> None:
         self.heard = self.depth = self.deepest = 0

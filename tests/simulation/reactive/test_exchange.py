@@ -152,7 +152,7 @@ def function_of(expands: bool) -> Any:
 
 
 def in_epochs(function: Any, last: Sequence[Any] = ()) -> list[Any]:
-    """What one channel that gets everything must hear."""
+    """What one channel that gets everything must receive."""
     heard: list[Any] = []
     for control in range(CONTROL_EVERY, RECORDS + 1, CONTROL_EVERY):
         for value in range(control - CONTROL_EVERY, control):
@@ -162,7 +162,7 @@ def in_epochs(function: Any, last: Sequence[Any] = ()) -> list[Any]:
 
 
 def expected(function: Any, subtasks: int) -> list[list[Any]]:
-    """Split what all must hear by key; control elements are for everyone."""
+    """Split what all must receive by key; control elements are for everyone."""
     heard: dict[int, list[Any]] = defaultdict(list)
     for item in in_epochs(function, [(1, "held back")]):
         for subtask in range(subtasks):

@@ -17,7 +17,7 @@ from pipeline.reactive.demand import UNBOUNDED, add_cap, produced
 from pipeline.reactive.hooks import Hooks, listening
 
 DEPTH = 2
-"""How deep signals may stand in each other: one that comes in, and one that it brings about."""
+"""How deep signals may nest: one that arrives, and one that it causes."""
 
 MOMENT = timedelta(milliseconds=1)
 LONG = timedelta(days=1)
@@ -54,7 +54,7 @@ class Kind:
 
 
 class Source:
-    """Emits what it is told to, as far as it was asked for; a record is the next number."""
+    """Emits on command, as far as requested; a record is the next number."""
 
     def __init__(self, world: World, index: int) -> None:
         self.world = world
@@ -149,7 +149,7 @@ class Consumer:
         self.wanted = produced(self.wanted, len(values))
         self.values += values
         self.depth += 1
-        expect(self.depth < DEPTH, "rule 3.3: a record stands in the midst of another")
+        expect(self.depth < DEPTH, "rule 3.3: a record is emitted within another")
         if self.reactions:
             self.act(*self.reactions.pop())
         self.depth -= 1

@@ -264,7 +264,7 @@ class Engine:
 
 @pytest.mark.parametrize("first", range(0, SEEDS, SHARE))
 def test_every_window_is_as_computed_directly(first: int) -> None:
-    """With a watermark behind every record: what fires, how often, and what is late."""
+    """With a watermark after every record: what fires, how often, and what is late."""
     for seed in range(first, min(first + SHARE, SEEDS)):
         scene = scenario(random.Random(seed))
         expected = Oracle(scene).run()

@@ -211,7 +211,7 @@ def test_a_savepoint_asked_for_before_the_stop_comes_first():
 
 
 def test_the_end_of_input_outranks_a_stop():
-    """A run that was stopped while its input ended is complete, whichever was told first."""
+    """A run that was stopped while its input ended is complete, whichever came first."""
     for first, second in ((STOP, FINAL), (FINAL, STOP)):
         coordinator = coordinator_of(interval_ms=100)
         coordinator.start(0)
@@ -278,7 +278,7 @@ def test_a_declined_checkpoint_is_retried_under_a_fresh_id_so_that_late_answers_
 
 
 def test_answers_that_come_twice_change_nothing():
-    """The first snapshot of a participant stands, and no step happens twice."""
+    """The first snapshot of a participant counts, and no step happens twice."""
     coordinator = coordinator_of("a", "b", interval_ms=100)
     coordinator.start(0)
     coordinator.tick(100)
@@ -382,7 +382,7 @@ def test_an_error_that_no_retry_can_help_fails_the_run_at_once():
 
 @pytest.mark.parametrize("kind", [STOP, FINAL])
 def test_an_ending_checkpoint_is_tried_again_until_the_tolerated_failures_are_used_up(kind):
-    """A run ends with its last checkpoint, or fails by name: it never leaves without a word."""
+    """A run ends with its last checkpoint, or fails with a name: it never ends silently."""
     coordinator = coordinator_of(tolerable_failures=2, min_pause_ms=60_000)
     coordinator.start(0)
 
@@ -399,7 +399,7 @@ def test_an_ending_checkpoint_is_tried_again_until_the_tolerated_failures_are_us
 
 
 def test_a_failed_savepoint_is_not_tried_again():
-    """Who asked for it is told, and decides."""
+    """The caller that requested it gets the error, and decides."""
     coordinator = coordinator_of()
     coordinator.start(0)
     coordinator.request(SAVEPOINT, 1)

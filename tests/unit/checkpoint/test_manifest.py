@@ -19,7 +19,7 @@ JSON = st.recursive(
 
 
 def test_what_is_written_comes_back_equal(manifest_of):
-    """Every field survives, and a second writing gives the same bytes."""
+    """Every field survives, and a second writing produces the same bytes."""
     manifest = manifest_of()
     data = manifest.to_bytes()
 
@@ -58,7 +58,7 @@ def test_any_flipped_bit_is_found(manifest_of):
 
 @pytest.mark.parametrize("keep", [0, 1, 100, -1, -2])
 def test_a_truncated_manifest_is_refused(manifest_of, keep):
-    """Half a file is no file."""
+    """Half a file is not a file."""
     with pytest.raises(CheckpointCorrupted, match=r"m\.json is corrupt"):
         Manifest.from_bytes(manifest_of().to_bytes()[:keep], "m.json")
 
@@ -102,6 +102,6 @@ def test_a_part_cannot_lead_out_of_its_folder(manifest_of, name):
 
 @pytest.mark.parametrize("value", [float("nan"), b"bytes", {1, 2}, datetime(2013, 1, 1, tzinfo=UTC)])
 def test_what_json_cannot_hold_is_an_engine_error(manifest_of, value):
-    """The state encoding comes first; nothing is turned into something else in silence."""
+    """The state encoding comes first; nothing is silently turned into something else."""
     with pytest.raises(InternalError, match="plain JSON only"):
         manifest_of(source_state={"s": value}).to_bytes()

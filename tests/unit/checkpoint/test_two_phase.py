@@ -128,7 +128,7 @@ def test_a_declined_checkpoint_aborts_nothing_and_is_covered_by_the_next(driver,
 
 
 def test_an_empty_epoch_leaves_nothing_to_commit(driver, sink):
-    """A sink that got no records gives no handle."""
+    """A sink that got no records returns no handle."""
     sink.empty.add(1)
 
     assert driver.pre_commit(1) == []
@@ -164,7 +164,7 @@ def test_a_passing_fault_is_given_back_to_be_tried_again(driver, sink):
 
 
 def test_already_committed_is_committed(driver, sink):
-    """Who commits twice is told so and goes on."""
+    """A second commit reports that, and the job continues."""
     driver.pre_commit(1)
     sink.outcomes = {1: CommitOutcome.ALREADY_COMMITTED}
 
@@ -185,7 +185,7 @@ def test_a_transaction_that_can_never_be_committed_stops_the_job(driver, sink):
 
 
 def test_close_aborts_the_current_and_the_undecided_only(driver, sink):
-    """Pending transactions that a manifest may name are left to whoever recovers."""
+    """Pending transactions that a manifest may name are left to the next recovery."""
     for checkpoint_id in (1, 2, 3):
         driver.pre_commit(checkpoint_id)
 
@@ -197,7 +197,7 @@ def test_close_aborts_the_current_and_the_undecided_only(driver, sink):
 
 
 def test_close_aborts_everything_it_should_even_if_one_abort_fails(driver, sink):
-    """Cleaning up goes on; its first error is not lost."""
+    """Cleaning up continues; its first error is not lost."""
     driver.pre_commit(1)
     sink.outcomes = {1: OSError("first"), 2: OSError("second")}
 
@@ -281,7 +281,7 @@ class JoiningSink(RecordingSink):
 
 
 def test_declined_epochs_are_joined_where_the_sink_wants_it():
-    """The older epoch takes in the younger, again and again, and is committed once, with the last."""
+    """The older epoch absorbs the younger, again and again, and is committed once, with the last."""
     sink = JoiningSink()
     driver = TwoPhaseDriver(sink, "kafka:out")
     driver.begin(keep=())
@@ -324,7 +324,7 @@ def test_a_committed_epoch_is_not_joined():
 
 
 def test_a_pre_commit_that_fails_leaves_the_epoch_open(sink, driver):
-    """The checkpoint is declined; the same transaction goes on and is pre-committed with the next."""
+    """The checkpoint is declined; the same transaction continues and is pre-committed with the next."""
 
     class Full(Exception):
         pass

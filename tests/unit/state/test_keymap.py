@@ -165,7 +165,7 @@ def test_a_key_of_a_batch_counts_as_written(clock: ManualClock, expiring: Expiri
 
 
 def test_no_dict_of_expiring_entries_is_given_away(expiring: ExpiringMap[Any]) -> None:
-    """Nobody would hear which of them are written."""
+    """It could not be known which of them are written."""
     expiring["a"] = 1
     assert expiring.all_of(str) is None
 

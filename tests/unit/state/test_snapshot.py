@@ -55,7 +55,7 @@ def test_without_ttl_there_are_no_times() -> None:
 
 
 def test_the_bytes_say_what_they_are() -> None:
-    """Format and version stand in front; bytes as the first version wrote them can still be read."""
+    """Format and version come first; bytes as the first version wrote them can still be read."""
     stored = section(Columns(["a"], [1]))
     data = written("sum", 128, [stored])
     assert data[:5] == b"PKST\x01"

@@ -306,7 +306,7 @@ def test_nothing_is_left_in_staging(attempt, folder):
 
 
 def test_attempts_do_not_pile_up(storage, attempt):
-    """A job that restarts all day keeps the word of a few attempts, and its numbers go on."""
+    """A job that restarts all day keeps the records of a few attempts, and its numbers continue."""
     newest = attempt
     for _ in range(30):
         newest = storage.claim()
@@ -457,7 +457,7 @@ def test_a_plain_job_name_is_its_folder_s_name(tmp_path):
 
 
 def test_what_others_put_into_the_folder_is_let_be(storage, attempt, folder):
-    """A stray file is no checkpoint, no part, and not ours to delete."""
+    """A stray file is not a checkpoint, not a part, and not ours to delete."""
     for stray in ("manifests/notes.txt", "parts/README", "attempts/old", "notes/.keep"):
         (folder / stray).write_text("?")
     attempt.write_manifest(manifest_of(attempt, 1))

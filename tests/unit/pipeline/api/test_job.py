@@ -1,4 +1,4 @@
-"""StreamJob: one implementation behind the chain and the handles, and what it refuses when it is built."""
+"""StreamJob: one implementation of the chain and the handles, and what it rejects when it is built."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def shape(graph: StreamGraph) -> Any:
 
 
 def test_the_job_of_the_specification_is_three_vertices() -> None:
-    """SPEC 2 and 3, as it stands there."""
+    """SPEC 2 and 3, unchanged."""
     job = as_chain()
     assert (len(job.stream_graph().nodes), len(job.stream_graph().edges)) == (7, 6)
     assert [vertex.name for vertex in job.job_graph().vertices] == [
@@ -113,7 +113,7 @@ def test_the_place_of_each_call_is_remembered() -> None:
 
 
 def test_the_methods_that_tune_change_the_last_operator() -> None:
-    """Title, parallelism and chaining are those of the operator the stream stands behind."""
+    """Title, parallelism and chaining are those of the operator whose output the stream is."""
     chain = StreamJob.builder().name("j").source(FakeSource()).map(parse).named("Read").with_parallelism(3)
     chain = chain.filter(bool).start_new_chain().map(merge_nothing).disable_chaining()
     graph = chain.sink(FakeSink()).build().job_graph()
@@ -364,6 +364,6 @@ def test_execute_passes_everything_to_the_runtime(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_start_from_nothing_and_from_a_checkpoint_is_refused() -> None:
-    """Neither wins: whoever asks for both is mistaken about one."""
+    """Neither wins: setting both is a mistake about one."""
     with pytest.raises(ConfigError, match="fresh and restore_from are mutually exclusive"):
         RunOptions(fresh=True, restore_from=1)

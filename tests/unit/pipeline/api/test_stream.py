@@ -73,7 +73,7 @@ def test_stateless_methods() -> None:
 
 
 def test_keyed_methods() -> None:
-    """The operators behind a key_by know its selector."""
+    """The operators downstream of a key_by know its selector."""
     job, count = StreamJob("j"), Count()
     keyed = job.source(FakeSource()).key_by(str)
     keyed.reduce(newest, on_error=SKIP, value_type=int).sink(FakeSink("a"))
@@ -82,7 +82,7 @@ def test_keyed_methods() -> None:
 
 
 def test_windowed_methods() -> None:
-    """Each setting of a windowed stream is that of the folds behind it, not of those before."""
+    """Each setting of a windowed stream is that of the folds after it, not of those before."""
     job, count = StreamJob("j"), Count()
     sliding = SlidingTimeWindows.of(timedelta(minutes=2), timedelta(minutes=1))
     windowed = job.source(FakeSource()).key_by(str).window(sliding)

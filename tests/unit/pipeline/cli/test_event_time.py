@@ -61,7 +61,7 @@ def test_nothing_is_said_where_nothing_waits(second: Progress) -> None:
 
 
 def test_records_that_come_are_not_taken_for_none() -> None:
-    """Event time may stand still for a while although its only split goes on."""
+    """Event time may not advance for a while although its only split emits."""
     time = EventTimeProgress("kafka:in", NOON, 5)
     assert looked(replace(LOOK, event_time=time), replace(LOOK, event_time=time, processed=101)) == [
         None,

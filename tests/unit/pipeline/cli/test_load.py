@@ -1,4 +1,4 @@
-"""load_job: the one job that is meant is found, or the user is told what was found instead."""
+"""load_job: the intended job is found, or the error names what was found instead."""
 
 from __future__ import annotations
 

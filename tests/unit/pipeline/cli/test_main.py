@@ -118,7 +118,7 @@ class TestExplain:
     def test_a_module_of_the_users_that_ours_hides_is_named(
         self, write_job: WriteJob, tmp_path: Path, theirs: str, code: str
     ) -> None:
-        """Ours are found first; a job that needs theirs is told why it is not found."""
+        """Ours are found first; for a job that needs theirs, the error explains why it is not found."""
         (tmp_path / theirs).mkdir()
         (tmp_path / theirs / "__init__.py").write_text("mine = 1", encoding="utf-8")
         shown = command("explain", write_job(code.format(theirs)))
@@ -164,7 +164,7 @@ def signals_kept() -> Iterator[None]:
 class TestRun:
     @pytest.fixture
     def options(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-        """What `execute` was called with; what becomes of it stands under `outcome`."""
+        """What `execute` was called with; its result is under `outcome`."""
         given: dict[str, Any] = {"outcome": RESULT}
 
         def execute(job: StreamJob, options: RunOptions, **others: Any) -> JobResult:

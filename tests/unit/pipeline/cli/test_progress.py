@@ -190,7 +190,7 @@ class TestTerminal:
     def test_nothing_is_cut_from_the_live_lines(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """What does not fit on one line of the terminal stands on a second."""
+        """What does not fit on one line of the terminal is on a second."""
         Reported(monkeypatch, terminal="xterm").draw(self.LOOK)
         printed = capsys.readouterr().err
         assert "12 checkpoints · →Reduce 1024/8192\n→Sink 0/8192\n" in printed
@@ -308,7 +308,7 @@ class TestSummary:
         assert lines(capsys)[-1] == "  run it again to start over"
 
     def test_of_one_that_continued(self, reported: Reported, capsys: pytest.CaptureFixture[str]) -> None:
-        """The whole and its own part of it; where the checkpoints are; how to go on."""
+        """The whole and its own part of it; where the checkpoints are; how to continue."""
         reported.report.listen(started(processed=4_000, restored_from=2))
         stopped = result(JobStatus.CANCELLED, checkpoints=5, checkpoint_path="/data/totals", restarts=1)
         reported.report.summarise(stopped)

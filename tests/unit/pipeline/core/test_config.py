@@ -186,7 +186,7 @@ class TestDefaults:
         interval: timedelta | None,
         rows: int | None,
     ) -> None:
-        """A stream by time, a bounded job by rows, and only where a later run could go on; None is no."""
+        """A stream by time, a bounded job by rows, and only if a later run could continue; None is off."""
         found = resolved(JobConfig(**settings), mode, durable=durable)
         assert (found.values.checkpoint_interval, found.values.checkpoint_rows) == (interval, rows)
         assert found.checkpoints == (interval is not None or rows is not None)

@@ -1,4 +1,4 @@
-"""Counters add up by name, whoever has counted."""
+"""Counters add up by name, wherever they are counted."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ EVERY = [PipelineError, *subclasses(PipelineError)]
 def make(cls: type[PipelineError]) -> PipelineError:
     if cls is MissingExtra:
         return MissingExtra("psycopg", "postgres")
-    return cls("it broke", hint="mend it")
+    return cls("it broke", hint="fix it")
 
 
 def pickled(error: PipelineError) -> PipelineError:
@@ -111,12 +111,12 @@ def test_the_inner_place_is_kept(place: str) -> None:
     ("places", "hint", "text"),
     [
         ({}, None, "it broke"),
-        ({}, "mend it", "it broke — mend it"),
+        ({}, "fix it", "it broke — fix it"),
         ({"position": "f@7"}, None, "it broke [record f@7]"),
         (
             {"job": "totals", "operator": "map:parse", "function": "parse (j.py:3)", "position": "f@7"},
-            "mend it",
-            "it broke [job totals, operator map:parse, function parse (j.py:3), record f@7] — mend it",
+            "fix it",
+            "it broke [job totals, operator map:parse, function parse (j.py:3), record f@7] — fix it",
         ),
     ],
 )

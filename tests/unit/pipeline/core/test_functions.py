@@ -156,6 +156,6 @@ def test_async_is_seen_through_partial_and_callable_objects(fn: Any, expected: b
     ],
 )
 def test_so_is_an_async_generator(fn: Any, expected: bool) -> None:
-    """It is no coroutine: what it gives is iterated, not awaited."""
+    """It is not a coroutine: its result is iterated, not awaited."""
     assert is_async_generator(fn) is expected
     assert not (expected and is_async(fn))

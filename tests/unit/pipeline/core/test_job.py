@@ -36,5 +36,5 @@ def test_a_failure_is_never_skipped() -> None:
 
 
 def test_only_phases_repeat_a_state() -> None:
-    """INITIALIZING goes through its phases; a listener hears of every other state once."""
+    """INITIALIZING goes through its phases; a listener is notified of every other state once."""
     assert [status for status, after in TRANSITIONS.items() if status in after] == [JobStatus.INITIALIZING]

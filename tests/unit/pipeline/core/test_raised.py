@@ -32,7 +32,7 @@ def leave() -> None:
     ],
 )
 def test_an_error_is_described_in_one_line(error: BaseException, text: str) -> None:
-    """Also one that fails at describing itself: it must not hide behind its own message."""
+    """Also one that cannot describe itself: its own message must not hide it."""
     assert describe(error) == text
 
 

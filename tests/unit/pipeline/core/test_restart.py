@@ -49,7 +49,7 @@ def test_none_never_restarts() -> None:
 
 
 def test_fixed_delay_counts_its_attempts() -> None:
-    """However long the job was healthy between: a job that fails once a day fails for good on the fourth."""
+    """However long the job was healthy in between: failing once a day, it fails permanently on the fourth."""
     job = FailingJob(RestartStrategy.fixed_delay(3, 2 * SECOND))
     assert [job.fail_after(24 * HOUR) for _ in range(5)] == [2000, 2000, 2000, None, None]
 
@@ -160,7 +160,7 @@ def test_failure_rate_gives_up_when_failures_come_too_close() -> None:
 
 
 def test_failure_rate_forgets_what_is_long_ago() -> None:
-    """A failure leaves the window after exactly `per`; so a steady rate goes on for ever."""
+    """A failure leaves the window after exactly `per`; so a steady rate continues for ever."""
     job = FailingJob(RestartStrategy.failure_rate(1, timedelta(minutes=1), SECOND))
     assert [job.fail_after(timedelta(seconds=59)) for _ in range(5)] == [1000] * 5
     assert job.fail_after(timedelta(seconds=58, milliseconds=999)) is None

@@ -51,7 +51,7 @@ def test_a_module_hides_a_package_too(folder: Path, tmp_path: Path, monkeypatch:
 
 
 def test_one_that_was_imported_already_counts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the path says now: `import` gives what is loaded."""
+    """Whatever the path is now: `import` returns what is loaded."""
     monkeypatch.setitem(sys.modules, "stately", ModuleType("stately"))
     with pytest.raises(ImportError, match="finds nothing"):
         require_siblings(folder, ["stately"])

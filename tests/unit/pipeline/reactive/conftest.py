@@ -1,4 +1,4 @@
-"""A subscriber that writes down what it hears, and producers whose threads are joined at the end."""
+"""A subscriber that records its signals, and producers whose threads are joined at the end."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ def test_disposing_cancels() -> None:
 
 @pytest.mark.parametrize("first", ["complete", "cancel"])
 def test_what_comes_after_the_end_is_reported(first: str) -> None:
-    """A publisher that goes on although it must not."""
+    """A publisher that continues although it must not."""
     values: list[int] = []
     errors: list[Exception] = []
     publisher = TestPublisher[int](Violation.CLEANUP_ON_TERMINATE, Violation.DEFER_CANCELLATION)

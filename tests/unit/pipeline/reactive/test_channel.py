@@ -198,7 +198,7 @@ class TestAdaptation:
         assert 80 <= channel.capacity <= 120
 
     def test_waiting_for_the_consumers_own_output_counts(self, upstream: Upstream, time: Time) -> None:
-        """A quick function in front of a sink that takes 100 a second: a barrier behind all that is
+        """A quick function upstream of a sink that takes 100 a second: a barrier after all that is
         queued must still get through in about a second."""
         channel = open_channel(upstream, now=time)
         for _ in range(200):

@@ -146,7 +146,7 @@ class TestBatchBound:
         ("nanoseconds", "expected"), [(10, 2048), (244, 2048), (333, 1501), (450, 1111), (10_000, 1024)]
     )
     def test_it_is_what_takes_half_a_millisecond(self, nanoseconds: int, expected: int) -> None:
-        """Of records of so many nanoseconds each."""
+        """Of records that take that many nanoseconds each."""
         bound = BatchBound()
         bound.observe(2048, 2048 * nanoseconds / 1e9)
         assert bound.value == expected
@@ -177,7 +177,7 @@ class TestAdaptiveBound:
 
     @pytest.mark.parametrize("rate", [1, 7, 100, 5_000])
     def test_a_consumer_gets_about_a_second_of_its_rate(self, rate: int) -> None:
-        """So that what stands in front of a barrier is worked off in about a second."""
+        """So that the records before a barrier are processed in about a second."""
         bound = AdaptiveBound()
         for _ in range(2_000):
             records = min(bound.value, 50)

@@ -20,7 +20,7 @@ from tests.unit.pipeline.reactive.conftest import FullProbe, Probe
 
 
 class Source:
-    """Stands in for what is behind a Flux, without a thread: the test says when what is signalled."""
+    """Stands in for the producer of a Flux, without a thread: the test decides when what is signalled."""
 
     def __init__(self) -> None:
         self.requests: list[int] = []
@@ -219,7 +219,7 @@ END: list[Callable[[Source, Probe], None]] = [
 @pytest.mark.parametrize("end", END, ids=["cancel", "completed", "error"])
 class TestAfterTheEnd:
     def test_nothing_is_heard(self, source: Source, end: Callable[[Source, Probe], None]) -> None:
-        """Rules 1.7 and 3.12: one end at most, and nothing behind it."""
+        """Rules 1.7 and 3.12: one end at most, and nothing after it."""
         probe = FullProbe(first=5)
         source.flux.subscribe(probe)
         end(source, probe)
@@ -280,7 +280,7 @@ class TestSubscribing:
         assert gone() is None
 
     def test_a_second_subscription_is_refused(self, source: Source) -> None:
-        """Rule 2.5: the new one is cancelled, the old one goes on."""
+        """Rule 2.5: the new one is cancelled, the old one continues."""
         probe, other = Probe(first=5), Source()
         source.flux.subscribe(probe)
         source.subscriber.on_subscribe(other)

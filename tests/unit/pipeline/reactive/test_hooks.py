@@ -1,4 +1,4 @@
-"""Hooks: what nobody can receive any more is heard by whoever listens."""
+"""Hooks: listeners get what no subscriber can receive any more."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def test_a_cancel_amid_a_subscription_is_seen() -> None:
 
 
 def test_a_second_subscription_is_refused() -> None:
-    """Rule 2.5: the first goes on."""
+    """Rule 2.5: the first continues."""
     first, second, input_ = Upstream(), Upstream(), inbox()
     input_.on_subscribe(first)
     input_.on_subscribe(second)

@@ -28,7 +28,7 @@ class Watched(Outbox[Any]):
 
 
 def watched(requested: int) -> tuple[Watched, FullProbe]:
-    """Return an outbox and its subscriber, which has asked for so many records."""
+    """Return an outbox and its subscriber, which has requested that many records."""
     probe = FullProbe(requested)
     outbox = Watched(probe)
     outbox.begin()
@@ -38,7 +38,7 @@ def watched(requested: int) -> tuple[Watched, FullProbe]:
 
 @pytest.mark.parametrize("waiting", [0, 1])
 def test_an_error_is_never_taken_for_a_completion(waiting: int) -> None:
-    """The end is looked at by whoever drains: what ended the stream must be there before it."""
+    """The draining thread reads the end: what ended the stream must be set before."""
     outbox, probe = watched(waiting)
     for value in range(waiting):
         outbox.put(value)

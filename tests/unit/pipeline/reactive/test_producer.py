@@ -84,7 +84,7 @@ class TestDemand:
 
     @pytest.mark.parametrize("extra", [1, 100])
     def test_emitting_more_than_was_requested_is_refused(self, produce: Produce, extra: int) -> None:
-        """Rule 1.1: none of the batch is handed on, and the stream ends with an error."""
+        """Rule 1.1: none of the batch is emitted, and the stream ends with an error."""
 
         def run(producer: ThreadProducer[int]) -> None:
             producer.next_batch([0] * (producer.wait_demand() + extra))
@@ -166,7 +166,7 @@ class TestEnds:
     def test_what_would_end_the_thread_only_arrives_as_an_error_too(
         self, produce: Produce, kind: type[BaseException]
     ) -> None:
-        """Else nobody would ever hear that the stream is over."""
+        """Otherwise the end of the stream would reach nobody."""
 
         def run(producer: ThreadProducer[int]) -> None:
             raise kind("away")
@@ -179,7 +179,7 @@ class TestEnds:
         assert error.message == f"run raised {kind.__name__}: away"
 
     def test_what_a_subscriber_raises_comes_back_to_it(self, produce: Produce) -> None:
-        """As with Reactor's BaseSubscriber: the producer stops and the subscriber hears of its error."""
+        """As with Reactor's BaseSubscriber: the producer stops and the subscriber gets its error."""
 
         def refuse(probe: Any, value: Any) -> None:
             raise RuntimeError("no thanks")
@@ -228,7 +228,7 @@ class TestCancel:
                 producer.pause(timedelta(hours=1))
             except Exception:
                 survived.append("swallowed")
-            survived.append("went on")
+            survived.append("continued")
 
         producer = produce(run)
         producer.flux.subscribe(Probe())
@@ -255,7 +255,7 @@ class TestCancel:
                 except Interrupted:
                     reached.append("interrupted")
                     raise
-                reached.append("went on")
+                reached.append("continued")
 
             probe = FullProbe(first=5)
             producer = produce(run)
@@ -358,7 +358,7 @@ class TestThread:
             produce(numbers(1)).start()
 
     def test_has_one_subscriber(self, produce: Produce) -> None:
-        """Rule 1.9: a second one is refused with `on_error`, after `on_subscribe`; the first goes on."""
+        """Rule 1.9: a second one is refused with `on_error`, after `on_subscribe`; the first continues."""
         first, second = Probe(first=10), Probe(first=10)
         producer = produce(numbers(3))
         producer.flux.subscribe(first)
@@ -371,7 +371,7 @@ class TestThread:
         assert (second.values, second.ends) == ([], 1)
 
     def test_looks_again_when_woken(self, produce: Produce) -> None:
-        """Whoever changes what the thread waits for wakes it."""
+        """A change of what the thread waits for wakes it."""
         waiting, doors = threading.Event(), list[str]()
 
         def ready() -> bool:

@@ -1,4 +1,4 @@
-"""The two drain loops: whoever calls, at whatever moment, gets a turn."""
+"""The two drain loops: every caller, at any moment, gets a turn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a request or a cancel from within `on_subscribe` reaches the publisher: behind it, or at once."""
+"""When a request or a cancel from within `on_subscribe` reaches the publisher: after it, or at once."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_so_is_its_cancel() -> None:
 
 
 def test_what_was_asked_for_is_asked_for_although_on_subscribe_fails() -> None:
-    """The publisher hears in any case what the subscriber wanted; the failure is the caller's to see."""
+    """The publisher gets the request in any case; the failure goes to the caller."""
 
     class Failing(Opening):
         def on_subscribe(self, subscription: Any) -> None:

@@ -183,7 +183,7 @@ def test_a_newer_format_is_refused(header: tuple[int, int, int]) -> None:
 
 
 def test_damaged_bytes_are_refused() -> None:
-    """Cut anywhere, the bytes of a value are no other value."""
+    """Cut anywhere, the bytes of a value are not another value."""
     data = codec.encode([1, {"a": Decimal("1.5")}, (2, "x")])
     for end in range(len(data)):
         with pytest.raises(EncodingError):

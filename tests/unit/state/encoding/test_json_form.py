@@ -50,7 +50,7 @@ def test_keys_that_look_like_tags_are_data(value: Any) -> None:
 
 @pytest.mark.parametrize("value", [[True, None], {"a": None}, [{"a": True}], ([None],)], ids=repr)
 def test_what_is_returned_shares_nothing_with_the_value(value: Any) -> None:
-    """An operator may go on changing its state while the manifest is being written."""
+    """An operator may continue to change its state while the manifest is being written."""
     stored = to_json({"held": value})
     text = json.dumps(stored)
     (value if isinstance(value, list | dict) else value[0]).clear()

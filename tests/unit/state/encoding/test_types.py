@@ -75,7 +75,7 @@ def test_what_was_stored_once_can_be_read(value: Any, data: bytes, json: Any) ->
 
 
 def test_every_type_of_the_table_is_held_to_what_was_stored() -> None:
-    """Floats and bytes are tagged in JSON only, a zone with an offset stands in a datetime."""
+    """Floats and bytes are tagged in JSON only, a zone with an offset is part of a datetime."""
     shown = {type(row[0]) for row in STORED}
     assert set(BY_TYPE) - shown == {float, bytes, timezone}
 
@@ -94,7 +94,7 @@ def test_a_zone_keeps_its_name() -> None:
 
 
 def test_utc_stays_the_one_there_is() -> None:
-    """So that `tzinfo is UTC` goes on being true."""
+    """So that `tzinfo is UTC` stays true."""
     for value in (DAY.replace(tzinfo=UTC), DAY.replace(tzinfo=UTC, fold=1)):
         assert codec.decode(codec.encode(value)).tzinfo is UTC
 

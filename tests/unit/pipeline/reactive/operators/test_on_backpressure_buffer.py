@@ -1,4 +1,4 @@
-"""on_backpressure_buffer: what is kept beyond demand, what gives way, and when the error comes."""
+"""on_backpressure_buffer: what is kept beyond demand, what is dropped, and when the error comes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""on_backpressure_drop: what nobody wants now is gone, and somebody may hear of it."""
+"""on_backpressure_drop: records beyond demand are dropped, and a callback may get them."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_the_first_ones_asked_for_are_delivered() -> None:
 def test_the_callback_may_be_left_out(lost: Lost) -> None:
     """Reactor: FluxOnBackpressureDropTest.onDropNull
 
-    Where Reactor refuses a null, here nobody is told; the hook for discarded records still hears.
+    Where Reactor refuses a null, here no callback is called; the hook for discarded records is.
     """
     subscribed(from_iterable([1, 2]).pipe(on_backpressure_drop(None))).assert_complete()
     assert lost.discarded == [1, 2]

@@ -1,4 +1,4 @@
-"""on_backpressure_latest: the newest record waits, the one before it gives way."""
+"""on_backpressure_latest: the newest record waits and replaces the one before."""
 
 from __future__ import annotations
 

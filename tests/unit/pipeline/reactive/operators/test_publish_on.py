@@ -137,7 +137,7 @@ class TestEnds:
         source.assert_cancelled(1)
 
     def test_a_publisher_that_sends_too_much_overflows(self) -> None:
-        """The bound holds whoever breaks rule 1.1, and what was asked for is delivered."""
+        """The bound holds if rule 1.1 is broken, and what was requested is delivered."""
         source = TestPublisher[int].create_noncompliant(Violation.REQUEST_OVERFLOW)
         subscriber = AssertSubscriber[int](0)
         source.pipe(publish_on(ImmediateScheduler(), 4)).subscribe(subscriber)

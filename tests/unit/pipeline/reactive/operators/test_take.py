@@ -78,7 +78,7 @@ def test_what_a_bad_source_sends_beyond_the_count_is_dropped(lost: Lost) -> None
 
 
 def test_a_subscriber_may_cancel_at_the_last_record() -> None:
-    """It then hears of no completion (2.8)."""
+    """It then gets no completion (2.8)."""
     subscriber = AssertSubscriber[int](5, lambda subscriber, value: value == 2 and subscriber.cancel())
     from_iterable(range(9)).pipe(take(3)).subscribe(subscriber)
     subscriber.assert_values(0, 1, 2).assert_not_terminated()

@@ -71,7 +71,7 @@ class TestFilter:
         subscribed(flux).assert_values(0, 2, 4, 6, 8).assert_complete()
 
     def test_rejected_records_are_replaced(self, batch_size: int) -> None:
-        """Downstream gets as many as it asked for, though upstream gives twice as many."""
+        """Downstream gets as many as it requested, though upstream emits twice as many."""
         subscriber = subscribed(from_iterable(range(100), batch_size=batch_size).pipe(filter(is_even)), 3)
         subscriber.assert_values(0, 2, 4).request(2).assert_values(0, 2, 4, 6, 8)
 

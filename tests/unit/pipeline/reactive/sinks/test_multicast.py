@@ -175,7 +175,7 @@ class TestEach:
     def test_those_who_come_and_go_meanwhile_hear_of_no_record_twice(
         self, make: Callable[[], Sink[Any]]
     ) -> None:
-        """One thread emits, one subscribes and cancels, one asks: each hears an ascending row."""
+        """One thread emits, one subscribes and cancels, one requests: each gets an ascending sequence."""
         sink = make()
         (staying,) = subscribed(sink, 0)
         passing: list[AssertSubscriber[Any]] = []

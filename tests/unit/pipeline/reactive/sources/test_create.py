@@ -173,7 +173,7 @@ class TestEachStrategy:
         assert sorted([*subscriber.values, *lost.discarded]) == [1, 2, 3, 4]
 
     def test_null_is_refused(self, make: Make, overflow: str) -> None:
-        """Rule 2.13: the emitter hears of it, and it ends the stream if that lets it through."""
+        """Rule 2.13: it is raised in the emitter, and ends the stream if it is not caught there."""
         sink, subscriber = opened(make, UNBOUNDED, overflow)
         with pytest.raises(TypeError, match=r"2\.13"):
             sink.next(None)
@@ -212,7 +212,7 @@ class TestEachStrategy:
         assert repr(opened(make, 0, overflow)[0]) == f"FluxSink({overflow})"
 
     def test_a_cancelled_subscriber_is_let_go_of(self, make: Make, overflow: str) -> None:
-        """Rule 3.13: whoever keeps the sink keeps nothing of the subscriber's."""
+        """Rule 3.13: a reference to the sink keeps nothing of the subscriber alive."""
         sink, subscriber = opened(make, 1, overflow)
         subscriber.cancel()
         gone = weakref.ref(subscriber)
@@ -436,7 +436,7 @@ class TestOnRequest:
 
 
 class _Producer:
-    """Makes numbers in a thread of its own, as many as it hears it may."""
+    """Makes numbers in its own thread, as many as requested."""
 
     def __init__(self, sink: Sink, count: int, ahead: int) -> None:
         self._sink = sink
@@ -494,7 +494,7 @@ class TestThreads:
     def test_signals_of_several_threads_come_one_at_a_time(self) -> None:
         """Reactor: FluxCreateTest.fluxCreateSerializedConcurrent
 
-        While one thread is in `on_next`, what another one gives is handed on by the first.
+        While one thread is in `on_next`, what another one emits is delivered by the first.
         """
         sink, threads = None, list[str]()
         given = threading.Event()
