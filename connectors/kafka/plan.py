@@ -9,6 +9,7 @@ from typing import Any, Literal
 from connectors.kafka.bounds import Start, Stop
 from connectors.kafka.formats import Format
 from connectors.kafka.topics import Selection
+from pipeline.core.policy import ErrorPolicy
 
 Isolation = Literal["read_committed", "read_uncommitted"]
 
@@ -23,6 +24,8 @@ class ReadingPlan:
         value: the format of the values.
         key: that of the keys; None where the values alone are the records.
         isolation: whether the records of open and aborted transactions are seen.
+        on_error: what happens to a record that cannot be decoded.
+        group: under which offsets are shown; None for the name of the job.
         look_every_ms: the time between two looks at the topics.
     """
 
@@ -32,7 +35,14 @@ class ReadingPlan:
     value: Format[Any]
     key: Format[Any] | None
     isolation: Isolation
+    on_error: ErrorPolicy
+    group: str | None
     look_every_ms: int
+
+    @property
+    def committed(self) -> bool:
+        """Whether only what a reader of committed records can see is read."""
+        return self.isolation == "read_committed"
 
     def to_config(self) -> dict[str, Any]:
         """Return what the user said, by the names of the source's arguments."""
@@ -44,5 +54,7 @@ class ReadingPlan:
             "key": self.key,
             "metadata": self.key is not None,
             "isolation": self.isolation,
+            "on_error": self.on_error,
+            "group.id": self.group,
             "discovery_interval": timedelta(milliseconds=self.look_every_ms),
         }

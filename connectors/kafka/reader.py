@@ -46,20 +46,19 @@ class Reader:
     def __init__(self, settings: ClientSettings, group: str, isolation: str) -> None:
         self._settings = settings
         self._refused: KafkaError | None = None
-        own = {
-            "group.id": group,
-            "isolation.level": isolation,
-            "auto.offset.reset": "error",
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "enable.partition.eof": True,
-            "error_cb": self._heard,
-        }
+        self._client_settings = settings.client(
+            {
+                "group.id": group,
+                "isolation.level": isolation,
+                "auto.offset.reset": "error",
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "enable.partition.eof": True,
+                "error_cb": self._heard,
+            }
+        )
         self._to_show: Mapping[Partition, int] = {}
-        try:
-            self._consumer = Consumer(settings.client(own))
-        except KafkaException as error:
-            raise config_error(error, settings) from error
+        self._consumer = self._new_consumer()
 
     def add(self, offsets: Mapping[Partition, int]) -> None:
         """Read these partitions too, from these offsets on."""
@@ -68,6 +67,11 @@ class Reader:
     def drop(self, partitions: Iterable[Partition]) -> None:
         """Read these partitions no longer."""
         self._consumer.incremental_unassign([TopicPartition(*partition) for partition in partitions])
+
+    def replace(self, offsets: Mapping[Partition, int]) -> None:
+        """Read these partitions from these offsets on with a new client; the old one is left to end."""
+        self._consumer = self._new_consumer()
+        self.add(offsets)
 
     def take(self, limit: int) -> Taken:
         """Return what is there, up to `limit`, or else what comes first; nothing after a short while.
@@ -101,6 +105,12 @@ class Reader:
     def close(self) -> None:
         self._show()
         self._consumer.close()
+
+    def _new_consumer(self) -> Consumer:
+        try:
+            return Consumer(self._client_settings)
+        except KafkaException as error:
+            raise config_error(error, self._settings) from error
 
     def _show(self) -> None:
         offsets, self._to_show = self._to_show, {}

@@ -163,8 +163,7 @@ class KafkaSource(Source[T]):
     ) -> None:
         self._client = ClientConfig(bootstrap_servers, config, owned=_OWNED, defaults=_DEFAULTS)
         require_input_policy("on_error of a source", on_error)
-        self.on_error = on_error
-        self._group = group_id
+        self.on_error = on_error  # read by the graph, for its dead letters
         self._plan = ReadingPlan(
             selection=Selection(topics, pattern),
             start=checked_start(start),
@@ -172,6 +171,8 @@ class KafkaSource(Source[T]):
             value=format_of(value),
             key=_key_format(key, metadata=metadata),
             isolation=_checked_isolation(isolation),
+            on_error=on_error,
+            group=group_id,
             look_every_ms=milliseconds("discovery_interval", discovery_interval, least=1),
         )
         self._reading: Reading | None = None
@@ -187,13 +188,7 @@ class KafkaSource(Source[T]):
         )
 
     def to_config(self) -> ConnectorConfig:
-        settings = {
-            **self._plan.to_config(),
-            **self._client.to_config(),
-            "group.id": self._group,
-            "on_error": self.on_error,
-        }
-        return ConnectorConfig.of("kafka", settings)
+        return ConnectorConfig.of("kafka", {**self._plan.to_config(), **self._client.to_config()})
 
     def open(self, ctx: SourceContext[T]) -> None:
         settings = self._client.resolve()
@@ -201,7 +196,7 @@ class KafkaSource(Source[T]):
             from connectors.kafka.reading import Reading
         except ImportError as error:
             raise MissingExtra("confluent-kafka", "kafka") from error
-        self._reading = Reading(self._plan, settings, self._group or ctx.job_name, self.on_error)
+        self._reading = Reading(self._plan, settings, self._plan.group or ctx.job_name)
         if self._cancelled:  # before there was anything to cancel
             self._reading.cancel()
         self._reading.open()

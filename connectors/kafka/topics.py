@@ -95,6 +95,16 @@ class Watch:
         self._asked: dict[str, Future[Any]] = {}
 
     @property
+    def partitions(self) -> list[Partition]:
+        """The partitions known by now."""
+        return [partition for name, topic in self._known.items() for partition in topic.of(name)]
+
+    @property
+    def known(self) -> Mapping[str, Topic]:
+        """The topics as they are known by now."""
+        return self._known
+
+    @property
     def ids(self) -> dict[str, str]:
         """The ids of the topics known by now."""
         return {name: topic.id for name, topic in self._known.items()}

@@ -19,7 +19,6 @@ VALUES = {
 """Records without behaviour, as wide as what they describe."""
 
 WIDE = {
-    "Reading",
     "SourceDriver",
     "SourceSubtask",
 }

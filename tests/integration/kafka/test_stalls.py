@@ -19,15 +19,18 @@ from typing import Any
 
 import pytest
 
-from connectors import KafkaSink
-from connectors.kafka import admin, stalls
+from connectors import KafkaSink, KafkaSource
+from connectors.kafka import admin, fetch_watch, stalls
 from connectors.kafka.embedded import EmbeddedKafka
 from connectors.kafka.witness import Witness
 from pipeline import JobStatus, RestartStrategy
 from pipeline.core.errors import SinkError
 from pipeline.runtime.events import CheckpointCompleted
 from pipeline.spi.sink import CommitOutcome
+from pipeline.testing import drivers
+from pipeline.testing.connectors import SourceDriver
 from pipeline.testing.drivers import LogShelf, VerificationSinkContext
+from tests.integration.kafka.conftest import write_to
 from tests.integration.kafka.readers import read_committed
 from tests.integration.kafka.running import EPOCH, Numbers, Running
 from tests.kafka_broker import Topics
@@ -193,6 +196,28 @@ def test_brokers_that_are_away_are_still_waited_for(
         flushed.result(60)
     assert commit(sink, sink.pre_commit(txn)) is CommitOutcome.COMMITTED
     assert visible(crashable_kafka, name) == [*range(5)]
+
+
+def test_a_source_reads_on_with_a_new_client(
+    kafka_proxy: TcpProxy,
+    crashable_kafka: EmbeddedKafka,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """From where it stands: nothing is lost or read twice."""
+    monkeypatch.setattr(fetch_watch, "_EVERY_MS", 500)
+    monkeypatch.setattr(drivers, "PATIENCE_S", 60)  # the client of the question has to be replaced as well
+    write_to(crashable_kafka.address(), name, range(10))
+    address = crashable_kafka.address("PROXIED")
+    with SourceDriver(KafkaSource(name, bootstrap_servers=address, config=UNNOTICED)) as driver:
+        assert driver.take(10) == [*range(10)]
+        kafka_proxy.forget_connections()
+        driver.request(10)
+        write_to(crashable_kafka.address(), name, range(10, 20))
+        driver.wait_until_emitted(20)
+    assert driver.emitted == [*range(20)]
+    assert "hangs, though the brokers answer another one: it is replaced" in caplog.text
 
 
 @pytest.mark.usefixtures("impatient")
