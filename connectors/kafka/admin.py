@@ -18,8 +18,11 @@ from pipeline.core.errors import ConnectorError
 T = TypeVar("T")
 K = TypeVar("K")
 
-FIRST_TRY: Final = 5.0
+FIRST_TRY: Final = 3.0
 """Seconds after which a question is asked again by a new client: the first may wait on a dead connection."""
+
+_UNAWAITED: Final = 5.0
+"""Seconds for a question that nobody waits for: it is asked again soon."""
 
 _HEAR_EVERY: Final = 0.1  # seconds until a refusal is noticed; an answer is at once
 
@@ -67,11 +70,11 @@ class Admin:
 
         Args:
             question: calls the client that it is given with the seconds it has, and returns its futures.
-            timeout: seconds; default as long as the brokers have.
+            timeout: seconds; default less than the brokers have for an answer that is waited for.
         """
         with self._lock:
             client = self._answering()
-            asked = question(client.admin, timeout or self._timeout)
+            asked = question(client.admin, timeout or min(_UNAWAITED, self._timeout))
         silent = client.silent
 
         def hear(one: Future[Any]) -> None:  # it refers to no client: it would keep one that is replaced
@@ -100,7 +103,7 @@ class Admin:
             except ConnectorError as error:
                 if not _is_silence(error.__cause__) or self._cancelled.done() or self._refused.done():
                     raise
-        return ask(self._timeout)
+        return ask(max(self._timeout - FIRST_TRY, FIRST_TRY))
 
     def result(self, doing: str, asked: Future[Any]) -> Any:
         """Return the answer.
