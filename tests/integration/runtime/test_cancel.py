@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from connectors import CollectSink, FileSink, RollingPolicy
-from pipeline import JobConfig, JobStatus, StreamJob
+from pipeline import JobConfig, JobStatus, RestartStrategy, SourceError, StreamJob
 from pipeline.core.run_options import RunOptions
 from pipeline.runtime.control import JobControl
-from pipeline.runtime.events import StopForced, ThreadAbandoned
+from pipeline.runtime.events import JobStarted, Restarting, StopForced, ThreadAbandoned
 
 CANCELS = 100
 UNFORCED_S = 25
@@ -233,3 +233,25 @@ def test_a_cancelled_job_may_be_told_to_keep_nothing(numbers: Any, checkpoints: 
     again = StreamJob("forgetful", config)
     again.source(numbers(1000)).sink(CollectSink())
     assert again.execute().restored_from is None
+
+
+@pytest.mark.parametrize("how", ["stop", "abort"])
+def test_a_stop_while_a_restart_is_awaited_ends_the_job(how: str, numbers: Any) -> None:
+    """There is nothing to take a last checkpoint of, and nobody wants the next attempt."""
+    control, attempts = JobControl(), list[Any]()
+
+    def fail_once(emitted: int) -> None:
+        if len(attempts) == 1:
+            raise SourceError("not yet")
+
+    def listen(event: Any) -> None:
+        if isinstance(event, JobStarted):
+            attempts.append(event)
+        if isinstance(event, Restarting):
+            getattr(control, how)()
+
+    config = JobConfig(restart=RestartStrategy.fixed_delay(delay=timedelta(minutes=5)), checkpoint_rows=None)
+    job = StreamJob("impatient", config)
+    job.source(numbers(10, fail_once)).sink(CollectSink())
+    assert job.execute(control=control, listeners=[listen]).status is JobStatus.CANCELLED
+    assert len(attempts) == 1

@@ -285,3 +285,14 @@ def test_a_link_that_was_read_stays_the_file_it_led_to(tmp_path: Path) -> None:
     path.symlink_to("c.csv")
     assert continued(FileSource(tmp_path / "*.csv"), snapshot) == [{"n": "2"}]
     assert read_all(FileSource(path)) == [{"n": "1"}, {"n": "2"}]
+
+
+def test_what_is_appended_to_a_file_of_a_byte_order_mark_only_is_read(tmp_path: Path) -> None:
+    """Its mark is not a line that was left without its end."""
+    first, second = tmp_path / "1.txt", tmp_path / "2.txt"
+    first.write_bytes(b"\xef\xbb\xbf")
+    second.write_bytes(b"a\nb\n")
+    source = FileSource(tmp_path / "*.txt")
+    snapshot = stop_after(source, 1)
+    append(first, b"c\n")
+    assert continued(source, snapshot) == ["c", "b"]

@@ -13,6 +13,7 @@ from pipeline.reactive import Flux, Worker, concat, from_iterable, publish_on
 from pipeline.reactive.subscriber import Subscriber
 from pipeline.testing import AssertSubscriber, TestPublisher, Violation
 from tests.racing import switching_often
+from tests.unit.pipeline.reactive.conftest import Lost
 
 
 def test_the_next_one_is_asked_for_what_the_one_before_left_over() -> None:
@@ -113,3 +114,14 @@ def test_a_request_that_breaks_the_rules_between_two_streams_is_refused_by_the_n
     subscriber.assert_not_terminated()
     second.connect(held[0])
     assert second.requests == [-1]
+
+
+def test_an_error_after_the_end_of_a_stream_is_reported_as_dropped(lost: Lost) -> None:
+    """The next stream goes on: it is not the place of an error of the one before."""
+    first, second = TestPublisher[int](Violation.CLEANUP_ON_TERMINATE), TestPublisher[int]()
+    subscriber = AssertSubscriber[int]()
+    first.pipe(concat(second)).subscribe(subscriber)
+    first.complete().error(OSError("late"))
+    second.emit(1)
+    subscriber.assert_values(1).assert_complete()
+    assert [str(error) for error in lost.errors] == ["late"]

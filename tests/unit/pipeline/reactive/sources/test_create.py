@@ -522,6 +522,16 @@ class TestThreads:
         subscriber.assert_values("test1", "test2", "test3").assert_complete().assert_protocol()
         assert threads == ["first"] * 3
 
+    def test_what_was_sent_without_demand_is_not_owed_afterwards(self) -> None:
+        """Reactor's IGNORE counts demand down to 0, not below: what is asked for next is wanted."""
+        sinks: list[Sink] = []
+        subscriber = AssertSubscriber[int](2)
+        create(sinks.append, IGNORE).subscribe(subscriber)
+        sinks[0].next(1).next(2).next(3).next(4)
+        assert sinks[0].requested_from_downstream == 0
+        subscriber.request(3)
+        assert sinks[0].requested_from_downstream == 3
+
     def test_no_record_of_any_thread_is_lost_or_doubled(self) -> None:
         sink, subscriber = opened(n=0)
         with switching_often():
