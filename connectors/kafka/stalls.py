@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Final
 
 from pipeline.core.clock import Clock
 from pipeline.core.errors import SinkError
+
+_log = logging.getLogger(__name__)
 
 _OVERDUE_MS: Final = 4_000
 """Without progress for this long a client is suspected."""
@@ -37,6 +40,7 @@ class StallWatch:
         self._doing = doing
         self._ask = ask
         self._clock = clock
+        self._said = False
         self.progressed()
 
     def progressed(self) -> None:
@@ -59,4 +63,7 @@ class StallWatch:
                 retryable=True,
                 hint="a broker has stood still or left the cluster; the job recovers with a new client",
             )
+        if not (self._answered or self._said):
+            self._said = True  # once for a call, however long the outage is
+            _log.warning("waiting to %s: the brokers do not answer another client either", self._doing)
         self._ask_at = self._clock.monotonic_ms() + (_GRACE_MS if self._answered else _PAUSE_MS)

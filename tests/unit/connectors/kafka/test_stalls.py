@@ -60,12 +60,13 @@ def test_one_answer_leaves_the_client_time_to_get_its_own() -> None:
     assert brokers.asked_at == [4000]
 
 
-def test_brokers_that_do_not_answer_are_waited_for_without_an_end() -> None:
-    """An outage: it is asked again and again, and nothing is given up."""
+def test_brokers_that_do_not_answer_are_waited_for_without_an_end(caplog: pytest.LogCaptureFixture) -> None:
+    """An outage: it is asked again and again, nothing is given up, and what is waited for is said once."""
     watch, brokers, clock = watched(False)
     wait(watch, clock, 600)
     assert brokers.asked_at[:3] == [4000, 5000, 6000]
     assert len(brokers.asked_at) == 597
+    assert caplog.messages == ["waiting to flush: the brokers do not answer another client either"]
 
 
 def test_the_end_of_an_outage_gives_the_client_its_grace() -> None:
