@@ -79,6 +79,7 @@ class Writer:
         self._witness = witness
         self._clock = clock
         self._committing: StallWatch | None = None
+        self._topics: set[str] = set()  # with records that may not have been delivered yet
         self._reports = reports = _Reports()
         callbacks = {"error_cb": reports.heard, "on_delivery": reports.delivered}
         try:
@@ -96,6 +97,8 @@ class Writer:
         Raises:
             SinkError: the transaction has failed, or records before these could not be delivered.
         """
+        topics = outgoing.topics
+        self._topics.update((topics,) if isinstance(topics, str) else topics)
         left = list(outgoing.arguments())
         try:
             left = self._queue(left)
@@ -118,7 +121,7 @@ class Writer:
         return []
 
     def _wait_for_room(self, left: list[tuple[Any, ...]]) -> None:
-        watch = self._watch("write", self._witness.leaders_answer)
+        watch = self._watch("write", self._leaders_answer)
         while left:
             before, left = len(left), self._queue(left)
             if len(left) < before:
@@ -131,7 +134,7 @@ class Writer:
         Raises:
             SinkError: something could not be delivered, a topic is gone, or the client hangs.
         """
-        watch = self._watch("flush", self._witness.leaders_answer)
+        watch = self._watch("flush", self._leaders_answer)
         before = None
         try:
             while left := self._producer.flush(_SLICE):
@@ -143,6 +146,7 @@ class Writer:
         except KafkaException as error:
             raise self.error("flush", error) from error
         self._look("flush")
+        self._topics.clear()
 
     # --- transactions ---------------------------------------------------------------------------------
 
@@ -152,6 +156,7 @@ class Writer:
 
     def begin(self) -> None:
         self._committing = None
+        self._topics.clear()
         try:
             self._producer.begin_transaction()
         except KafkaException as error:
@@ -242,6 +247,9 @@ class Writer:
 
     def _watch(self, doing: str, ask: Callable[[], bool]) -> StallWatch:
         return StallWatch(doing, ask, self._clock)
+
+    def _leaders_answer(self) -> bool:
+        return self._witness.leaders_answer(self._topics)
 
     def _until_done(
         self,

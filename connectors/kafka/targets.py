@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from connectors.kafka.cluster import Cluster
 from connectors.kafka.config import ClientSettings
 from connectors.kafka.marks import MarkBook
-from connectors.kafka.partitions import Partition
+from connectors.kafka.partitions import Topic
 from connectors.kafka.target import Target
 from pipeline.core.errors import CheckpointError, SinkError
 
@@ -49,50 +50,43 @@ class Targets:
         """Note that records go to these topics; the epoch must end in the same ones."""
         self._written.update((topics,) if isinstance(topics, str) else topics)
 
-    def written_partitions(self) -> list[Partition]:
-        """Return all partitions of the topics that this epoch has written to."""
-        return [
-            Partition(topic, number)
-            for topic in self._written
-            for number in range(self._known[topic].partitions)
-        ]
-
     def end_epoch(self) -> None:
         """Forget what has been written to."""
         self._written.clear()
 
     def check_epoch(self) -> None:
-        """Check what `check_same` does before an epoch ends.
+        """Refuse to end an epoch in other topics than it began in, as `check_same` does.
 
         Raises:
             CheckpointError: no broker says whether the topics are the same; the epoch goes on.
             SinkError: they are not.
         """
+        if not self._written:
+            return
         try:
-            self.check_same(self.cluster)
+            self.check_same(self._written, self.cluster)
         except SinkError as error:
             if error.retryable:
                 raise CheckpointError(str(error), retryable=True) from error
             raise
 
-    def check_same(self, cluster: Cluster) -> None:
-        """Refuse to end an epoch in a topic that is gone, or that is not the one it began in.
+    def check_same(self, topics: Collection[str], cluster: Cluster) -> dict[str, Topic]:
+        """Refuse topics that are gone, or that are not those the sink began to write to; return them.
 
         A client writes on into a new topic of the same name and says nothing of the records that went
         with the old one.
 
         Args:
+            topics: that are written to.
             cluster: is asked.
 
         Raises:
             SinkError: by the topic's name.
         """
-        if not self._written:
-            return
-        found = cluster.topics(self._written)
-        for topic in self._written:
-            now = found.get(topic)
-            if now is not None and now.id == self._known[topic].id:
+        found = cluster.topics(topics)
+        for topic in topics:
+            now, known = found.get(topic), self._known.get(topic)
+            if now is not None and (known is None or now.id == known.id):
                 continue
             what = "deleted" if now is None else "deleted and created again"
             raise SinkError(
@@ -101,6 +95,7 @@ class Targets:
                 hint="what was written is gone with it; once the topic is there, the next run writes what "
                 "follows the last checkpoint, and with --fresh everything",
             )
+        return found
 
     def ensure_marks(self, topic: str) -> None:
         """Create the topic that the marks are kept for, unless it exists."""

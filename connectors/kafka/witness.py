@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import closing
 from typing import Final
 
@@ -32,20 +33,20 @@ class Witness:
         self._group = group
         self._marks = marks
 
-    def leaders_answer(self) -> bool:
-        """Say whether all leaders of what is written to answer: a flush waits for them.
+    def leaders_answer(self, topics: Collection[str]) -> bool:
+        """Say whether all leaders of the topics answer: a flush waits for them.
 
         Raises:
             SinkError: a topic is gone; a producer may repeat its requests for minutes nonetheless.
         """
         with closing(self._targets.cluster.another(_PATIENCE)) as cluster:
             try:
-                self._targets.check_same(cluster)
+                found = self._targets.check_same(topics, cluster)
             except SinkError as error:
                 if not error.retryable:
                     raise
                 return False
-            return _answers(cluster, self._targets.written_partitions())
+            return _answers(cluster, [one for name, topic in found.items() for one in topic.of(name)])
 
     def coordinators_answer(self) -> bool:
         """Say whether the coordinators of the transaction and of the group of its marks answer."""

@@ -11,7 +11,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -179,8 +179,8 @@ def test_brokers_that_are_away_are_still_waited_for(
     asked = threading.Event()
     leaders_answer = Witness.leaders_answer
 
-    def ask(witness: Witness) -> bool:
-        answers.append(leaders_answer(witness))
+    def ask(witness: Witness, topics: Collection[str]) -> bool:
+        answers.append(leaders_answer(witness, topics))
         if len(answers) == 3:
             asked.set()
         return answers[-1]
