@@ -19,6 +19,7 @@ BENCHMARKS = {
     "reactive": "streams outside jobs: demand, hand-over, flat_map against reactivex and a bare loop",
     "keyed": "running reduce by key against a loop over a dict",
     "window": "keyed 10-second sum in event time against a loop and bytewax",
+    "checkpoint": "checkpoints in a folder and on MinIO: small, at a barrier, beside a stream, restored",
     "sql": "query → map → CSV against psycopg and csv; the price of checkpoints; memory",
     "kafka": "Kafka to Kafka exactly once against a loop and Quix Streams; latency, restarts, memory",
     "latency": "one record at a time through a quiet job",

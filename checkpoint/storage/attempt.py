@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-import re
 import shutil
 import socket
 from collections.abc import Generator, Mapping
@@ -18,9 +17,11 @@ from checkpoint.manifest import Json, Manifest, Part
 from checkpoint.retention import Deletions, Stored, plan_deletions
 from checkpoint.sealed import seal
 from checkpoint.storage.base import DISCARDED, History
+from checkpoint.storage.damage import older_offered
 from checkpoint.storage.files import naming, publish, sync_folder, write_new
 from checkpoint.storage.layout import JobFolder
 from checkpoint.storage.part import LocalPartReader, LocalPartWriter, expect_checksum
+from checkpoint.storage.part_names import part_name
 from pipeline.core.clock import Clock
 from pipeline.core.errors import CheckpointCorrupted, CheckpointError, Fenced, InternalError
 from pipeline.core.faults import faultpoint
@@ -100,7 +101,7 @@ class LocalAttempt:
         if not created:
             self._expect_ours(data, target)
         self._remove_staged(staged)
-        self._stored[manifest.checkpoint_id] = _stored(manifest)
+        self._stored[manifest.checkpoint_id] = Stored.of(manifest)
 
     def note(self, checkpoint_id: int) -> None:
         note = {"checkpoint_id": checkpoint_id, "attempt": self._number, "noted_ms": self._clock.now_ms()}
@@ -112,8 +113,8 @@ class LocalAttempt:
 
     def clean(self, retention: int) -> Deletions:
         self.ensure_newest()
-        stored = [self._read_stored(checkpoint_id) for checkpoint_id in self._folder.checkpoints()]
-        deletions = plan_deletions(stored, self._folder.part_names(), noted=self._noted, retention=retention)
+        there = [self._read_stored(checkpoint_id) for checkpoint_id in self._folder.checkpoints()]
+        deletions = plan_deletions(there, self._folder.part_names(), noted=self._noted, retention=retention)
         _delete([self._folder.manifest(one) for one in deletions.checkpoints])
         faultpoint("P15")
         _delete([self._folder.part(name) for name in deletions.parts])
@@ -143,7 +144,7 @@ class LocalAttempt:
         try:
             return self._verified(checkpoint_id)
         except CheckpointCorrupted as error:
-            error.hint = self._older_offered(checkpoint_id)
+            error.hint = older_offered(checkpoint_id, self._folder.checkpoints(), self._verified)
             raise
 
     def _stage(self, data: bytes) -> Path:
@@ -156,7 +157,7 @@ class LocalAttempt:
 
     def _place(self, staged: Path, checkpoint_id: int, uid: str, subtask: int) -> str:
         """Move a staged file among the parts, under a name that no other attempt uses."""
-        name = f"{checkpoint_id:012d}-{self._number}-{staged.name}-{_readable(uid)}-{subtask}"
+        name = part_name(checkpoint_id, self._number, staged.name, uid, subtask)
         with naming("rename", staged):
             staged.rename(self._folder.part(name))
         return name
@@ -207,31 +208,10 @@ class LocalAttempt:
             _verify(self._folder.part(part.name), part)
         return manifest
 
-    def _older_offered(self, checkpoint_id: int) -> str:
-        older = [
-            one for one in reversed(self._folder.checkpoints()) if one < checkpoint_id and self._sound(one)
-        ]
-        if not older:
-            return (
-                "no older checkpoint is there to go back to; --fresh starts from the beginning of the input"
-            )
-        others = f" (sound as well: {', '.join(map(str, older[1:]))})" if older[1:] else ""
-        return (
-            f"--restore {older[0]} goes back to the older checkpoint {older[0]}{others}; what was committed "
-            "after it is then written again, so it needs --accept-duplicates"
-        )
-
-    def _sound(self, checkpoint_id: int) -> bool:
-        try:
-            self._verified(checkpoint_id)
-        except CheckpointError:
-            return False
-        return True
-
     def _read_stored(self, checkpoint_id: int) -> Stored:
         if checkpoint_id not in self._stored:
             try:
-                self._stored[checkpoint_id] = _stored(self._folder.read_manifest(checkpoint_id))
+                self._stored[checkpoint_id] = Stored.of(self._folder.read_manifest(checkpoint_id))
             except CheckpointError:
                 return Stored(checkpoint_id, None)
         return self._stored[checkpoint_id]
@@ -243,15 +223,6 @@ class LocalAttempt:
             shutil.rmtree(self._folder.attempt(number), ignore_errors=True)
         for number in earlier[-_ATTEMPTS_KEPT:]:
             shutil.rmtree(self._folder.fenced(number), ignore_errors=True)
-
-
-def _readable(uid: str) -> str:
-    return re.sub(r"[^0-9A-Za-z_]+", "_", uid)[:60]
-
-
-def _stored(manifest: Manifest) -> Stored:
-    parts, logs = (frozenset(part.name for part in listed) for listed in (manifest.parts, manifest.logs))
-    return Stored(manifest.checkpoint_id, manifest.kind, parts, logs)
 
 
 def _delete(paths: list[Path]) -> None:

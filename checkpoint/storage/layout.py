@@ -21,10 +21,10 @@ from checkpoint.manifest import Manifest
 from checkpoint.sealed import unseal
 from checkpoint.storage.base import PastAttempt
 from checkpoint.storage.files import make_folder, naming
+from checkpoint.storage.part_names import part_number
 from pipeline.core.errors import CheckpointCorrupted, CheckpointError
 
 _NUMBERED: Final = re.compile(r"(\d+)(?:\.json)?")
-_PART: Final = re.compile(r"(\d{12})-")
 _LONGEST_NAME: Final = 200
 """Bytes; file systems allow 255, and staged names are longer than final ones."""
 
@@ -39,7 +39,7 @@ class JobFolder:
 
     def __init__(self, checkpoint_dir: Path, job: str) -> None:
         self.job = job
-        self.root = checkpoint_dir / _folder_name(job)
+        self.root = checkpoint_dir / folder_name(job)
         self.lock = self.root / "lock"
         self.manifests = self.root / "manifests"
         self.parts = self.root / "parts"
@@ -90,8 +90,8 @@ class JobFolder:
     def part_names(self) -> dict[str, int]:
         """All parts, each with the number of the checkpoint it was written for."""
         with naming("list", self.parts):
-            matches = [_PART.match(path.name) for path in self.parts.iterdir()]
-        return {match.string: int(match[1]) for match in matches if match}
+            names = [path.name for path in self.parts.iterdir()]
+        return {name: number for name in names if (number := part_number(name)) is not None}
 
     def read_manifest(self, checkpoint_id: int) -> Manifest:
         """Read a manifest, verified without its parts.
@@ -143,7 +143,8 @@ def _numbers(folder: Path) -> list[int]:
     return sorted(int(match[1]) for match in matches if match)
 
 
-def _folder_name(job: str) -> str:
+def folder_name(job: str) -> str:
+    """Encode a job's name as one that a file can have."""
     name = quote(job, safe=" ()+,=@").replace(".", "%2E", 1 if job.startswith(".") else 0)
     if len(name) <= _LONGEST_NAME:
         return name

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -87,7 +86,8 @@ def run(
         ),
     ] = None,
     checkpoint_dir: Annotated[
-        Path | None, typer.Option("--checkpoint-dir", help="Folder of all jobs' checkpoints.")
+        str | None,
+        typer.Option("--checkpoint-dir", help="Folder of all jobs' checkpoints, or s3://bucket/prefix."),
     ] = None,
     settings: Settings = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,

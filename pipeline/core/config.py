@@ -29,6 +29,7 @@ from pipeline.core.settings import (
     optional,
     restarts,
     setting,
+    textual,
     whole,
 )
 
@@ -70,7 +71,8 @@ class JobConfig:
         checkpoint_interval: time between checkpoints; None switches them off, which STREAMING does not allow.
         checkpoint_rows: records between checkpoints, never more often than `checkpoint_min_pause`; None for
             checkpoints by time only.
-        checkpoint_dir: has one folder for each job; default `.pipeline/checkpoints`.
+        checkpoint_dir: has one folder for each job, or is `s3://bucket/prefix`; default
+            `.pipeline/checkpoints`.
         checkpoint_timeout: a checkpoint that takes longer is declined.
         checkpoint_min_pause: the least time between the end of one checkpoint and the start of the next;
             default 500 ms, or half of a `checkpoint_interval` shorter than a second.
@@ -92,6 +94,12 @@ class JobConfig:
         restart: what happens after a retryable failure.
         cancel_timeout: a stop that takes longer is forced.
         chains: `generated` (compiled loops, fast) or `interpreted` (for debugging).
+        s3_endpoint: URL of the S3 server, such as `https://host:9000`; default Amazon's.
+        s3_region: default what the server reports.
+        s3_access_key: default from the environment: the variable `AWS_ACCESS_KEY_ID` or `MINIO_ACCESS_KEY`,
+            the files of `aws` or `mc`, the role of the machine.
+        s3_secret_key: belongs to `s3_access_key`.
+        s3_session_token: for temporary keys.
 
     Raises:
         ConfigError: a value is out of range; the message names the setting.
@@ -121,6 +129,11 @@ class JobConfig:
     restart: RestartStrategy = setting(UNSET, restarts())
     cancel_timeout: timedelta = setting(timedelta(seconds=30), duration())
     chains: str = setting("generated", one_of("generated", "interpreted"))
+    s3_endpoint: str | None = setting(None, optional(textual(), "Amazon's"))
+    s3_region: str | None = setting(None, optional(textual(), "what the server reports"))
+    s3_access_key: str | None = setting(None, optional(textual(), "from the environment"))
+    s3_secret_key: str | None = setting(None, optional(textual(secret=True), "from the environment"))
+    s3_session_token: str | None = setting(None, optional(textual(secret=True), "from the environment"))
 
     def __post_init__(self) -> None:
         for name, kind in KINDS.items():

@@ -27,12 +27,14 @@ class Kind:
         check: refuses a value that is out of range, by the setting's name.
         none: what None means, for people; None where it is not allowed.
         unset: what it means that the setting is left to the engine, for people.
+        secret: whether the value must not be shown.
     """
 
     read: Callable[[str], Any]
     check: Callable[[str, Any], None]
     none: str | None = None
     unset: str = ""
+    secret: bool = False
 
 
 KIND: Final = "kind"
@@ -41,7 +43,7 @@ KIND: Final = "kind"
 
 def setting(default: Any, kind: Kind) -> Any:
     """Declare a field of `JobConfig`."""
-    return field(default=default, metadata={KIND: kind})
+    return field(default=default, metadata={KIND: kind}, repr=not kind.secret)
 
 
 def whole(least: int) -> Kind:
@@ -96,8 +98,19 @@ def member(values: type[StrEnum]) -> Kind:
     return Kind(read, lambda name, value: _of_type(name, value, values))
 
 
+def textual(*, secret: bool = False) -> Kind:
+    """A text, not empty."""
+
+    def check(name: str, value: Any) -> None:
+        shown = "the value given" if secret else repr(value)
+        if not isinstance(value, str) or not value:
+            raise ConfigError(f"{name} must be a text, not {shown}")
+
+    return Kind(str, check, secret=secret)
+
+
 def folder() -> Kind:
-    """A path."""
+    """A path, or the URL of a place in a store."""
 
     def check(name: str, value: Any) -> None:
         if value is not None:
@@ -131,7 +144,7 @@ def optional(kind: Kind, none: str, unset: str = "") -> Kind:
         if value is not None:
             kind.check(name, value)
 
-    return Kind(read, check, none, unset)
+    return Kind(read, check, none, unset, kind.secret)
 
 
 _UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -165,10 +178,10 @@ def _boolean(text: str) -> bool:
     return values[text.lower()]
 
 
-def _folder(text: str) -> Path:
+def _folder(text: str) -> str | Path:
     if not text:
         raise ValueError("expected the path of a folder")
-    return Path(text)
+    return text if "://" in text else Path(text)
 
 
 def _restart(text: str) -> RestartStrategy:

@@ -138,4 +138,6 @@ def _words(name: str, value: object) -> str:
         return KINDS[name].unset
     if value is None:
         return KINDS[name].none or "none"
+    if KINDS[name].secret:
+        return "given, not shown"
     return next((say(value) for kind, say in _WORDS if isinstance(value, kind)), str(value))

@@ -24,6 +24,8 @@ ROOMS = {
         "connectors/kafka/",
         "pipeline/core/json_losses.py",
     ),
+    "minio": ("checkpoint/storage/objects/s3.py",),
+    "urllib3": ("checkpoint/storage/objects/s3.py",),
     "xxhash": ("state/", "connectors/sql/", "connectors/files/"),
 }
 FOR_THE_TYPE_CHECKER = {"typing_extensions"}

@@ -48,6 +48,11 @@ TEXTS: dict[str, tuple[str, Any]] = {
     "restart": ("5", RestartStrategy.fixed_delay(attempts=5)),
     "cancel_timeout": ("1h", 3600 * SECOND),
     "chains": ("interpreted", "interpreted"),
+    "s3_endpoint": ("https://host:9000", "https://host:9000"),
+    "s3_region": ("eu-west-1", "eu-west-1"),
+    "s3_access_key": ("user", "user"),
+    "s3_secret_key": ("pass", "pass"),
+    "s3_session_token": ("token", "token"),
 }
 """Each setting as text, and what that means."""
 

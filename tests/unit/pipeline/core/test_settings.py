@@ -25,6 +25,18 @@ def test_what_none_and_unset_mean_is_said_wherever_they_occur() -> None:
     assert JobConfig().buffer_size is UNSET
 
 
+def test_a_secret_is_not_shown() -> None:
+    """Neither in the settings as text nor in the error for an impossible one."""
+    assert "pass" not in repr(JobConfig(s3_secret_key="pass"))
+    with pytest.raises(ConfigError, match="s3_secret_key must be a text, not the value given"):
+        JobConfig(s3_secret_key=b"pass")  # type: ignore[arg-type]
+
+
+def test_a_place_in_a_store_stays_a_url() -> None:
+    """As a path it would lose a slash."""
+    assert KINDS["checkpoint_dir"].read("s3://bucket/a") == "s3://bucket/a"
+
+
 def test_an_optional_one_is_checked_where_it_is_on() -> None:
     kind = optional(whole(1), "off")
     kind.check("rows", None)
