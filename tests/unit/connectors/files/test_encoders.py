@@ -103,6 +103,7 @@ def test_one_field() -> None:
     """An empty value of a single field is quoted, or the line would be none."""
     one = encoder(delimiter=";")
     assert one.encode([{"a": "x;"}, {"a": None}, {"a": ""}]) == b'"x;"\n""\n""\n'
+    assert one.encode([{"a": "x"}, {"a": ""}]) == b'x\n""\n'
 
 
 class Color(Enum):
@@ -403,7 +404,7 @@ AMSTERDAM = timezone(timedelta(minutes=19, seconds=32))
 def test_what_json_has_no_form_for_is_refused_by_its_place(value, place) -> None:
     """As `null` it would be read as a value that is missing, as `+00:20` as another instant."""
     with pytest.raises(SinkError, match="for which JSON has no form") as caught:
-        JsonlEncoder().encode([{"fine": None}, value, {"fine": "NaN"}])
+        JsonlEncoder().encode([{"fine": 1}, value, {"fine": "x"}])
     assert f": {place}" in caught.value.message
     assert caught.value.fault is Fault.USER
     assert not caught.value.retryable
