@@ -19,7 +19,7 @@ from connectors.kafka.open_transactions import OpenTransactions
 from connectors.kafka.partitions import Partition, Position, without_topics
 from connectors.kafka.plan import ReadingPlan
 from connectors.kafka.reader import Reader, Taken
-from connectors.kafka.silence import Silence
+from connectors.kafka.silence import Silence, may_have_more
 from connectors.kafka.standing import Standing
 from connectors.kafka.stops import Stops
 from connectors.kafka.topics import Watch
@@ -220,8 +220,7 @@ class Reading:
         if ends:
             with ctx.checkpoint_lock:
                 for partition in self._standing.reads & ends.keys():
-                    end = ends[partition]
-                    pending = end is None or self._standing.offsets[partition] < end
+                    pending = may_have_more(self._standing.offsets[partition], ends[partition])
                     ctx.settle_silence(partition.split, pending=pending)
 
     def _say_what_holds(self) -> None:

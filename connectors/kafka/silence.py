@@ -54,3 +54,8 @@ def answered_end(asked: Future[Any]) -> int | None:
         return asked.result().offset
     except KafkaException:  # no answer in time, or a broker that no longer leads the partition
         return None
+
+
+def may_have_more(offset: int, end: int | None) -> bool:
+    """Whether a partition may have records from `offset` on, given what was answered of its end."""
+    return end is None or offset < end

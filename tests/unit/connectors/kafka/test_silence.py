@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from connectors.kafka.partitions import Partition
-from connectors.kafka.silence import Silence
+from connectors.kafka.silence import Silence, may_have_more
 
 A, B = Partition("t", 0), Partition("t", 1)
 
@@ -52,3 +52,9 @@ def test_a_broker_that_does_not_answer_says_nothing_about_its_end() -> None:
     silence.ask([A])
     brokers.asked[A].set_exception(KafkaException(KafkaError(KafkaError._TIMED_OUT)))
     assert silence.answers() == {A: None}
+
+
+@pytest.mark.parametrize(("end", "more"), [(6, True), (5, False), (0, False), (None, True)])
+def test_a_partition_is_empty_only_if_its_broker_says_so(end: int | None, more: bool) -> None:
+    """Event time passes one that is: a broker that stands still may have records that would be late then."""
+    assert may_have_more(5, end) is more
