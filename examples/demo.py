@@ -49,7 +49,7 @@ In another one, from this folder:
 def demo() -> None:
     """Run both reports, one of them again with a crash in the middle, and the alerts with another one."""
     say("Starting a PostgreSQL of our own in", str(DATABASE))
-    with EmbeddedPostgres(DATABASE) as server:
+    with demo_alerts.starting_broker() as broker, EmbeddedPostgres(DATABASE) as server:
         flights.load(server.dsn, lambda line: print("  " + line))
         say("A query that joins and groups: carriers", "→ format → one CSV")
         run("carrier_report.py", server.dsn)
@@ -68,7 +68,7 @@ def demo() -> None:
         same = fingerprint(FLIGHTS) == undisturbed
         print(f"  {FLIGHTS} is {'byte for byte' if same else 'NOT'} that of the undisturbed run\n")
         say("Departures through Kafka:", "late ones → by airport → hours of event time → alerts")
-        same = demo_alerts.show_alerts(PIPELINE, EXAMPLES) and same
+        same = demo_alerts.show_alerts(broker, PIPELINE, EXAMPLES) and same
         places = {"python": os.path.relpath(sys.executable), "examples": EXAMPLES, "pipeline": PIPELINE}
         print(TRY_NEXT.format(dsn=server.dsn, **places))
         print(demo_alerts.TRY_NEXT.format(**places))

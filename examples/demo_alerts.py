@@ -10,7 +10,9 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -42,24 +44,45 @@ With a Kafka (`make kafka` keeps one up and says what to export), from this fold
 Alert = dict[str, Any]
 
 
-def show_alerts(pipeline: Path, examples: Path) -> bool:
+@contextmanager
+def starting_broker() -> Generator[Callable[[], EmbeddedKafka]]:
+    """Start a broker beside what runs inside, as it takes some seconds; yield what waits until it serves."""
+    shutil.rmtree(BROKER, ignore_errors=True)  # with the month of an earlier demo in it, this one's is late
+    broker = EmbeddedKafka(BROKER)
+    with ThreadPoolExecutor(1, "broker") as pool:
+        started = pool.submit(broker.start)
+
+        def serving() -> EmbeddedKafka:
+            started.result()
+            return broker
+
+        try:
+            yield serving
+        finally:
+            wait([started])
+            broker.stop()
+
+
+def show_alerts(serving: Callable[[], EmbeddedKafka], pipeline: Path, examples: Path) -> bool:
     """Replay a month of departures, kill the job in the middle, compare the alerts with plain Python.
+
+    Args:
+        serving: returns the broker, once it serves.
 
     Returns:
         False if they differ; True also where no broker can be had, which is said.
     """
-    shutil.rmtree(BROKER, ignore_errors=True)  # with the month of an earlier demo in it, this one's is late
     try:
-        with EmbeddedKafka(BROKER) as broker:
-            events = flights_replay.departures(DAYS)
-            flights_replay.create_topics(broker.address(), flights_replay.TOPIC, flights_replay.ALERTS)
-            replay = _start_replay(broker.address(), examples)
-            _run_killed(broker.address(), pipeline, examples)
-            found = _run_and_read(broker.address(), pipeline, examples, expected := _expected(events))
-            replay.wait()
+        servers = serving().address()
     except ConfigError as error:
         print(f"  left out: {error}\n")
         return True
+    events = flights_replay.departures(DAYS)
+    flights_replay.create_topics(servers, flights_replay.TOPIC, flights_replay.ALERTS)
+    replay = _start_replay(servers, examples)
+    _run_killed(servers, pipeline, examples)
+    found = _run_and_read(servers, pipeline, examples, expected := _expected(events))
+    replay.wait()
     return _report(found, expected)
 
 
