@@ -25,6 +25,7 @@ from pipeline.runtime.events import (
     JobStarted,
     Restarting,
     StatusChanged,
+    StopFailed,
     StopForced,
     ThreadAbandoned,
 )
@@ -82,34 +83,27 @@ class ProgressReport:
     def listen(self, event: JobEvent) -> None:
         """Print what people want to know at once; called on the job's thread."""
         if isinstance(event, JobStarted):
-            if event.restart == 0:
-                self._base = event.processed
-            how = "starts afresh"
-            if event.restored_from is not None:
-                how = (
-                    f"continues from checkpoint {event.restored_from} ({event.processed:,} records before it)"
-                )
-            self._say(f"{event.job} {how}, execution {event.execution_id}, attempt {event.attempt}")
-            self._begun = event
-            if not event.resumable:
-                self._say(f"{event.job} cannot be resumed: its output is committed once, at the end")
-            for remark in event.remarks if event.restart == 0 else ():
-                self._say(remark)
+            self._begin(event)
         elif isinstance(event, StatusChanged):
             phase = f" ({event.phase})" if event.phase else ""
             self._phase = f"{event.status.value.lower()}{phase}"
-        elif isinstance(event, CheckpointFailed):
-            self._say(f"checkpoint {event.checkpoint_id} failed: {event.reason}")
-        elif isinstance(event, CleanUpFailed):
-            self._say(f"old checkpoints could not be deleted: {event.error}")
-        elif isinstance(event, Restarting):
-            self._say(f"failed: {event.error}; restarting in {event.delay_ms / 1000:g} s")
-        elif isinstance(event, StopForced):
-            self._say(
-                f"no last checkpoint within {event.waited_ms / 1000:g} s (cancel_timeout); leaving without it"
-            )
-        elif isinstance(event, ThreadAbandoned):
-            self._say(f"thread {event.thread} did not stop in time and was left behind")
+        else:
+            line = _line(event)
+            if line is not None:
+                self._say(line)
+
+    def _begin(self, event: JobStarted) -> None:
+        if event.restart == 0:
+            self._base = event.processed
+        how = "starts afresh"
+        if event.restored_from is not None:
+            how = f"continues from checkpoint {event.restored_from} ({event.processed:,} records before it)"
+        self._say(f"{event.job} {how}, execution {event.execution_id}, attempt {event.attempt}")
+        self._begun = event
+        if not event.resumable:
+            self._say(f"{event.job} cannot be resumed: its output is committed once, at the end")
+        for remark in event.remarks if event.restart == 0 else ():
+            self._say(remark)
 
     def note_signal(self, name: str, count: int) -> None:
         """Answer a signal; any thread. It writes past the console, which may be drawing."""
@@ -180,6 +174,27 @@ class ProgressReport:
         if progress.dropped:
             parts.append(f"{progress.dropped:,} dropped")
         return parts + [_edge(edge) for edge in progress.edges]
+
+
+def _line(event: JobEvent) -> str | None:
+    """Say what has happened; None for what is no news to people."""
+    line: str | None = None
+    match event:
+        case CheckpointFailed(checkpoint_id, reason):
+            line = f"checkpoint {checkpoint_id} failed: {reason}"
+        case CleanUpFailed(error):
+            line = f"old checkpoints could not be deleted: {error}"
+        case Restarting(error, delay_ms):
+            line = f"failed: {error}; restarting in {delay_ms / 1000:g} s"
+        case StopFailed(error):
+            line = f"failed: {error}; leaving without a last checkpoint"
+        case StopForced(waited_ms):
+            line = f"no last checkpoint within {waited_ms / 1000:g} s (cancel_timeout); leaving without it"
+        case ThreadAbandoned(thread):
+            line = f"thread {thread} did not stop in time and was left behind"
+        case _:
+            pass
+    return line
 
 
 def _wrapped(parts: Iterable[str], width: int) -> list[str]:

@@ -145,6 +145,11 @@ class Attempt:
         read = newest.counters.get(PROCESSED, 0)
         return read > (0 if restored is None else restored.counters.get(PROCESSED, 0))
 
+    @property
+    def stop_requested(self) -> bool:
+        """Whether somebody has asked it to stop."""
+        return self._incoming.stop_requested
+
     def progress(self) -> Progress:
         """Look at the attempt; any thread."""
         return self.view.progress(self._tracker.status, self._checkpoints.completed, self._checkpoints.newest)

@@ -18,6 +18,7 @@ from pipeline.runtime.events import (
     JobStarted,
     Restarting,
     StatusChanged,
+    StopFailed,
     StopForced,
     ThreadAbandoned,
 )
@@ -74,6 +75,8 @@ def _line(event: JobEvent) -> tuple[int, str]:
             line = logging.WARNING, f"failed and restarts in {delay_ms} ms: {error}"
         case StopForced(waited_ms):
             line = logging.WARNING, f"the stop is forced, no last checkpoint came within {waited_ms} ms"
+        case StopFailed(error):
+            line = logging.WARNING, f"failed while it was stopping, and does not restart: {error}"
         case ThreadAbandoned(thread):
             line = logging.WARNING, f"thread {thread} does not stop and is left behind"
     return line

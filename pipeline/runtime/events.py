@@ -171,6 +171,13 @@ class StopForced:
     waited_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class StopFailed:
+    """The job failed after it was asked to stop; it leaves without a last checkpoint and does not restart."""
+
+    error: Exception
+
+
 JobEvent = (
     JobStarted
     | StatusChanged
@@ -178,6 +185,7 @@ JobEvent = (
     | CheckpointFailed
     | CleanUpFailed
     | Restarting
+    | StopFailed
     | StopForced
     | ThreadAbandoned
 )

@@ -25,6 +25,9 @@ class Incoming:
         patience_ms: how long a stop may take before it is forced, `cancel_timeout`.
         clock: counts it.
         listener: is told of a stop that is forced.
+
+    Attributes:
+        stop_requested: whether a stop was read, so that an attempt that fails is not followed by another.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class Incoming:
         self._listener = listener
         self._kept: deque[TaskEvent] = deque()
         self._stopping_until: int | None = None
+        self.stop_requested = False
 
     def next(self, deadline: int | None) -> TaskEvent | None:
         """Take the next event; None once `deadline` (monotonic ms) has passed, or early.
@@ -47,7 +51,7 @@ class Incoming:
             return self._kept.popleft()
         deadlines = [each for each in (deadline, self._stopping_until) if each is not None]
         timeout = max(0, min(deadlines) - self._now()) / 1000 if deadlines else None
-        event = self._mailbox.get(timeout)
+        event = self._get(timeout)
         if event is None and self._stopping_until is not None and self._now() >= self._stopping_until:
             self._listener(StopForced(self._patience_ms))
             raise Aborted
@@ -65,7 +69,7 @@ class Incoming:
         """
         until = self._now() + milliseconds
         while (left := until - self._now()) > 0:
-            event = self._mailbox.get(left / 1000)
+            event = self._get(left / 1000)
             if isinstance(event, StopRequested) and event.at_once:
                 raise Aborted
             if event is not None:
@@ -88,6 +92,11 @@ class Incoming:
             raise
         if watch.interrupted:
             raise Aborted
+
+    def _get(self, timeout: float | None) -> TaskEvent | None:
+        event = self._mailbox.get(timeout)
+        self.stop_requested = self.stop_requested or isinstance(event, StopRequested)
+        return event
 
     def _now(self) -> int:
         return self._clock.monotonic_ms()

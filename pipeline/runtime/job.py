@@ -22,7 +22,7 @@ from pipeline.runtime.checkpoints import Stored
 from pipeline.runtime.contexts import Identity
 from pipeline.runtime.continuation import Claimed, Continuation
 from pipeline.runtime.control import JobControl, Mailbox
-from pipeline.runtime.events import JobStarted, Restarting, StopRequested
+from pipeline.runtime.events import JobStarted, Restarting, StopFailed, StopRequested
 from pipeline.runtime.incoming import Aborted
 from pipeline.runtime.manifests import Execution, ManifestWriter
 from pipeline.runtime.result import JobResult, Progress
@@ -95,8 +95,7 @@ class _Run:
                 except PipelineError as error:
                     error.retryable = self._config.restart.helps(error)  # so that what it says holds
                     attempt = None if self._attempt is before else self._attempt
-                    progressed = attempt is not None and attempt.progressed
-                    if not self._restart(error, decider, began, progressed=progressed):
+                    if not self._restart(error, decider, began, attempt):
                         return self._result(Outcome(JobStatus.CANCELLED, {}))
 
     @contextlib.contextmanager
@@ -237,23 +236,32 @@ class _Run:
     # --- failures -------------------------------------------------------------------------------------
 
     def _restart(
-        self, error: PipelineError, decider: RestartDecider, began: int, *, progressed: bool
+        self, error: PipelineError, decider: RestartDecider, began: int, failed: Attempt | None
     ) -> bool:
-        """Wait for the next start; False if the job was stopped meanwhile; raise if there is none."""
+        """Wait for the next start; False if the job was asked to stop; raise if there is none.
+
+        Args:
+            began: when the attempt began, monotonic ms.
+            failed: the attempt; None if it had not been built.
+        """
         error.located(job=self._plan.stream.job)
         self._tracker.fail()
         now = self._now()
         delay = None
         if error.retryable:
+            progressed = failed is not None and failed.progressed
             delay = decider.next_delay_ms(now, now - began, progressed=progressed)
         if delay is None:
             self._tracker.change(JobStatus.DEAD)
             error.result = self._result(Outcome(JobStatus.FAILED, {}))
             raise error
-        self._ports.listeners(Restarting(error, delay))
-        self._tally.restarts += 1
-        if self._wait(delay):
-            return True
+        if failed is not None and failed.stop_requested:
+            self._ports.listeners(StopFailed(error))
+        else:
+            self._ports.listeners(Restarting(error, delay))
+            self._tally.restarts += 1
+            if self._wait(delay):
+                return True
         self._tracker.change(JobStatus.SCHEDULED)
         self._tracker.cancel()
         return False

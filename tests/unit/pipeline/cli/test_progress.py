@@ -23,6 +23,7 @@ from pipeline.runtime.events import (
     JobStarted,
     Restarting,
     StatusChanged,
+    StopFailed,
     StopForced,
     ThreadAbandoned,
 )
@@ -337,6 +338,7 @@ class TestSummary:
             ThreadAbandoned("totals/in"),
             ["thread totals/in did not stop in time and was left behind"],
         ),
+        (StopFailed(SourceError("cut off")), ["failed: cut off; leaving without a last checkpoint"]),
         (StopForced(30_000), ["no last checkpoint within 30 s (cancel_timeout); leaving without it"]),
         (CheckpointCompleted(7, "PERIODIC", 12, 100), []),
         (StatusChanged(JobStatus.RUNNING), []),

@@ -17,6 +17,7 @@ from pipeline.runtime.events import (
     JobStarted,
     Restarting,
     StatusChanged,
+    StopFailed,
     StopForced,
     ThreadAbandoned,
 )
@@ -42,6 +43,11 @@ from pipeline.runtime.events import (
         (CheckpointFailed(8, "no room"), "WARNING", "checkpoint 8 failed: no room"),
         (CleanUpFailed(OSError("denied")), "WARNING", "old checkpoints could not be deleted: denied"),
         (Restarting(SinkError("gone"), 500), "WARNING", "failed and restarts in 500 ms: gone"),
+        (
+            StopFailed(SinkError("gone")),
+            "WARNING",
+            "failed while it was stopping, and does not restart: gone",
+        ),
         (
             StopForced(30_000),
             "WARNING",

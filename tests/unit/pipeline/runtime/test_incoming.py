@@ -66,9 +66,19 @@ def test_a_pause_ends_for_a_stop_at_once_only() -> None:
     patient, at_once = StopRequested(at_once=False), StopRequested(at_once=True)
     desk = Desk(patient)
     desk.incoming.pause(100)
+    assert desk.incoming.stop_requested, "also if the pause ends in a failure and nobody takes the event"
     assert desk.incoming.next(None) == patient
     with pytest.raises(Aborted):
         Desk(at_once).incoming.pause(100)
+
+
+def test_a_stop_is_remembered_beyond_its_event() -> None:
+    """If the attempt fails after it, no other follows."""
+    desk = Desk(FIRST, StopRequested(at_once=False))
+    desk.incoming.next(None)
+    assert not desk.incoming.stop_requested
+    desk.incoming.next(None)
+    assert desk.incoming.stop_requested
 
 
 def test_a_stop_that_takes_too_long_is_forced_and_said() -> None:
