@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
+from datetime import timedelta
+from math import ceil
 from typing import TypeVar, cast
 
-from pipeline.core.clock import Clock, SystemClock
 from pipeline.core.errors import ConfigError, UserFunctionError
 from pipeline.core.functions import function_ref
 from pipeline.core.job import JobMode
 from pipeline.core.records import Origin, OriginRange
 from pipeline.spi.connector_config import ConnectorConfig
-from pipeline.spi.source import JsonLike, Polled, PollingSource, SourceInfo
+from pipeline.spi.source import JsonLike, Polled, PollingSource, SourceContext, SourceInfo
 
 T = TypeVar("T")
 
@@ -27,7 +27,6 @@ class GeneratorSource(PollingSource[T]):
         rate: records per second; record i of an attempt is due i/rate seconds after its start, and
             one that demand has held back comes as soon as it is wanted. None for no limit.
         count: how many records there are; None for no end, which makes the job STREAMING.
-        clock: where the time for `rate` comes from.
 
     Raises:
         ConfigError: `rate` or `count` is out of range.
@@ -43,8 +42,6 @@ class GeneratorSource(PollingSource[T]):
         fn: Callable[[int], T],
         rate: float | None = None,
         count: int | None = None,
-        *,
-        clock: Clock | None = None,
     ) -> None:
         if rate is not None and not rate > 0:
             raise ConfigError(f"GeneratorSource: rate must be above 0 records/s, not {rate}")
@@ -53,9 +50,6 @@ class GeneratorSource(PollingSource[T]):
         self._fn = fn
         self._rate = rate
         self._count = count
-        self._clock = clock or SystemClock()
-        self._wake = threading.Condition()
-        self._cancelled = False
         self._first = self._next = self._started_ms = 0
 
     @property
@@ -66,10 +60,13 @@ class GeneratorSource(PollingSource[T]):
     def to_config(self) -> ConnectorConfig:
         return ConnectorConfig.of("generator", {"fn": self._fn, "rate": self._rate, "count": self._count})
 
+    def open(self, ctx: SourceContext[T]) -> None:
+        self._ctx = ctx
+
     def seek(self, position: JsonLike) -> None:
         self._next = cast("int | None", position) or 0
         self._first = self._next
-        self._started_ms = self._clock.monotonic_ms()
+        self._started_ms = self._ctx.clock.monotonic_ms()
 
     def poll(self, demand: int) -> Polled[T] | None:
         first = self._next
@@ -88,25 +85,20 @@ class GeneratorSource(PollingSource[T]):
         self._next = first + len(values)
         return Polled(values, self._next, origins=OriginRange(SPLIT, first, len(values)))
 
-    def cancel(self) -> None:
-        with self._wake:
-            self._cancelled = True
-            self._wake.notify_all()
-
     def estimated_records(self) -> int | None:
         return self._count
 
     def _wait_until_due(self, rate: float) -> int:
         """Wait for the next record's time; return how many are due, 0 once cancelled."""
         done = self._next - self._first
-        with self._wake:
-            while not self._cancelled:
-                passed_ms = self._clock.monotonic_ms() - self._started_ms
-                due = int(passed_ms * rate / 1000) + 1 - done
-                if due > 0:
-                    return due
-                self._clock.wait(self._wake, int(done * 1000 / rate) + 1 - passed_ms)
-        return 0
+        while True:
+            passed_ms = self._ctx.clock.monotonic_ms() - self._started_ms
+            due = int(passed_ms * rate / 1000) + 1 - done
+            if due > 0:
+                return due
+            left_ms = max(1, ceil(done * 1000 / rate) - passed_ms)  # 1: the two divisions may round apart
+            if not self._ctx.wait(timedelta(milliseconds=left_ms)):
+                return 0
 
     def _failed(self, index: int, error: Exception) -> UserFunctionError:
         function = str(function_ref(self._fn))

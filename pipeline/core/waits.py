@@ -15,6 +15,9 @@ class Waits:
     Args:
         clock: by which they pass.
 
+    Attributes:
+        clock: the same.
+
     Example:
         >>> waits = Waits(SystemClock())
         >>> waits.wait(timedelta(milliseconds=1))
@@ -25,16 +28,16 @@ class Waits:
     """
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+        self.clock = clock
         self._condition = threading.Condition()
         self._cancelled = False
 
     def wait(self, timeout: timedelta) -> bool:
         """Wait until `timeout` has passed and return True, or return False at once after a cancel."""
-        until = self._clock.monotonic_ms() + whole_ms(timeout)
+        until = self.clock.monotonic_ms() + whole_ms(timeout)
         with self._condition:
-            while not self._cancelled and (left := until - self._clock.monotonic_ms()) > 0:
-                self._clock.wait(self._condition, left)
+            while not self._cancelled and (left := until - self.clock.monotonic_ms()) > 0:
+                self.clock.wait(self._condition, left)
             return not self._cancelled
 
     def cancel(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Generic, TypeVar
@@ -163,19 +162,6 @@ class ThreadProducer(Generic[T]):
         if self._violation is not None:
             raise self._violation
         return True
-
-    def pause(self, delay: timedelta) -> None:
-        """Wait for `delay`; a cancel ends it.
-
-        Raises:
-            Interrupted: the stream was cancelled meanwhile.
-        """
-        until = time.monotonic() + delay.total_seconds()
-        with self.condition:
-            while not self._cancelled and (left := until - time.monotonic()) > 0:
-                self._wait(lambda condition, left=left: _until_notified(condition, left))
-        if self._cancelled:
-            raise Interrupted
 
     def next_batch(self, values: Records[T]) -> None:
         """Hand on records that were asked for.

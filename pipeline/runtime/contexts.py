@@ -13,7 +13,9 @@ from pipeline.core.counts import FAILED
 from pipeline.core.errors import InternalError
 from pipeline.core.policy import SideTag
 from pipeline.core.records import FailedRecord
+from pipeline.core.waits import Waits
 from pipeline.operators.timers import OperatorTimers
+from pipeline.reactive.producer import Interrupted
 from pipeline.runtime.epoch_logs import SinkLog, SinkLogs
 from pipeline.runtime.event_loop import SubtaskLoop
 from pipeline.runtime.fanout import SideOutput
@@ -39,11 +41,7 @@ class Identity:
 
 
 class VertexContext:
-    """Serves one subtask: side outputs, the failed count, pauses, its event loop.
-
-    Args:
-        pause: waits, or raises `Interrupted` once the job is being cancelled.
-    """
+    """Serves one subtask: side outputs, the failed count, waits, its event loop."""
 
     def __init__(self, identity: Identity, subtask: int, parallelism: int, clock: Clock) -> None:
         self.identity = identity
@@ -53,7 +51,7 @@ class VertexContext:
         self.counters: Counter[str] = Counter()
         self.failed_records: list[FailedRecord] = []
         self.send_side: Callable[[SideOutput, Sequence[Any]], None] | None = None
-        self.pause_until: Callable[[timedelta], None] | None = None
+        self.waits = Waits(clock)
         self.loop = SubtaskLoop()
 
     @property
@@ -80,9 +78,13 @@ class VertexContext:
         self.counters[name] += records
 
     def pause(self, delay: timedelta) -> None:
-        if self.pause_until is None:
-            raise InternalError("a pause before the vertex has a thread")
-        self.pause_until(delay)
+        """Wait for `delay`.
+
+        Raises:
+            Interrupted: `cancel` has ended it, now or before.
+        """
+        if not self.waits.wait(delay):
+            raise Interrupted
 
     def run_async(self, coroutine: Coroutine[Any, Any, R]) -> R:
         """Run a coroutine on this vertex's own event loop, on its own thread.
@@ -93,7 +95,8 @@ class VertexContext:
         return self.loop.run(coroutine)
 
     def cancel(self) -> None:
-        """End what the vertex's thread awaits, now or later; any thread."""
+        """End what the vertex's thread awaits and all waits, now or later; any thread."""
+        self.waits.cancel()
         self.loop.cancel()
 
 
@@ -155,15 +158,14 @@ class RunningSinkContext:
     """`SinkContext` of one subtask of a sink.
 
     Args:
+        vertex: serves the subtask.
         logs: its epoch logs.
         check_newest: raises `Fenced` if a newer attempt was claimed.
         find_fields: asks the sources which fields its records have.
     """
 
-    identity: Identity
+    vertex: VertexContext
     uid: str
-    subtask: int
-    parallelism: int
     logs: SinkLogs
     checkpoint_interval: timedelta | None
     choices: RecoveryChoices
@@ -183,14 +185,29 @@ class RunningSinkContext:
     def fields(self) -> Sequence[str] | None:
         return self.find_fields()
 
+    def wait(self, timeout: timedelta) -> bool:
+        return self.vertex.waits.wait(timeout)
+
+    @property
+    def clock(self) -> Clock:
+        return self.vertex.clock
+
     @property
     def job_name(self) -> str:
-        return self.identity.job_name
+        return self.vertex.job_name
+
+    @property
+    def subtask(self) -> int:
+        return self.vertex.subtask
+
+    @property
+    def parallelism(self) -> int:
+        return self.vertex.parallelism
 
     @property
     def lineage(self) -> str:
-        return self.identity.lineage
+        return self.vertex.identity.lineage
 
     @property
     def attempt(self) -> int:
-        return self.identity.attempt
+        return self.vertex.identity.attempt

@@ -9,12 +9,14 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from checkpoint.barrier import Barrier, CheckpointKind
+from pipeline.core.clock import Clock
 from pipeline.core.elements import END_OF_INPUT, TimeElement
 from pipeline.core.errors import InternalError, PipelineError, SourceError
 from pipeline.core.faults import faultpoint
 from pipeline.core.policy import DEAD_LETTERS, ErrorPolicy
 from pipeline.core.raised import connector_error, describe
 from pipeline.core.records import FAILED_RECORDS_KEPT, Batch, DeadLetter, FailedRecord, Origin
+from pipeline.core.waits import Waits
 from pipeline.operators.timestamps import Timestamps
 from pipeline.reactive.demand import BatchBound
 from pipeline.reactive.producer import Interrupted
@@ -71,6 +73,7 @@ class SourceSubtask(Subtask):
         self._rows = rows
         self._batch_limit = batch_limit
         self._batch_bound = BatchBound()
+        self._waits = Waits(ctx.clock)
         self._lock = threading.Lock()
         self.checkpoint_lock = LockScope(self._lock, self._settle)
         self.estimate: int | None = None
@@ -146,6 +149,7 @@ class SourceSubtask(Subtask):
 
     def cancel(self) -> None:
         super().cancel()
+        self._waits.cancel()
         self._source.cancel()
         self._barriers.stop()
 
@@ -187,6 +191,10 @@ class SourceSubtask(Subtask):
         return self._uid
 
     @property
+    def clock(self) -> Clock:
+        return self.ctx.clock
+
+    @property
     def batch_limit(self) -> int:
         return self._batch_limit or self._batch_bound.value
 
@@ -203,6 +211,9 @@ class SourceSubtask(Subtask):
         if self._idleness is not None:
             self._idleness.look()
         return 0 if self.cancelled else producer.requested
+
+    def wait(self, timeout: timedelta) -> bool:
+        return self._waits.wait(timeout)
 
     def emit(
         self,
@@ -378,4 +389,5 @@ class SourceSubtask(Subtask):
         """Emit nothing behind a STOP barrier: what follows belongs to the next run."""
         self._stopping = True
         self.producer.wake()
+        self._waits.cancel()
         self._source.cancel()

@@ -125,7 +125,6 @@ class Subtask(ABC):
         self.buffers: Sequence[EdgeBuffer] = ()
         self.producer: ThreadProducer[Any] = ThreadProducer(self._thread, thread_name)
         self.functions = OpenedFunctions(ctx)
-        ctx.pause_until = self.producer.pause
 
     # --- the job's thread -----------------------------------------------------------------------
 

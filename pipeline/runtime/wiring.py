@@ -241,7 +241,7 @@ class Wiring:
                 )
         tail = vertex.nodes[-1]
         if tail.sink is not None:
-            subtask.sink = self._sink(tail, vertex, subtask)
+            subtask.sink = self._sink(tail, subtask)
             outputs.append(Output([subtask.sink], Forward()))
         downstream = self._downstream(outputs, subtask, vertex)
         stages = self._stages(vertex, subtask)
@@ -272,15 +272,13 @@ class Wiring:
         subtask.ctx.send_side = fanout.send_side
         return fanout
 
-    def _sink(self, node: StreamNode, vertex: PlanVertex, subtask: Subtask) -> SinkTail:
+    def _sink(self, node: StreamNode, subtask: Subtask) -> SinkTail:
         if node.sink is None:
             raise InternalError(f"{node.uid} is no sink")
         index, storage = subtask.participant.subtask, self._storage
         ctx = RunningSinkContext(
-            self._identity,
+            subtask.ctx,
             node.uid,
-            index,
-            vertex.parallelism,
             SinkLogs(storage, node.uid, index),
             self._config.checkpoint_interval,
             self._choices,

@@ -9,6 +9,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
 
+from pipeline.core.clock import Clock
 from pipeline.spi.source import JsonLike
 
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -114,6 +115,19 @@ class SinkContext(Protocol):
         """The names of the fields that the records to come have, in their order.
 
         None where their source does not say, or an operator in between makes records of its own.
+        """
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """The clocks of the job: what takes time goes by these, so that a test can move them."""
+        ...
+
+    def wait(self, timeout: timedelta) -> bool:
+        """Wait until `timeout` has passed; any thread, from `open` on.
+
+        Returns:
+            False at once when the attempt is cancelled, True otherwise.
         """
         ...
 

@@ -6,8 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
+from pipeline.core.clock import Clock
 from pipeline.core.errors import SourceError
 from pipeline.core.job import JobMode
 from pipeline.core.policy import ErrorPolicy
@@ -64,6 +66,11 @@ class SourceContext(Protocol[T_contra]):
     def uid(self) -> str: ...
 
     @property
+    def clock(self) -> Clock:
+        """The clocks of the job: what takes time goes by these, so that a test can move them."""
+        ...
+
+    @property
     def batch_limit(self) -> int:
         """The most records worth reading at once."""
         ...
@@ -80,6 +87,14 @@ class SourceContext(Protocol[T_contra]):
 
     def wait_demand(self) -> int:
         """Wait until records are wanted; return how many, or 0 once the source should return."""
+        ...
+
+    def wait(self, timeout: timedelta) -> bool:
+        """Wait until `timeout` has passed, without `checkpoint_lock`; any thread, from `open` on.
+
+        Returns:
+            False at once when the attempt is cancelled or the source should return, True otherwise.
+        """
         ...
 
     def emit(

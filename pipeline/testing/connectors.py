@@ -18,15 +18,8 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from pipeline.spi.sink import AnySink, CommitOutcome, TwoPhaseCommitSink
 from pipeline.spi.source import Source
-from pipeline.testing.drivers import (
-    LogShelf,
-    SinkJob,
-    SourceDriver,
-    SourceSnapshot,
-    VerificationSinkContext,
-    loaded,
-    stored,
-)
+from pipeline.testing.drivers import LogShelf, SinkJob, VerificationSinkContext
+from pipeline.testing.source_driver import SourceDriver, SourceSnapshot, loaded, stored
 
 T = TypeVar("T")
 

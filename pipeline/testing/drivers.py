@@ -1,290 +1,17 @@
-"""Run one source or one sink as the engine does, without a job, a step at a time."""
+"""Run one sink as the engine does, without a job, a step at a time."""
 
 from __future__ import annotations
 
 import copy
-import json
-import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Final, Generic, Self, TypeVar, cast
+from typing import Any, cast
 
-from pipeline.core.errors import SourceError
-from pipeline.core.policy import ErrorPolicy
-from pipeline.core.records import Origin
+from pipeline.core.clock import Clock, SystemClock
+from pipeline.core.waits import Waits
 from pipeline.spi.sink import AnySink, CommitOutcome, RecoveryChoices, Sink, TwoPhaseCommitSink
-from pipeline.spi.source import Source
-from state.encoding import from_json, to_json
-
-T = TypeVar("T")
-
-PATIENCE_S: Final = 20.0
-"""Nothing a test waits for takes this long, unless it never comes."""
-
-
-def stored(value: Any) -> str:
-    """Return `value` as a manifest keeps it, so that nothing is shared with who goes on."""
-    return json.dumps(to_json(value))
-
-
-def loaded(text: str) -> Any:
-    """Return what `stored` was given."""
-    return from_json(json.loads(text))
-
-
-@dataclass(frozen=True, slots=True)
-class SourceSnapshot:
-    """A position, as a manifest keeps it, and how many records the attempt had emitted before it."""
-
-    state: str
-    emitted: int
-
-
-class SourceDriver(Generic[T]):
-    """One attempt of a source, on a thread of its own; the test hands out the demand.
-
-    It is the source's context and holds it to the contract: a source that emits more than was
-    asked for, or without the checkpoint lock, fails the test.
-
-    Args:
-        source: the user's instance; a shallow copy of it runs.
-        restore: where to continue; None starts at the beginning.
-        batch_limit: the most records worth reading at once.
-        barriers: take a snapshot whenever a barrier could come: before and after each hold of the
-            checkpoint lock; they are in `moments`.
-
-    Example:
-        >>> from connectors import CollectionSource
-        >>> with SourceDriver(CollectionSource([1, 2, 3])) as driver:
-        ...     driver.take(2)
-        [1, 2]
-    """
-
-    def __init__(
-        self,
-        source: Source[T],
-        restore: SourceSnapshot | None = None,
-        *,
-        batch_limit: int = 1024,
-        barriers: bool = False,
-    ) -> None:
-        self.job_name = "verification"
-        self.uid = "source"
-        self.batch_limit = batch_limit
-        self.source = copy.copy(source)
-        self.emitted: list[T] = []
-        self.origins: list[Origin] = []
-        self.rejected: list[Origin] = []
-        self.splits: set[str] = set()
-        self.ended_splits: set[str] = set()
-        self.pending: dict[str, bool] = {}
-        self.moments: list[SourceSnapshot] = []
-        self._silent: list[str] = []
-        self._barriers = barriers
-        self._restore = restore
-        self._changed = threading.Condition()
-        self._lock = threading.Lock()
-        self._holder: int | None = None
-        self._demand = 0
-        self._waiting = False
-        self._cancelled = False
-        self._ended = False
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="verification/source", daemon=True)
-
-    # --- the test's side -----------------------------------------------------------------------
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
-        self.cancel()
-        self.join()
-        if kind is None:
-            self._raise_error()
-
-    def request(self, n: int) -> None:
-        """Ask for `n` more records and do not wait for them."""
-        with self._changed:
-            self._demand += n
-            self._changed.notify_all()
-
-    def take(self, n: int) -> list[T]:
-        """Ask for `n` more records and return them: fewer only if the input has ended."""
-        before = len(self.emitted)
-        self.request(n)
-        self.wait_until_emitted(before + n)
-        return self.emitted[before:]
-
-    def wait_until_emitted(self, records: int) -> None:
-        """Return once there are so many in all, or the input has ended."""
-        self._wait_until(lambda: len(self.emitted) >= records or self._ended, f"{records} records")
-
-    def wait_until_splits(self, splits: int) -> None:
-        """Return once the source has declared so many splits."""
-        self._wait_until(lambda: len(self.splits) >= splits, f"{splits} splits")
-
-    def wait_until_ended_splits(self, splits: int) -> None:
-        """Return once the source has ended so many splits."""
-        self._wait_until(lambda: len(self.ended_splits) >= splits, f"{splits} ended splits")
-
-    def ask_about(self, split: str) -> bool:
-        """Tell the source that a split is silent, and return whether it finds records pending there."""
-        with self._changed:
-            self.pending.pop(split, None)
-            self._silent.append(split)
-        self._wait_until(lambda: split in self.pending, f"the source to look at {split}")
-        return self.pending[split]
-
-    def wait_until_idle(self) -> None:
-        """Return once the source waits for demand, or its input has ended."""
-        self._wait_until(lambda: (self._waiting and not self._demand) or self._ended, "the source to wait")
-
-    def snapshot(self) -> SourceSnapshot:
-        """Take the position as a barrier does, whatever the source is doing."""
-        with self._holding():
-            return SourceSnapshot(stored(self.source.snapshot_state()), len(self.emitted))
-
-    def cancel(self) -> None:
-        """Cancel the attempt, as another thread does."""
-        with self._changed:
-            self._cancelled = True
-            self._changed.notify_all()
-        self.source.cancel()
-
-    def join(self) -> None:
-        """Wait for the end of a cancelled attempt."""
-        self._thread.join(PATIENCE_S)
-        assert not self._thread.is_alive(), "the source did not return from run"
-
-    @property
-    def ended(self) -> bool:
-        """Whether the source has returned from `run`."""
-        return self._ended
-
-    # --- the source's side: SourceContext --------------------------------------------------------
-
-    @property
-    def checkpoint_lock(self) -> AbstractContextManager[None]:
-        return self._between_barriers() if self._barriers else self._holding()
-
-    @property
-    def cancelled(self) -> bool:
-        return self._cancelled
-
-    def wait_demand(self) -> int:
-        with self._changed:
-            self._waiting = True
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: self._demand > 0 or self._cancelled)
-            self._waiting = False
-            return 0 if self._cancelled else self._demand
-
-    def emit(
-        self,
-        values: Sequence[T],
-        timestamps: Sequence[int] | None = None,
-        origins: Sequence[Origin] | None = None,
-        *,
-        split: str = "",
-    ) -> None:
-        assert self._holder == threading.get_ident(), "emitted without holding ctx.checkpoint_lock"
-        assert len(values) <= self._demand, f"emitted {len(values)} records, {self._demand} were asked for"
-        for beside in (timestamps, origins):
-            assert beside is None or len(beside) == len(values), "not one timestamp or origin a record"
-        with self._changed:
-            self.emitted.extend(values)
-            self.origins.extend(origins or ())
-            self.splits.add(split)
-            self._demand -= len(values)
-            self._changed.notify_all()
-
-    def reject(self, value: object, error: SourceError, origin: Origin, policy: ErrorPolicy) -> None:
-        assert self._holder == threading.get_ident(), "rejected without holding ctx.checkpoint_lock"
-        if policy.kind == "fail":
-            raise error
-        with self._changed:
-            self.rejected.append(origin)
-            self._changed.notify_all()
-
-    def declare_splits(self, splits: Sequence[str]) -> None:
-        assert self._holder == threading.get_ident(), "declared splits without holding ctx.checkpoint_lock"
-        with self._changed:
-            self.splits.update(splits)
-            self._changed.notify_all()
-
-    def end_splits(self, splits: Sequence[str]) -> None:
-        assert self._holder == threading.get_ident(), "ended splits without holding ctx.checkpoint_lock"
-        with self._changed:
-            self.ended_splits.update(splits)
-            self._changed.notify_all()
-
-    def silent_splits(self) -> Sequence[str]:
-        with self._changed:
-            silent, self._silent = self._silent, []
-            return silent
-
-    def settle_silence(self, split: str, *, pending: bool) -> None:
-        assert self._holder == threading.get_ident(), "settled a silence without holding ctx.checkpoint_lock"
-        with self._changed:
-            self.pending[split] = pending
-            self._changed.notify_all()
-
-    # --- inside ------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _holding(self) -> Generator[None]:
-        assert self._lock.acquire(timeout=PATIENCE_S), "the source waits under the checkpoint lock"
-        self._holder = threading.get_ident()
-        try:
-            yield
-        finally:
-            self._holder = None
-            self._lock.release()
-
-    @contextmanager
-    def _between_barriers(self) -> Generator[None]:
-        self.moments.append(self.snapshot())
-        with self._holding():
-            yield
-        self.moments.append(self.snapshot())
-
-    def _run(self) -> None:
-        try:
-            try:
-                self.source.open(self)
-                if self._restore is not None:
-                    self.source.restore_state(loaded(self._restore.state))
-                else:
-                    self.source.find_start()
-                self.source.run(self)
-                self._end()
-                with self._changed:  # its last position may be asked for until it is closed
-                    self._changed.wait_for(lambda: self._cancelled)
-            finally:
-                self.source.close()
-        except BaseException as error:  # noqa: BLE001 -- raised again on the test's thread
-            self._error = error
-            self._end()
-
-    def _end(self) -> None:
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
-
-    def _wait_until(self, reached: Callable[[], bool], what: str) -> None:
-        with self._changed:
-            in_time = self._changed.wait_for(reached, PATIENCE_S)
-        self._raise_error()
-        assert in_time, f"waited in vain for {what}"
-
-    def _raise_error(self) -> None:
-        error, self._error = self._error, None
-        if error is not None:
-            raise error
+from pipeline.testing.source_driver import loaded, stored
 
 
 class VerificationLog:
@@ -334,6 +61,7 @@ class VerificationSinkContext:
 
     Args:
         logs: shared with the other attempts.
+        waits: those of the sink, which `cancel` ends; by the system's clock unless it says otherwise.
         newest: raises `Fenced` if the attempt has been overtaken; by default it has not.
         fields: the names of the fields that a source knows.
     """
@@ -346,9 +74,22 @@ class VerificationSinkContext:
     lineage: str = "verification"
     checkpoint_interval: timedelta | None = None
     choices: RecoveryChoices = RecoveryChoices()  # noqa: RUF009 - frozen
+    waits: Waits = field(default_factory=lambda: Waits(SystemClock()))
     logs: LogShelf = field(default_factory=LogShelf)
     newest: Callable[[], None] = lambda: None
     fields: Sequence[str] | None = None
+
+    @property
+    def clock(self) -> Clock:
+        return self.waits.clock
+
+    def wait(self, timeout: timedelta) -> bool:
+        """Wait, or return at once after `cancel`."""
+        return self.waits.wait(timeout)
+
+    def cancel(self) -> None:
+        """End the waits of the sink, as the engine does beside `AnySink.cancel`; any thread."""
+        self.waits.cancel()
 
     def open_log(self) -> VerificationLog:
         return self.logs.open()

@@ -19,7 +19,6 @@ VALUES = {
 """Records without behaviour, as wide as what they describe."""
 
 WIDE = {
-    "SourceDriver",
     "SourceSubtask",
 }
 """Objects that are still to be parted. It may only become shorter."""

@@ -157,7 +157,7 @@ def test_a_stop_in_the_future_is_awaited(
         driver.wait_until_emitted(5)
         driver.wait_until_ended_splits(1)
         assert not driver.ended
-        assert driver.ended_splits == {f"{name}-0"}
+        assert driver.heard.ended_splits == {f"{name}-0"}
         clock.advance(timedelta(minutes=1))
         driver.wait_until_idle()
         assert driver.ended

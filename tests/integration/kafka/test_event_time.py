@@ -221,4 +221,4 @@ def test_an_ended_partition_is_told_and_a_silent_one_is_looked_at(topic: Topics,
         driver.take(1)
         driver.request(10)
         assert not driver.ask_about(f"{name}-1")
-        assert driver.ended_splits == {f"{name}-0", f"{name}-2"}
+        assert driver.heard.ended_splits == {f"{name}-0", f"{name}-2"}

@@ -153,7 +153,7 @@ def test_new_partitions_are_read_from_their_beginning(topic: Topics, write: Writ
         write(name, [1], partition=1)
         driver.wait_until_emitted(1)
         snapshot = driver.snapshot()
-    assert driver.splits == {f"{name}-0", f"{name}-1"}
+    assert driver.heard.splits == {f"{name}-0", f"{name}-1"}
     add_partitions(topic.admin, name, 3)
     write(name, [2], partition=2)
     with SourceDriver(source, snapshot) as driver:
@@ -168,7 +168,7 @@ def test_new_topics_that_match_the_pattern_are_read(topic: Topics, write: Write,
         driver.wait_until_splits(1)
         write(topic(name=f"{name}-more"), [1])
         driver.wait_until_emitted(1)
-    assert driver.splits == {f"{name}-0", f"{name}-more-0"}
+    assert driver.heard.splits == {f"{name}-0", f"{name}-more-0"}
 
 
 @pytest.mark.parametrize("made_anew", [False, True])

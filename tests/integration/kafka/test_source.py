@@ -184,7 +184,7 @@ def test_the_position_is_the_next_offset_of_each_partition(topic: Topics, write:
         id_ = state.pop("topic_ids")[name]
         assert state == {"source_type": "kafka", "offsets": {name: {"0": 0, "1": 3}}}
         assert len(id_) == 22
-    assert driver.splits == {f"{name}-0", f"{name}-1"}
+    assert driver.heard.splits == {f"{name}-0", f"{name}-1"}
     assert driver.origins == [Origin(f"{name}-1", offset) for offset in range(3)]
 
 

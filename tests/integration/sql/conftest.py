@@ -6,12 +6,14 @@ import copy
 import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from threading import RLock
 from typing import Any
 
 import pytest
 
 from connectors.sql import SqlQuerySource
+from pipeline.core.clock import Clock, SystemClock
 from pipeline.core.errors import SourceError
 from pipeline.core.policy import ErrorPolicy
 from pipeline.core.records import Origin
@@ -39,6 +41,7 @@ class Reading:
         self.state: Any = None
         self.estimate: int | None = None
         self.batch_limit = batch
+        self.clock: Clock = SystemClock()
         self._limit = limit
         self._on_emit = on_emit
         self._lock = RLock()
@@ -46,6 +49,9 @@ class Reading:
     @property
     def checkpoint_lock(self) -> AbstractContextManager[Any]:
         return self._lock
+
+    def wait(self, timeout: timedelta) -> bool:
+        raise AssertionError("a query waits for its server only")
 
     def wait_demand(self) -> int:
         if self.cancelled:

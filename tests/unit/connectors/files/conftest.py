@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from connectors import FileSink
-from pipeline.testing.drivers import VerificationSinkContext, loaded, stored
+from pipeline.testing.drivers import VerificationSinkContext
+from pipeline.testing.source_driver import loaded, stored
 
 
 class SinkAttempt:

@@ -161,7 +161,7 @@ def test_a_restore_anywhere_loses_and_repeats_nothing(mixed) -> None:
         assert numbered(continued(source, snapshot)) == sound[stop:]
     with SourceDriver(source, batch_limit=1) as driver:
         driver.take(100)
-        assert [origin.position for origin in driver.rejected] == numbers
+        assert [origin.position for origin in driver.heard.rejected] == numbers
 
 
 def test_a_job_counts_what_is_skipped(mixed) -> None:

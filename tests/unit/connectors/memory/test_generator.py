@@ -20,7 +20,7 @@ def identity(index: int) -> int:
 def test_records_come_when_they_are_due() -> None:
     """Record i is due i/rate seconds after the start, and not a millisecond earlier."""
     clock = ManualClock()
-    with SourceDriver(GeneratorSource(identity, rate=100, clock=clock)) as driver:
+    with SourceDriver(GeneratorSource(identity, rate=100), clock=clock) as driver:
         assert driver.take(1) == [0]
         driver.request(10)
         for due_ms, emitted in ((9, 1), (10, 2), (19, 2), (30, 4), (1000, 11)):
@@ -33,7 +33,7 @@ def test_records_come_when_they_are_due() -> None:
 def test_a_wait_for_the_next_record_holds_up_neither_barrier_nor_cancel() -> None:
     """The wait is not under the checkpoint lock, and cancel ends it: no clock moves here."""
     clock = ManualClock()
-    with SourceDriver(GeneratorSource(identity, rate=1, clock=clock)) as driver:
+    with SourceDriver(GeneratorSource(identity, rate=1), clock=clock) as driver:
         driver.take(1)
         driver.request(1)
         clock.await_waiters()
@@ -51,7 +51,7 @@ def test_the_pace_starts_anew_with_each_attempt() -> None:
         snapshot = driver.snapshot()
     clock = ManualClock()
     clock.advance(timedelta(hours=1))
-    with SourceDriver(GeneratorSource(identity, rate=1, count=10, clock=clock), snapshot) as driver:
+    with SourceDriver(GeneratorSource(identity, rate=1, count=10), snapshot, clock=clock) as driver:
         assert driver.take(1) == [5]
         driver.request(4)
         clock.await_waiters()

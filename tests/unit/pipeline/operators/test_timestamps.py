@@ -30,7 +30,7 @@ class Bench:
         self.letters: list[DeadLetter] = []
         self.ctx = VertexContext(Identity("job", "lineage", 1), 0, 1, clock)
         self.ctx.send_side = lambda side, values: self.letters.extend(values)
-        self.ctx.pause_until = lambda delay: None
+        self.ctx.pause = lambda delay: None
         strategy = WatermarkStrategy.monotonic(timestamp=timestamp, on_error=policy or ErrorPolicy())
         self._timestamps = Timestamps(strategy, "in", self.ctx, clock)
 

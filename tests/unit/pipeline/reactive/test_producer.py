@@ -218,31 +218,6 @@ class TestCancel:
         assert seen == [0]
         assert probe.ends == 0
 
-    def test_ends_a_pause(self, produce: Produce) -> None:
-        """Through user code that catches every Exception."""
-        waiting, survived = threading.Event(), list[str]()
-
-        def run(producer: ThreadProducer[int]) -> None:
-            waiting.set()
-            try:
-                producer.pause(timedelta(hours=1))
-            except Exception:
-                survived.append("swallowed")
-            survived.append("continued")
-
-        producer = produce(run)
-        producer.flux.subscribe(Probe())
-        producer.start()
-        wait(waiting)
-        producer.cancel()
-        assert producer.join(LONG)
-        assert survived == []
-
-    def test_a_pause_passes(self, produce: Produce) -> None:
-        probe = Probe()
-        run_to_end(produce(lambda producer: producer.pause(timedelta(milliseconds=1))), probe)
-        assert probe.completed == 1
-
     def test_whatever_is_emitted_afterwards_unwinds_the_function(self, produce: Produce) -> None:
         """A function that never looks at `cancelled` stops at its next signal, of either kind."""
         for emit in (lambda producer: producer.next_batch([1]), lambda producer: producer.control("barrier")):

@@ -1,10 +1,11 @@
-"""A vertex's event loop: what is awaited there ends when the job is cancelled, and the loop with it."""
+"""A vertex's waits and its event loop: both end when the job is cancelled."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -33,6 +34,27 @@ def cancelled_within(ctx: VertexContext) -> Coroutine[Any, Any, None]:
         await asyncio.Event().wait()
 
     return wait()
+
+
+def test_a_cancel_ends_a_pause(ctx: VertexContext) -> None:
+    """Through user code that catches every Exception."""
+    outcome: list[str] = []
+
+    def pause() -> None:
+        try:
+            ctx.pause(timedelta(hours=1))
+        except Interrupted:
+            outcome.append("interrupted")
+
+    waiting = threading.Thread(target=pause, name="waiting")
+    waiting.start()
+    clock = ctx.clock
+    assert isinstance(clock, ManualClock)
+    clock.await_waiters()
+    ctx.cancel()
+    waiting.join()
+    assert outcome == ["interrupted"]
+    assert not issubclass(Interrupted, Exception)
 
 
 def test_coroutines_run_one_after_the_other(ctx: VertexContext) -> None:

@@ -221,3 +221,24 @@ def test_rows_count_from_one_barrier_to_the_next() -> None:
     assert due == [0, 1, 1, 1, 2, 2]
     go_on.release()
     stage.end()
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_a_wait_of_the_source_ends_with_its_attempt(stopped: bool) -> None:
+    """By the barrier after which it reads nothing more, and by a cancel; no clock moves here."""
+    waited: list[bool] = []
+
+    def script(ctx: SourceContext[int]) -> None:
+        waited.append(ctx.wait(timedelta(hours=1)))
+        waited.append(ctx.cancelled)
+
+    stage = Stage(script, FakeChain(lambda value: [value], expands=False))
+    stage.subtask.start()
+    clock = stage.subtask.clock
+    assert isinstance(clock, ManualClock)
+    clock.await_waiters()
+    if stopped:
+        stage.subtask.inject(Barrier(1, CheckpointKind.STOP))
+        stage.wait_for(Acknowledged)
+    stage.end()
+    assert waited == [False, True]
