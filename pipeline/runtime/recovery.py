@@ -45,7 +45,7 @@ class Recovery:
         manifest = self._manifest
         for source in self._wired.sources:
             if source.uid in manifest.source_state:
-                source.restore(from_json(manifest.source_state[source.uid]))
+                source.opened.restore(from_json(manifest.source_state[source.uid]))
                 for time in manifest.operator_state.get(source.uid, ()):
                     source.restore_time(from_json(time))
                 faultpoint("P16a")

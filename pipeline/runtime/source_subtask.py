@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 from checkpoint.barrier import Barrier, CheckpointKind
 from pipeline.core.clock import Clock
-from pipeline.core.elements import END_OF_INPUT, TimeElement
+from pipeline.core.elements import END_OF_INPUT, EndOfInput, TimeElement
 from pipeline.core.errors import InternalError, PipelineError, SourceError
 from pipeline.core.faults import faultpoint
 from pipeline.core.policy import DEAD_LETTERS, ErrorPolicy
-from pipeline.core.raised import connector_error, describe
+from pipeline.core.raised import describe
 from pipeline.core.records import FAILED_RECORDS_KEPT, Batch, DeadLetter, FailedRecord, Origin
 from pipeline.core.waits import Waits
 from pipeline.operators.timestamps import Timestamps
@@ -22,15 +23,16 @@ from pipeline.reactive.demand import BatchBound
 from pipeline.reactive.producer import Interrupted
 from pipeline.runtime.checkpoint_lock import BarrierThread, LockScope
 from pipeline.runtime.contexts import VertexContext
+from pipeline.runtime.emitted_rows import EmittedRows
 from pipeline.runtime.events import InputEnded, RowsDue
+from pipeline.runtime.opened_source import OpenedSource
 from pipeline.runtime.result import EventTimeProgress
 from pipeline.runtime.snapshot import OperatorSnapshot, Participant
+from pipeline.runtime.source_life import SourceEvent, SourceLife, SourceState
 from pipeline.runtime.source_time import SourceTime
 from pipeline.runtime.subtask import HostedOperator, Post, Store, Subtask
 from pipeline.spi.source import Source
 from pipeline.windows.watermarks import WatermarkStrategy
-
-R = TypeVar("R")
 
 
 class SourceSubtask(Subtask):
@@ -49,8 +51,7 @@ class SourceSubtask(Subtask):
         watermarks: how it tells event time; None where nothing wants to know.
 
     Attributes:
-        estimate: about how many records there are in all; None where unknown.
-        restored: whether it has been given a position.
+        opened: the source as the engine calls it.
     """
 
     def __init__(
@@ -68,24 +69,14 @@ class SourceSubtask(Subtask):
         watermarks: WatermarkStrategy | None = None,
     ) -> None:
         super().__init__(participant, ctx, operators, post, store, f"{ctx.job_name}/{uid}")
-        self._uid = uid
-        self._source = source
-        self._rows = rows
+        self.opened = OpenedSource(source, uid, ctx.job_name)
+        self._life = SourceLife(uid)
+        self._rows = EmittedRows(rows)
         self._batch_limit = batch_limit
         self._batch_bound = BatchBound()
         self._waits = Waits(ctx.clock)
         self._lock = threading.Lock()
         self.checkpoint_lock = LockScope(self._lock, self._settle)
-        self.estimate: int | None = None
-        self.restored = False
-        self._emitted = 0
-        self._emitted_at_barrier = 0
-        self._rows_posted = False
-        self._stopping = False
-        self._input_ended = False
-        self._finished = False
-        self._broken = False  # a batch is out in part: no barrier may pass behind it
-        self._is_open = False
         self._barriers = BarrierThread(self, f"{ctx.job_name}/{uid}/barriers", ctx.clock)
         self._time: SourceTime | None = None
         if watermarks is not None:
@@ -97,33 +88,12 @@ class SourceSubtask(Subtask):
                 self._barriers.wake,
                 confirms_silence=source.info.confirms_silence,
             )
-        self._idleness = None if self._time is None else self._time.idleness
 
     # --- lifecycle: the job's thread --------------------------------------------------------------
 
     def open(self) -> None:
         """Open the source."""
-        self._is_open = True
-        self._call(self._source.open, self)
-        self.estimate = self._call(self._source.estimated_records)
-
-    @property
-    def remarks(self) -> Sequence[str]:
-        """What a person should hear about the input."""
-        return self._source.remarks
-
-    def record_fields(self) -> Sequence[str] | None:
-        """Ask which fields its records have; None where nothing is open."""
-        return self._call(self._source.record_fields) if self._is_open else None
-
-    def restore(self, position: Any) -> None:
-        """Go to a position."""
-        self._call(self._source.restore_state, position)
-        self.restored = position is not None
-
-    def find_start(self) -> Any:
-        """Return where a fresh start begins, None where that is found again at any time."""
-        return self._call(self._source.find_start)
+        self.opened.open(self)
 
     def restore_time(self, state: Any) -> None:
         """Continue with the event time of a snapshot, if both then and now something wants to know it."""
@@ -143,14 +113,14 @@ class SourceSubtask(Subtask):
 
     def finish(self) -> None:
         """Let the stream complete after the last checkpoint."""
-        with self.producer.condition:
-            self._finished = True
-            self.producer.condition.notify_all()
+        self._life.happens(SourceEvent.FINISH)
+        self.producer.wake()
 
     def cancel(self) -> None:
+        self._life.happens(SourceEvent.CANCEL)
         super().cancel()
         self._waits.cancel()
-        self._source.cancel()
+        self.opened.source.cancel()
         self._barriers.stop()
 
     def join(self, timeout: timedelta) -> bool:
@@ -159,21 +129,19 @@ class SourceSubtask(Subtask):
 
     def committed(self, checkpoint_id: int) -> None:
         """Tell the source that an epoch is committed."""
-        self._call(self._source.checkpoint_committed, checkpoint_id)
+        self.opened.call(self.opened.source.checkpoint_committed, checkpoint_id)
 
     def close(self) -> None:
         """Close the source."""
-        if self._is_open:
-            self._is_open = False
-            self._call(self._source.close)
+        self.opened.close()
 
     @property
     def processed(self) -> int:
-        return self._emitted
+        return self._rows.total
 
     @property
     def input_ended(self) -> bool:
-        return self._input_ended
+        return self._life.state in (SourceState.ENDED, SourceState.FINISHED)
 
     @property
     def event_time(self) -> EventTimeProgress | None:
@@ -188,7 +156,7 @@ class SourceSubtask(Subtask):
 
     @property
     def uid(self) -> str:
-        return self._uid
+        return self.opened.uid
 
     @property
     def clock(self) -> Clock:
@@ -200,17 +168,17 @@ class SourceSubtask(Subtask):
 
     @property
     def cancelled(self) -> bool:
-        return self.producer.cancelled or self._stopping
+        return not self._life.may_emit
 
     def wait_demand(self) -> int:
-        producer = self.producer
-        if not (producer.requested > 0 or self._stopping):
-            if self._idleness is not None:
-                self._idleness.rest()
-            producer.wait_until(lambda: producer.requested > 0 or self._stopping)
-        if self._idleness is not None:
-            self._idleness.look()
-        return 0 if self.cancelled else producer.requested
+        producer, life, time = self.producer, self._life, self._time
+        if not producer.requested and life.may_emit:
+            if time is not None:
+                time.rest()
+            producer.wait_until(lambda: producer.requested > 0 or not life.may_emit)
+        if time is not None:
+            time.look()
+        return producer.requested if life.may_emit else 0
 
     def wait(self, timeout: timedelta) -> bool:
         return self._waits.wait(timeout)
@@ -223,36 +191,33 @@ class SourceSubtask(Subtask):
         *,
         split: str = "",
     ) -> None:
-        if self.cancelled:
-            raise Interrupted
         self._require_lock("emitted")
         if not values:
             return
-        self._emitted += len(values)
-        if self._idleness is not None:
-            self._idleness.rest()
+        due = self._rows.add(len(values))
         started = time.perf_counter()
         if self._time is None:
             self._hand_on(Batch(values, None, origins))
         else:
+            self._time.rest()
             for element in self._time.stamped(Batch(values, timestamps, origins), split):
                 self._hand_on(element)
         self._batch_bound.observe(len(values), time.perf_counter() - started)
         faultpoint("P0")
-        if self._rows is not None:
-            self._count_rows(self._rows)
+        if due:
+            self.post(RowsDue(self.participant, self._rows.total))
 
     def reject(self, value: object, error: SourceError, origin: Origin, policy: ErrorPolicy) -> None:
-        if self.cancelled:
-            raise Interrupted
+        self._require_lock("rejected a record")
         if policy.kind == "fail":
             raise error
-        letter = DeadLetter(value, error.message, self._uid, type(self._source).__name__, origin)
+        letter = DeadLetter(value, error.message, self.uid, type(self.opened.source).__name__, origin)
         if policy.kind == "dead_letter":
             self.ctx.side_output(policy.tag or DEAD_LETTERS, [letter])
-        sampled = sum(record.operator == self._uid for record in self.ctx.failed_records)
+        sampled = sum(record.operator == self.uid for record in self.ctx.failed_records)
         self.ctx.count_failed(1, [FailedRecord.of(letter)] if sampled < FAILED_RECORDS_KEPT else ())
-        self._emitted += 1
+        if self._rows.add(1):
+            self.post(RowsDue(self.participant, self._rows.total))
 
     def declare_splits(self, splits: Sequence[str]) -> None:
         self._require_lock("declared splits")
@@ -273,33 +238,43 @@ class SourceSubtask(Subtask):
             self._tell(self._time.settle_silence(split, pending=pending))
 
     def _require_lock(self, what: str) -> None:
+        """Let nothing out after the barrier of a stop, and nothing that no barrier would see."""
+        if not self._life.may_emit:
+            raise Interrupted
         if not self._lock.locked():
-            raise InternalError(f"{self._uid} {what} without holding ctx.checkpoint_lock")
+            raise InternalError(f"{self.uid} {what} without holding ctx.checkpoint_lock")
 
     def _tell(self, elements: Sequence[TimeElement]) -> None:
         for element in elements:
             self._hand_on(element)
 
-    def _hand_on(self, element: Batch[Any] | TimeElement) -> None:
-        """Run the chain; what is no error of a known kind is a defect of the engine, not of the source."""
-        try:
+    def _hand_on(self, element: Batch[Any] | TimeElement | EndOfInput) -> None:
+        """Run the chain."""
+        with self._breaking():
             if isinstance(element, Batch):
                 self.producer.next_batch(element)
             else:
                 self.producer.control(element)
-        except BaseException as error:
-            self._broken = True
-            if isinstance(error, PipelineError) or not isinstance(error, Exception):
-                raise
-            raise InternalError(
-                f"the chain behind {self._uid} broke: {describe(error)}",
-                hint="please report it with the traceback",
-            ) from error
 
-    def _count_rows(self, due: int) -> None:
-        if self._emitted - self._emitted_at_barrier >= due and not self._rows_posted:
-            self._rows_posted = True
-            self.post(RowsDue(self.participant, self._emitted))
+    @contextmanager
+    def _breaking(self) -> Generator[None]:
+        """Let no barrier pass once the chain has raised, and report that, as the source may swallow it."""
+        try:
+            yield
+        except BaseException as error:
+            self._life.happens(SourceEvent.BREAK)
+            if isinstance(error, Interrupted):
+                raise
+            if isinstance(error, PipelineError) or not isinstance(error, Exception):
+                self.fail(error)
+                raise
+            defect = InternalError(
+                f"the chain behind {self.uid} broke: {describe(error)}",
+                hint="please report it with the traceback",
+            )
+            defect.__cause__ = error
+            self.fail(defect)
+            raise defect from error
 
     # --- the thread ---------------------------------------------------------------------------------
 
@@ -314,29 +289,22 @@ class SourceSubtask(Subtask):
                 with self.checkpoint_lock:
                     self._tell(self._time.now())
                 self._barriers.wake()
-            self._call(self._source.run, self)
+            self.opened.call(self.opened.source.run, self)
         except Interrupted:
             if self.producer.cancelled:
                 return
-        if not self.cancelled:
-            with self.checkpoint_lock:
-                self._input_ended = True
-                self.producer.control(END_OF_INPUT)
+        if self._end_input():
             self.post(InputEnded(self.participant))
-        self.producer.wait_until(lambda: self._finished)
+        self.producer.wait_until(lambda: self._life.state is SourceState.FINISHED)
 
-    def _call(self, function: Callable[..., R], *arguments: Any) -> R:
-        try:
-            return function(*arguments)
-        except PipelineError as error:
-            error.located(job=self.job_name, operator=self._uid)
-            raise
-        except Exception as error:
-            if self.producer.cancelled:
-                raise Interrupted from error
-            raise connector_error(SourceError, self._source, error).located(
-                job=self.job_name, operator=self._uid
-            ) from error
+    def _end_input(self) -> bool:
+        """Tell downstream that the input has ended, unless the source has returned because it had to."""
+        with self.checkpoint_lock:
+            if not self._life.may_emit:
+                return False
+            self._hand_on(END_OF_INPUT)
+            self._life.happens(SourceEvent.END)
+        return True
 
     # --- barriers -------------------------------------------------------------------------------------
 
@@ -355,27 +323,27 @@ class SourceSubtask(Subtask):
                 self._lock.acquire()
             if not alive:
                 raise Interrupted
-            fused.resume()
-        barrier = self._barriers.take()
-        if barrier is not None:
-            self._perform(barrier)
+            with self._breaking():
+                fused.resume()
+        self._let_pass()
 
     def perform_if_settled(self) -> int | None:
         """Perform a due barrier from the barrier thread, unless the source's own thread must."""
         with self._lock:
-            if self.fused.suspended or self.producer.cancelled or self._broken:
+            if self.fused.suspended or not self._life.lets_barriers_pass:
                 return None
-            if self._time is not None and not (self._input_ended or self._stopping):
+            if self._time is not None and self._life.may_emit:
                 self._tell(self._time.fall_idle())
-            barrier = self._barriers.take()
-            if barrier is not None:
-                self._perform(barrier)
+            self._let_pass()
             return None if self._time is None else self._time.left_ms()
 
-    def _perform(self, barrier: Barrier) -> None:
-        self._emitted_at_barrier = self._emitted
-        self._rows_posted = False
-        self.take_snapshot(barrier, {self._uid: self._source.snapshot_state()}, self._time_snapshot())
+    def _let_pass(self) -> None:
+        barrier = self._barriers.take() if self._life.lets_barriers_pass else None
+        if barrier is None:
+            return
+        self._rows.pass_barrier()
+        position = self.opened.source.snapshot_state()
+        self.take_snapshot(barrier, {self.uid: position}, self._time_snapshot())
         faultpoint("P1")
         if barrier.kind is CheckpointKind.STOP:
             self._stop_reading()
@@ -383,11 +351,11 @@ class SourceSubtask(Subtask):
     def _time_snapshot(self) -> list[OperatorSnapshot]:
         if self._time is None:
             return []
-        return [OperatorSnapshot(self._uid, self.ctx.subtask, None, self._time.snapshot())]
+        return [OperatorSnapshot(self.uid, self.ctx.subtask, None, self._time.snapshot())]
 
     def _stop_reading(self) -> None:
-        """Emit nothing behind a STOP barrier: what follows belongs to the next run."""
-        self._stopping = True
+        """Emit nothing after a STOP barrier: what follows belongs to the next run."""
+        self._life.happens(SourceEvent.STOP)
         self.producer.wake()
         self._waits.cancel()
-        self._source.cancel()
+        self.opened.source.cancel()

@@ -119,6 +119,16 @@ class SourceTime:
         due = [] if self._confirms_silence else self.silent()
         return [element for split in due for element in self._merged.fall_idle(split)]
 
+    def look(self) -> None:
+        """The source looks for records from here on."""
+        if self.idleness is not None:
+            self.idleness.look()
+
+    def rest(self) -> None:
+        """The source emits, or waits until it may."""
+        if self.idleness is not None:
+            self.idleness.rest()
+
     def left_ms(self) -> int | None:
         """Return after how long to call `fall_idle` again; None for when `wake` is called."""
         return None if self.idleness is None or self._confirms_silence else self.idleness.left_ms()

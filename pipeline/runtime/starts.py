@@ -26,11 +26,11 @@ class Starts:
         """
         kept = False
         for source in sources:
-            if source.restored:
+            if source.opened.restored:
                 continue
             if source.uid in self._found:
-                source.restore(self._found[source.uid])
-            elif (found := source.find_start()) is not None:
+                source.opened.restore(self._found[source.uid])
+            elif (found := source.opened.find_start()) is not None:
                 self._found[source.uid] = found
             kept = kept or source.uid in self._found
         return kept

@@ -54,7 +54,7 @@ class AttemptView:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What a person should hear about sources and targets, each line once."""
-        parts = (*self._wired.sources, *self._wired.sinks)
+        parts = (*(source.opened.source for source in self._wired.sources), *self._wired.sinks)
         return tuple(dict.fromkeys(remark for part in parts for remark in part.remarks))
 
     @property
@@ -83,7 +83,7 @@ class AttemptView:
         return max((time for _, time in times), key=_reached, default=None)
 
     def _estimated(self) -> int | None:
-        estimates = [source.estimate for source in self._wired.sources]
+        estimates = [source.opened.estimate for source in self._wired.sources]
         known = [estimate for estimate in estimates if estimate is not None]
         return sum(known) if known and len(known) == len(estimates) else None
 

@@ -290,7 +290,7 @@ class Wiring:
     def _fields(self, node: StreamNode) -> Sequence[str] | None:
         """Ask the sources whose records reach a sink as they are; None unless all of them say the same."""
         uids = {source.uid for source in self._plan.stream.record_sources(node.id)}
-        told = [source.record_fields() for source in self._sources if source.uid in uids]
+        told = [source.opened.record_fields() for source in self._sources if source.uid in uids]
         return told[0] if told and all(fields == told[0] for fields in told) else None
 
     def _stages(self, vertex: PlanVertex, subtask: Subtask) -> Sequence[Stage]:

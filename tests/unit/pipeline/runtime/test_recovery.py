@@ -33,6 +33,10 @@ class Restored(SimpleNamespace):
 
     calls: list[Any]
 
+    @property
+    def opened(self) -> Restored:
+        return self
+
     def restore(self, *state: Any) -> None:
         self.calls.append((self.uid, self.subtask, *map(read, state)))
 

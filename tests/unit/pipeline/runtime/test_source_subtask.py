@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from checkpoint.barrier import Barrier, CheckpointKind
-from pipeline.core.elements import Watermark
+from pipeline.core.elements import END_OF_INPUT, Watermark
 from pipeline.core.errors import UserFunctionError
 from pipeline.core.job import JobMode
+from pipeline.reactive.producer import Interrupted
 from pipeline.runtime.contexts import Identity, VertexContext
-from pipeline.runtime.events import Acknowledged, RowsDue, SubtaskFailed, TaskEvent
+from pipeline.runtime.events import Acknowledged, InputEnded, RowsDue, SubtaskFailed, TaskEvent
 from pipeline.runtime.fused import fuse
 from pipeline.runtime.snapshot import Participant
 from pipeline.runtime.source_subtask import SourceSubtask
@@ -24,6 +26,7 @@ from pipeline.windows.watermarks import WatermarkStrategy
 from tests.unit.pipeline.runtime.stage import Consumer, FakeChain
 
 BARRIER = Barrier(1, CheckpointKind.PERIODIC)
+STOP = Barrier(1, CheckpointKind.STOP)
 PATIENCE_S = 20
 
 
@@ -56,8 +59,9 @@ class Stage:
         chain: FakeChain,
         watermarks: WatermarkStrategy | None = None,
         rows: int | None = None,
+        consumer: Counting | None = None,
     ) -> None:
-        self.consumer = Counting()
+        self.consumer = consumer or Counting()
         self.changed = threading.Condition()
         self.events: list[TaskEvent] = []
         ctx = VertexContext(Identity("job", "lineage", 1), 0, 1, ManualClock())
@@ -242,3 +246,132 @@ def test_a_wait_of_the_source_ends_with_its_attempt(stopped: bool) -> None:
         stage.wait_for(Acknowledged)
     stage.end()
     assert waited == [False, True]
+
+
+def test_no_barrier_passes_after_an_end_of_the_input_that_is_out_in_part(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What operators had held back is: a checkpoint would count the input as ended, and lose the rest."""
+    closing, go_on = threading.Event(), threading.Event()
+
+    class Failing(Counting):
+        def on_control(self, element: object) -> None:
+            super().on_control(element)
+            if element is END_OF_INPUT:
+                raise UserFunctionError("the last window is refused")
+
+    def close(cause: BaseException | None) -> None:
+        closing.set()  # the thread has left the checkpoint lock, and its end takes its time
+        assert go_on.wait(PATIENCE_S)
+
+    stage = Stage(lambda ctx: None, FakeChain(lambda value: [value], expands=False), consumer=Failing())
+    monkeypatch.setattr(stage.subtask.functions, "close", close)
+    stage.subtask.start()
+    assert closing.wait(PATIENCE_S)
+    stage.subtask.inject(BARRIER)
+    assert stage.subtask.perform_if_settled() is None
+    go_on.set()
+    stage.wait_for(SubtaskFailed)
+    stage.end()
+    assert not any(isinstance(event, Acknowledged) for event in stage.events)
+    assert stage.consumer.heard == [END_OF_INPUT]
+
+
+def test_a_failure_of_the_chain_that_a_source_swallows_fails_the_job() -> None:
+    """The records are lost, and the source would go on as if they were not."""
+
+    def script(ctx: SourceContext[int]) -> None:
+        assert ctx.wait_demand()
+        with ctx.checkpoint_lock, suppress(Exception):
+            ctx.emit([1])
+
+    def refuse(value: int) -> list[int]:
+        raise UserFunctionError(f"{value} is refused")
+
+    stage = Stage(script, FakeChain(refuse, expands=False))
+    stage.consumer.request(10)
+    stage.subtask.start()
+    stage.subtask.inject(BARRIER)
+    failed = stage.wait_for(SubtaskFailed)
+    assert isinstance(failed, SubtaskFailed)
+    assert "1 is refused" in str(failed.error)
+    stage.end()
+
+
+def test_an_input_that_ends_just_after_the_barrier_of_a_stop_does_not_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The next run finds its end; downstream nothing comes after that barrier."""
+    returning, go_on, settled = threading.Event(), threading.Event(), threading.Event()
+
+    def script(ctx: SourceContext[int]) -> None:
+        returning.set()
+        assert go_on.wait(PATIENCE_S)
+
+    stage = Stage(script, FakeChain(lambda value: [value], expands=False))
+    stage.subtask.start()
+    assert returning.wait(PATIENCE_S)
+    stage.subtask.inject(STOP)
+    stage.wait_for(Acknowledged)
+    wait_until = stage.subtask.producer.wait_until
+
+    def wait_for_the_end(ready: Callable[[], bool]) -> bool:
+        settled.set()
+        return wait_until(ready)
+
+    monkeypatch.setattr(stage.subtask.producer, "wait_until", wait_for_the_end)
+    go_on.set()
+    assert settled.wait(PATIENCE_S)
+    stage.end()
+    assert not any(isinstance(event, InputEnded) for event in stage.events)
+    assert stage.consumer.heard == [STOP]
+
+
+def test_a_stop_that_is_tried_again_passes_once_more() -> None:
+    """With the same position: nothing was emitted in between."""
+
+    def script(ctx: SourceContext[int]) -> None:
+        ctx.wait(timedelta(hours=1))
+
+    stage = Stage(script, FakeChain(lambda value: [value], expands=False))
+    stage.subtask.start()
+    again = Barrier(2, CheckpointKind.STOP)
+    for barrier in (STOP, again):
+        stage.subtask.inject(barrier)
+        stage.consumer.wait_heard(barrier.checkpoint_id)
+    stage.end()
+    assert stage.consumer.heard == [STOP, again]
+
+
+def test_a_stop_for_the_other_sources_leaves_an_input_ended() -> None:
+    """And its snapshot says so, so that the next run does not read it again."""
+    stage = Stage(lambda ctx: None, FakeChain(lambda value: [value], expands=False))
+    stage.subtask.start()
+    stage.wait_for(InputEnded)
+    stage.subtask.inject(STOP)
+    acknowledged = stage.wait_for(Acknowledged)
+    assert isinstance(acknowledged, Acknowledged)
+    assert acknowledged.snapshot.input_ended
+    assert stage.subtask.input_ended
+    stage.end()
+
+
+def test_a_source_that_goes_on_after_the_barrier_of_a_stop_is_unwound() -> None:
+    """By its next word, whatever that is: event time does not go on either."""
+    unwound: list[str] = []
+
+    def script(ctx: SourceContext[int]) -> None:
+        ctx.wait(timedelta(hours=1))
+        try:
+            with ctx.checkpoint_lock:
+                ctx.end_splits(["a"])
+        except Interrupted:
+            unwound.append("interrupted")
+            raise
+
+    stage = Stage(script, FakeChain(lambda value: [value], expands=False))
+    stage.subtask.start()
+    stage.subtask.inject(STOP)
+    stage.wait_for(Acknowledged)
+    stage.end()
+    assert unwound == ["interrupted"]
