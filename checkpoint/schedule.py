@@ -37,11 +37,13 @@ class CheckpointSchedule:
     def __init__(self, settings: CoordinatorSettings) -> None:
         self._settings = settings
         self._hastened = False
+        self._hastened_at_trigger = False
         self._first_wanted = False
         self._triggered_at = 0
         self._over_at = 0
         self._rows = 0
         self._rows_at_trigger = 0
+        self._rows_covered = 0
 
     @property
     def expires_at(self) -> int:
@@ -55,7 +57,7 @@ class CheckpointSchedule:
         rows, interval = self._settings.rows, self._settings.interval_ms
         if self._hastened or self._first_wanted:
             return earliest
-        if rows is not None and self._rows - self._rows_at_trigger >= rows:
+        if rows is not None and self._rows - self._rows_covered >= rows:
             return earliest
         return None if interval is None else max(earliest, self._triggered_at + interval)
 
@@ -80,14 +82,21 @@ class CheckpointSchedule:
 
     def triggered(self, now: int) -> None:
         """Take note that a checkpoint begins."""
-        self._hastened = False
         self._triggered_at = now
         self._rows_at_trigger = self._rows
+        self._hastened_at_trigger, self._hastened = self._hastened, False
 
     def complete(self) -> None:
-        """Take note that it has a manifest."""
-        self._first_wanted = False
+        """Take note that it has a manifest.
+
+        Only now the reasons that it was due for are gone: the epoch of one that is declined goes on, with
+        its records, and the next is due for them as soon as the pause allows.
+        """
+        self._first_wanted = self._hastened_at_trigger = False
+        self._rows_covered = self._rows_at_trigger
 
     def over(self, now: int) -> None:
         """Take note that it has ended, one way or the other."""
+        self._hastened = self._hastened or self._hastened_at_trigger
+        self._hastened_at_trigger = False
         self._over_at = now

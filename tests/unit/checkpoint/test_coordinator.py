@@ -134,6 +134,38 @@ def test_by_rows_counts_from_barrier_to_barrier():
     assert coordinator.rows_emitted(250, 5) == [trigger(2)]
 
 
+def test_one_by_rows_that_is_declined_is_due_again_after_the_pause():
+    """Its epoch goes on: as many records more would make it twice as long, after hours in a slow stream."""
+    coordinator = coordinator_of(rows=100, min_pause_ms=500)
+    coordinator.start(0)
+    assert coordinator.rows_emitted(120, 1000) == [trigger(1)]
+    coordinator.rows_emitted(130, 1001)
+
+    (abandon,) = coordinator.decline(1, "a", NO, 1010)
+
+    assert isinstance(abandon, Abandon)
+    assert coordinator.next_deadline() == 1510
+    assert coordinator.tick(1510) == [trigger(2)]
+    complete(coordinator, 2, 1520)
+    assert coordinator.next_deadline() is None, "all 130 are covered"
+    assert coordinator.rows_emitted(229, 3000) == []
+    assert coordinator.rows_emitted(230, 3001) == [trigger(3)]
+
+
+def test_one_that_a_full_sink_waits_for_is_due_again_after_the_pause():
+    """And one that is asked for while another is under way comes after that."""
+    coordinator = coordinator_of(min_pause_ms=500)
+    coordinator.start(0)
+    assert coordinator.hasten(1000) == [trigger(1)]
+    coordinator.decline(1, "a", NO, 1010)
+    assert coordinator.tick(1510) == [trigger(2)]
+    coordinator.hasten(1515)
+    complete(coordinator, 2, 1520)
+    assert coordinator.tick(2020) == [trigger(3)]
+    complete(coordinator, 3, 2030)
+    assert coordinator.next_deadline() is None
+
+
 def test_by_rows_never_more_often_than_the_minimum_pause():
     """A fast source does not turn the job into one checkpoint after the other, not even at its start."""
     coordinator = coordinator_of(rows=10, min_pause_ms=500)
