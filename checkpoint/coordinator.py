@@ -91,6 +91,17 @@ class CheckpointCoordinator:
         """The checkpoint between its barrier and its note, None if there is none."""
         return None if self._phase in (_Phase.NEW, _Phase.IDLE, _Phase.ENDED) else self._barrier
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Who has not answered the checkpoint in flight yet; any thread."""
+        if self._phase is not _Phase.COLLECTING:
+            return ()
+        answered = self._snapshots.copy()  # which another thread may not change while it is looked at
+        return tuple(sorted(str(one) for one in self._participants if one not in answered))
+
+    def __repr__(self) -> str:
+        return f"<CheckpointCoordinator: {self._phase.name}, checkpoint {self._barrier.checkpoint_id}>"
+
     def next_deadline(self) -> int | None:
         """Return when `tick` is wanted at the latest; None if nothing waits for time to pass."""
         if self._phase in _UNDECIDED:

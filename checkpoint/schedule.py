@@ -89,8 +89,8 @@ class CheckpointSchedule:
     def complete(self) -> None:
         """Take note that it has a manifest.
 
-        Only now the reasons that it was due for are gone: the epoch of one that is declined goes on, with
-        its records, and the next is due for them as soon as the pause allows.
+        Only now the reasons for which it was due are gone: the epoch of a declined one continues, and the
+        next checkpoint is due for its records as soon as the pause allows.
         """
         self._first_wanted = self._hastened_at_trigger = False
         self._rows_covered = self._rows_at_trigger

@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.text import Text
 
 from pipeline.cli.event_time import WindowWatch, event_time_parts
+from pipeline.cli.state_report import state_report
 from pipeline.cli.summary import summary_lines, written
 from pipeline.core.job import JobStatus
 from pipeline.runtime.control import JobControl
@@ -88,6 +89,8 @@ class ProgressReport:
             phase = f" ({event.phase})" if event.phase else ""
             self._phase = f"{event.status.value.lower()}{phase}"
         else:
+            if isinstance(event, StopForced) and not self._quiet:
+                self.report_state()
             line = _line(event)
             if line is not None:
                 self._say(line)
@@ -104,6 +107,11 @@ class ProgressReport:
             self._say(f"{event.job} cannot be resumed: its output is committed once, at the end")
         for remark in event.remarks if event.restart == 0 else ():
             self._say(remark)
+
+    def report_state(self) -> None:
+        """Print what each part of the job is doing; any thread."""
+        for line in state_report(self._job, self._control.statistics()):
+            self._console.print(Text(line), soft_wrap=True)
 
     def note_signal(self, name: str, count: int) -> None:
         """Answer a signal; any thread. It writes past the console, which may be drawing."""
@@ -177,7 +185,7 @@ class ProgressReport:
 
 
 def _line(event: JobEvent) -> str | None:
-    """Say what has happened; None for what is no news to people."""
+    """Say what has happened; None for what people need not know."""
     line: str | None = None
     match event:
         case CheckpointFailed(checkpoint_id, reason):

@@ -93,21 +93,25 @@ def _run(job: StreamJob, command_line: Mapping[str, str], options: RunOptions, o
     control = JobControl()
     checkpoints = job.resolve(command_line).checkpoints
     progress = ProgressReport(job.name, control, checkpoints=checkpoints, quiet=output.quiet)
-    with SignalThread(_Stopper(control, progress).act, _STOPPING, f"{job.name}/signals"), progress:
+    signals = (*_STOPPING, signal.SIGUSR1)
+    with SignalThread(_Answer(control, progress).to, signals, f"{job.name}/signals"), progress:
         result = job.execute(options, command_line=command_line, listeners=[progress.listen], control=control)
     progress.summarise(result)
     return result
 
 
-class _Stopper:
-    """The first signal stops with a last checkpoint, a second SIGINT or SIGTERM at once."""
+class _Answer:
+    """SIGUSR1 reports; another stops with a last checkpoint, a second SIGINT or SIGTERM at once."""
 
     def __init__(self, control: JobControl, progress: ProgressReport) -> None:
         self._control = control
         self._progress = progress
         self._seen = 0
 
-    def act(self, number: int) -> None:
+    def to(self, number: int) -> None:
+        if number == signal.SIGUSR1:
+            self._progress.report_state()
+            return
         if number != signal.SIGHUP:
             self._seen += 1
         with contextlib.suppress(OSError):  # the terminal may be gone
@@ -124,7 +128,7 @@ def _ignore_signals() -> None:
     The interpreter takes handlers away while it shuts down, and then a signal would kill it; one that
     is ignored stays ignored.
     """
-    for number in _STOPPING:
+    for number in (*_STOPPING, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
 
 

@@ -126,6 +126,10 @@ class Channel(Generic[T]):
         """Records a second that it asks for, lately."""
         return self._asked.value
 
+    def __repr__(self) -> str:
+        end = ", ended" if self._ended else ""
+        return f"<Channel: {self._buffered} of {self.capacity} records{end}>"
+
     # --- the consumer's thread, holding the guard ------------------------------------------------
 
     @property

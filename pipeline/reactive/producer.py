@@ -124,6 +124,10 @@ class ThreadProducer(Generic[T]):
     def thread_name(self) -> str:
         return self._thread.name
 
+    def __repr__(self) -> str:
+        state = "cancelled" if self._cancelled else "running" if self._thread.is_alive() else "not running"
+        return f"<ThreadProducer {self._thread.name}: {state}, demand {self._requested}>"
+
     # --- the function: the thread only, save where noted ---------------------------------------
 
     @property

@@ -34,6 +34,7 @@ from pipeline.runtime.recovery import Recovery, handles_of
 from pipeline.runtime.result import Progress
 from pipeline.runtime.snapshot import Participant
 from pipeline.runtime.starts import Starts
+from pipeline.runtime.statistics import AttemptStatistics
 from pipeline.runtime.status import StatusTracker
 from pipeline.runtime.view import AttemptView
 from pipeline.runtime.wiring import Wired
@@ -149,6 +150,20 @@ class Attempt:
     def stop_requested(self) -> bool:
         """Whether somebody has asked it to stop."""
         return self._incoming.stop_requested
+
+    def statistics(self) -> AttemptStatistics:
+        """How each of its parts is; any thread."""
+        return AttemptStatistics(
+            self._tracker.status,
+            self._checkpoints.statistics(),
+            self._wired.parts.waiting,
+            tuple(subtask.statistics() for subtask in self._wired.subtasks),
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"<Attempt: {self._tracker.status}, {len(self._wired.subtasks)} subtasks, {self._checkpoints!r}>"
+        )
 
     def progress(self) -> Progress:
         """Look at the attempt; any thread."""

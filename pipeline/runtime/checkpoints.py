@@ -38,6 +38,7 @@ from pipeline.runtime.events import (
     Declined,
 )
 from pipeline.runtime.manifests import ManifestWriter
+from pipeline.runtime.statistics import CheckpointStatistics
 from pipeline.runtime.status import StatusTracker
 from pipeline.runtime.wiring import Wired
 
@@ -108,6 +109,20 @@ class Checkpoints:
     def undecided_from(self) -> int:
         """The lowest checkpoint id that surely has no manifest."""
         return self._coordinator.undecided_from
+
+    def statistics(self) -> CheckpointStatistics:
+        """How they are; any thread."""
+        barrier = self._coordinator.in_flight
+        return CheckpointStatistics(
+            None if barrier is None else barrier.checkpoint_id,
+            None if barrier is None else barrier.kind.value,
+            0 if barrier is None else self._now() - self._triggered_at,
+            self._coordinator.missing,
+            self.completed,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Checkpoints: {self.completed} completed, {self._coordinator!r}>"
 
     def start(self, *, at_once: bool = False) -> None:
         """Count intervals from here.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pipeline.core.job import JobStatus
 from pipeline.runtime.events import StopRequested, TaskEvent
 from pipeline.runtime.result import Progress
+from pipeline.runtime.statistics import AttemptStatistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class JobControl:
     def __init__(self) -> None:
         self.queue: queue.SimpleQueue[Letter] = queue.SimpleQueue()
         self._look: Callable[[], Progress] | None = None
+        self._ask: Callable[[], AttemptStatistics | None] | None = None
 
     def stop(self) -> None:
         """Stop reading, take a last checkpoint, commit it, and end the run."""
@@ -79,6 +81,19 @@ class JobControl:
         """
         return Progress(JobStatus.SCHEDULED) if self._look is None else self._look()
 
-    def watch(self, look: Callable[[], Progress]) -> None:
-        """Say where progress is read; for the runtime."""
-        self._look = look
+    def statistics(self) -> AttemptStatistics | None:
+        """Look at each part of the job; any thread, any time.
+
+        Returns:
+            Its subtasks, their inputs and its checkpoints; None before the first attempt.
+        """
+        return None if self._ask is None else self._ask()
+
+    def __repr__(self) -> str:
+        return f"<JobControl: {self.progress().status}>"
+
+    def watch(
+        self, look: Callable[[], Progress], ask: Callable[[], AttemptStatistics | None] | None = None
+    ) -> None:
+        """Say where progress and statistics are read; for the runtime."""
+        self._look, self._ask = look, ask

@@ -66,6 +66,9 @@ class EdgeBuffer:
     def uid(self) -> str:
         return self.buffer.uid
 
+    def __repr__(self) -> str:
+        return f"<EdgeBuffer {self.uid}/{self.lane}: {self.buffered} records, {self.dropped} dropped>"
+
     def restore(self, part: Readable | None, dropped: int) -> None:
         """Go back to a snapshot; called before `open`."""
         self._drops.count = dropped

@@ -19,10 +19,12 @@ from pipeline.core.elements import (
 )
 from pipeline.core.errors import InternalError
 from pipeline.reactive.channel import Channel
+from pipeline.reactive.demand import UNBOUNDED
 from pipeline.runtime.contexts import VertexContext
 from pipeline.runtime.edge_buffer import EdgeBuffer
 from pipeline.runtime.event_time import MergedTime
 from pipeline.runtime.snapshot import Participant
+from pipeline.runtime.statistics import InputStatistics
 from pipeline.runtime.subtask import HostedOperator, Post, Store, Subtask
 
 Input = Channel[Any] | EdgeBuffer
@@ -87,6 +89,24 @@ class InnerSubtask(Subtask):
         for buffer in self.buffers:
             buffer.open()
         super().start()
+
+    @property
+    def state(self) -> str:
+        if self.producer.cancelled:
+            return "cancelled"
+        return "ended" if len(self._ended) == len(self.channels) else "running"
+
+    def inputs(self) -> tuple[InputStatistics, ...]:
+        blocked = self._aligner.blocked
+        return tuple(
+            InputStatistics(
+                channel.buffered,
+                None if channel.capacity == UNBOUNDED else channel.capacity,
+                index in blocked,
+                channel.ended,
+            )
+            for index, channel in enumerate(self.channels)
+        )
 
     def run(self) -> None:
         while self.producer.wait_until(self._something_to_do, self._wait):

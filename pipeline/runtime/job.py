@@ -27,6 +27,7 @@ from pipeline.runtime.incoming import Aborted
 from pipeline.runtime.manifests import Execution, ManifestWriter
 from pipeline.runtime.result import JobResult, Progress
 from pipeline.runtime.starts import Starts
+from pipeline.runtime.statistics import AttemptStatistics
 from pipeline.runtime.status import StatusTracker
 from pipeline.runtime.tally import Tally
 from pipeline.runtime.wiring import Wiring
@@ -75,7 +76,7 @@ class _Run:
         self._tally = Tally(ports.clock, None if ports.storage is None else ports.storage.location)
         self._starts = Starts()
         self._attempt: Attempt | None = None
-        control.watch(self._progress)
+        control.watch(self._progress, self._statistics)
 
     # --- attempts ----------------------------------------------------------------------------------
 
@@ -282,6 +283,9 @@ class _Run:
 
     def _progress(self) -> Progress:
         return Progress(self._tracker.status) if self._attempt is None else self._attempt.progress()
+
+    def _statistics(self) -> AttemptStatistics | None:
+        return None if self._attempt is None else self._attempt.statistics()
 
     def _result(self, outcome: Outcome) -> JobResult:
         return self._tally.result(outcome, self._continuation.execution_id, self._attempt)

@@ -42,6 +42,14 @@ class PartThread:
         self._stopped = False
         self._thread: threading.Thread | None = None
 
+    @property
+    def waiting(self) -> int:
+        """How many snapshots are still to be stored, beside the one in work; any thread."""
+        return len(self._waiting)
+
+    def __repr__(self) -> str:
+        return f"<PartThread {self.name}: {self.waiting} snapshots to store>"
+
     def put(self, checkpoint_id: int, snapshot: SubtaskSnapshot) -> None:
         """Store the state in a snapshot, then acknowledge; any thread."""
         if all(operator.keyed is None for operator in snapshot.operators):

@@ -140,6 +140,10 @@ class SourceSubtask(Subtask):
         return self._rows.total
 
     @property
+    def state(self) -> str:
+        return self._life.state
+
+    @property
     def input_ended(self) -> bool:
         return self._life.state in (SourceState.ENDED, SourceState.FINISHED)
 

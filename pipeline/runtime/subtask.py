@@ -20,6 +20,7 @@ from pipeline.runtime.fused import FusedChain
 from pipeline.runtime.opened import OpenedFunctions
 from pipeline.runtime.sink_tail import SinkTail
 from pipeline.runtime.snapshot import OperatorSnapshot, Participant, SubtaskSnapshot
+from pipeline.runtime.statistics import InputStatistics, SubtaskStatistics
 from pipeline.spi.operator import StreamOperator
 from state.backend import KeyedStateBackend, Readable
 
@@ -171,6 +172,31 @@ class Subtask(ABC):
             if self.sink is None
             else counts + Counts({f"{WRITTEN}:{self.sink.uid}": self.sink.records})
         )
+
+    @property
+    @abstractmethod
+    def state(self) -> str:
+        """Where it is, in one word."""
+
+    def inputs(self) -> tuple[InputStatistics, ...]:
+        """How its inputs are; a source has none."""
+        return ()
+
+    def statistics(self) -> SubtaskStatistics:
+        """How it is; any thread."""
+        return SubtaskStatistics(
+            str(self.participant),
+            self.producer.thread_name,
+            self.state,
+            self.producer.requested,
+            self.processed,
+            0 if self.sink is None else self.sink.records,
+            self.fused.suspended,
+            self.inputs(),
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.participant}: {self.state}, demand {self.producer.requested}>"
 
     # --- its own thread ---------------------------------------------------------------------------
 

@@ -328,6 +328,15 @@ class TestSummary:
         assert lines(capsys)[1] == "  records in   0, 0/s"
 
 
+def test_a_stop_that_is_forced_shows_first_what_held_it(
+    reported: Reported, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reported.report.listen(StopForced(30_000))
+    said = lines(capsys)
+    assert said[0] == "totals: has not begun yet"
+    assert said[-1] == "no last checkpoint within 30 s (cancel_timeout); leaving without it"
+
+
 @pytest.mark.parametrize(
     ("event", "said"),
     [
@@ -339,7 +348,6 @@ class TestSummary:
             ["thread totals/in did not stop in time and was left behind"],
         ),
         (StopFailed(SourceError("cut off")), ["failed: cut off; leaving without a last checkpoint"]),
-        (StopForced(30_000), ["no last checkpoint within 30 s (cancel_timeout); leaving without it"]),
         (CheckpointCompleted(7, "PERIODIC", 12, 100), []),
         (StatusChanged(JobStatus.RUNNING), []),
     ],
