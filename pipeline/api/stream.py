@@ -13,6 +13,7 @@ from pipeline.core.functions import function_ref, is_async, is_async_generator, 
 from pipeline.core.policy import ErrorPolicy, SideTag
 from pipeline.graph.buffers import DEFAULT_SIZE, check_size
 from pipeline.graph.builder import Output
+from pipeline.operators.assign_timestamps import AssignTimestamps
 from pipeline.operators.backpressure import Backpressure
 from pipeline.operators.base import Function, OperatorSpec
 from pipeline.operators.filter import Filter
@@ -22,6 +23,7 @@ from pipeline.operators.map import Map
 from pipeline.operators.map_batches import MapBatches
 from pipeline.operators.union import Union
 from pipeline.spi.sink import AnySink
+from pipeline.windows.watermarks import WatermarkStrategy
 
 if TYPE_CHECKING:
     from pipeline.api.job import StreamJob
@@ -184,6 +186,40 @@ class Stream(Handle, Generic[T]):
         """
         refuse_async_generator("map_batches", function)
         return self._then(MapBatches(function, on_error), uid)
+
+    def assign_timestamps_and_watermarks(
+        self, strategy: WatermarkStrategy, *, uid: str | None = None
+    ) -> Stream[T]:
+        """Let event time begin here: with the times that `strategy` says, whatever they were upstream.
+
+        Watermarks from upstream end here, too; the end of the input passes. Use it where the time of a
+        record is known only after a `map`, or where records without one are filtered out first.
+
+        Args:
+            strategy: with `timestamp=`, and with `on_error=` for records that have no time. Each subtask
+                counts as one split: its records come out of order by no more than the bound.
+            uid: what its state is filed under; needed in a checkpointed job where `timestamp` is a lambda.
+
+        Returns:
+            The stream with these times.
+
+        Raises:
+            GraphError: it is not a strategy, or it has no timestamp function.
+
+        Example:
+            lines.map(parse).assign_timestamps_and_watermarks(
+                WatermarkStrategy.bounded_out_of_orderness(
+                    timedelta(seconds=5), timestamp=time_of, on_error=ErrorPolicy.skip()
+                )
+            )
+        """
+        if not isinstance(strategy, WatermarkStrategy) or strategy.timestamp is None:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise GraphError(
+                "assign_timestamps_and_watermarks needs a strategy with a timestamp function, "
+                f"found {strategy!r}",
+                hint="write WatermarkStrategy.bounded_out_of_orderness(timedelta(seconds=1), timestamp=fn)",
+            )
+        return self._then(AssignTimestamps(strategy), uid)
 
     def key_by(self, selector: Callable[[T], K], *, uid: str | None = None) -> KeyedStream[K, T]:
         """Partition the stream by key, so that one subtask gets all records of a key.

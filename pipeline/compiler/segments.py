@@ -11,8 +11,10 @@ from pipeline.compiler.attempts import attempting, persist
 from pipeline.compiler.plan import calling_of
 from pipeline.compiler.runs import CutRun, HeldRun, Run
 from pipeline.compiler.stages import ChainContext, OperatorStage, StepStage
+from pipeline.core.elements import TimeElement
 from pipeline.core.errors import PipelineError
 from pipeline.core.records import Batch
+from pipeline.spi.operator import TimeOperator
 
 
 class Segment(ABC):
@@ -115,7 +117,23 @@ class OperatorSegment(Segment):
         except PipelineError as error:
             error.located(job=self._ctx.job_name, operator=self._uid)
             raise
-        return out if out is None or self._carry_origins else out.without_origins()
+        return out if self._carry_origins or out is None else out.without_origins()
+
+
+class TimeSegment(OperatorSegment):
+    """A running operator with whose output event time begins anew."""
+
+    def __init__(self, stage: OperatorStage, operator: TimeOperator, ctx: ChainContext) -> None:
+        super().__init__(stage, ctx, carry_origins=True)
+        self._assigner = operator
+
+    def process_timed(self, batch: Batch[Any]) -> list[Batch[Any] | TimeElement]:
+        """Return the records, and after each piece of them how far event time has come."""
+        return self._call(lambda: list(self._assigner.process_timed(batch)))
+
+    def take_time(self) -> Sequence[TimeElement]:
+        """Return what a timer has found out about event time, once."""
+        return self._assigner.take_time()
 
 
 class WholeBatchSegment(Segment):

@@ -121,7 +121,7 @@ def _buffers_before(graph: JobGraph, node: StreamNode) -> list[str]:
 
 
 def _time_of(stream: StreamGraph, node: StreamNode) -> str:
-    without = [source.uid for source in stream.upstream_sources(node.id) if source.watermarks is None]
+    without = [origin.uid for origin in stream.time_origins(node.id) if not origin.tells_time]
     return f"processing time: no watermarks from {', '.join(without)}" if without else "event time"
 
 

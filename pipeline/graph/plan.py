@@ -26,7 +26,7 @@ class PlanVertex:
         nodes: in the order of the stream; a source can only be the first, a sink only the last.
         parallelism: how many subtasks it runs as.
         carry_origins: whether a vertex behind it dead-letters, so that origins must travel with its output.
-        carry_time: whether it, or one downstream, reads event time, so that its source must stamp records.
+        carry_time: whether an operator reads the event time of its source, which must stamp records then.
         ended: whether nothing comes to it any more, as of the checkpoint to continue from.
         ended_inputs: the inputs to which nothing comes any more, likewise.
     """
@@ -173,11 +173,12 @@ def physical(job_graph: JobGraph) -> JobPlan:
     ]
     chains = _chains(job_graph, first)
     dead_lettering = _those_with(chains, lambda node: node.dead_letters is not None)
-    timed = _those_with(chains, lambda node: node.reads_time and job_graph.stream.has_event_time(node.id))
     origins = _before(dead_lettering, edges)
-    time = timed | _before(timed, edges)
+    stamping = _stamping(job_graph.stream)
     vertices = [
-        PlanVertex(vertex.id, name, vertex.nodes, vertex.parallelism, vertex.id in origins, vertex.id in time)
+        PlanVertex(
+            vertex.id, name, vertex.nodes, vertex.parallelism, vertex.id in origins, vertex.id in stamping
+        )
         for vertex, name in zip(chains, _unique_names(chains), strict=True)
     ]
     return JobPlan(job_graph.stream, tuple(vertices), tuple(edges))
@@ -190,6 +191,12 @@ def _chains(job_graph: JobGraph, first: Mapping[int, int]) -> list[JobVertex]:
         if first[vertex.id] != vertex.id or not vertex.is_exchange:
             nodes.setdefault(first[vertex.id], []).extend(vertex.nodes)
     return [JobVertex(head, tuple(line), job_graph.vertex(head).parallelism) for head, line in nodes.items()]
+
+
+def _stamping(stream: StreamGraph) -> set[int]:
+    """Return the sources whose event time an operator reads; the id of each is that of its vertex."""
+    readers = [node for node in stream.nodes if node.reads_time and stream.has_event_time(node.id)]
+    return {origin.id for node in readers for origin in stream.time_origins(node.id)}
 
 
 def _those_with(chains: Sequence[JobVertex], wanted: Callable[[StreamNode], bool]) -> set[int]:

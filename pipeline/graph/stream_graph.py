@@ -71,6 +71,16 @@ class StreamNode:
         return self.spec is not None and self.spec.reads_time
 
     @property
+    def assigns_time(self) -> bool:
+        """Whether event time begins anew with its output."""
+        return self.spec is not None and self.spec.assigns_time
+
+    @property
+    def tells_time(self) -> bool:
+        """Whether its output has event time, whatever its input has."""
+        return self.watermarks is not None or self.assigns_time
+
+    @property
     def keeps_state(self) -> bool:
         """Whether a checkpoint holds something of it; positions and transactions count."""
         return self.spec is None or self.spec.keeps_state
@@ -196,9 +206,25 @@ class StreamGraph:
                     waiting.append(upstream.id)
         return sources
 
+    def time_origins(self, node: int) -> Sequence[StreamNode]:
+        """Return where the time of a node begins: sources, and operators that assign it, the nearest ones."""
+        found: dict[int, StreamNode] = {}
+        waiting = [edge.source for edge in self.inputs(node)]
+        seen: set[int] = set()
+        while waiting:
+            upstream = waiting.pop()
+            if upstream in seen:
+                continue
+            seen.add(upstream)
+            if self.nodes[upstream].source is not None or self.nodes[upstream].assigns_time:
+                found[upstream] = self.nodes[upstream]
+            else:
+                waiting += [edge.source for edge in self.inputs(upstream)]
+        return [found[origin] for origin in sorted(found)]
+
     def has_event_time(self, node: int) -> bool:
-        """Whether all sources before a node tell event time; otherwise its time is that of processing."""
-        return all(source.watermarks is not None for source in self.upstream_sources(node))
+        """Whether event time comes to a node on all ways; otherwise its time is that of processing."""
+        return all(origin.tells_time for origin in self.time_origins(node))
 
     def needs_clock(self, node: int) -> bool:
         """Whether time moves for a node also while no record comes to it.
@@ -208,7 +234,7 @@ class StreamGraph:
         spec = self.nodes[node].spec
         if spec is None or not (spec.uses_clock or spec.reads_time):
             return False
-        silence = any(_falls_idle_by_the_clock(source) for source in self.upstream_sources(node))
+        silence = any(_falls_idle_by_the_clock(origin) for origin in self.time_origins(node))
         return spec.uses_clock or silence or not self.has_event_time(node)
 
     def windows_of(self, node: StreamNode) -> str:

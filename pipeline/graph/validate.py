@@ -141,9 +141,9 @@ def _operators_go_by_one_time(graph: StreamGraph) -> None:
     for node in graph.nodes:
         if not node.reads_time:
             continue
-        sources = graph.upstream_sources(node.id)
-        timed = [source.uid for source in sources if source.watermarks is not None]
-        untimed = [source.uid for source in sources if source.watermarks is None]
+        origins = graph.time_origins(node.id)
+        timed = [origin.uid for origin in origins if origin.tells_time]
+        untimed = [origin.uid for origin in origins if not origin.tells_time]
         if timed and untimed:
             message = (
                 f"{node} needs one time for all of its records, but {', '.join(timed)} has watermarks "

@@ -92,7 +92,7 @@ class OperatorSpec(ABC):
         chaining: what it allows of its neighbours.
         keeps_records: whether its output consists of records of its input.
         reads_time: whether its results depend on event time or, where the sources have none, on the clock.
-        uses_clock: whether it sets timers of wall time, also where there is event time.
+        assigns_time: whether event time begins anew with its output; it makes a `TimeOperator`.
         runs_in_next: whether it only describes what the operator after it does.
     """
 
@@ -100,7 +100,7 @@ class OperatorSpec(ABC):
     chaining: ClassVar[Chaining] = Chaining.ALWAYS
     keeps_records: ClassVar[bool] = False
     reads_time: ClassVar[bool] = False
-    uses_clock: ClassVar[bool] = False
+    assigns_time: ClassVar[bool] = False
     runs_in_next: ClassVar[bool] = False
 
     @property
@@ -116,6 +116,11 @@ class OperatorSpec(ABC):
     @property
     def keeps_state(self) -> bool:
         """Whether it must be found again by its uid in a checkpoint."""
+        return False
+
+    @property
+    def uses_clock(self) -> bool:
+        """Whether it sets timers of wall time, also where there is event time."""
         return False
 
     @property

@@ -136,12 +136,13 @@ class WindowOperator(StreamOperator[Any, Any]):
         timestamps = batch.timestamps
         assert timestamps is not None
         assigner, open_window = self._windowing.assigner, self._table.batch(keys)
+        records = Batch(batch.values, None, batch.origins)  # a fold needs no times: do not pick them
         in_list = timestamps if isinstance(timestamps, list) else list(timestamps)
         for start, part in assigner.panes.divide(in_list):
             if isinstance(part, slice):
-                some, their_keys = batch[part], keys[part]
+                some, their_keys = records[part], keys[part]
             else:
-                some, their_keys = batch.select(part), [keys[index] for index in part]
+                some, their_keys = records.select(part), [keys[index] for index in part]
             windows = [each for each in assigner.assign(start) if self._gone_at(each) > self._watermark]
             if not windows:
                 self._pass_late(some.values)

@@ -106,6 +106,8 @@ class FusedChain(ABC):
     def pass_time(self, now_ms: int) -> None:
         """Emit what the wall time lets out; only while nothing is suspended."""
         self._let_out(self._chain.process_timer(now_ms))
+        if self._run is None and self._chain.assigns_time:
+            self._pass_time_on()
         self.resume()
 
     def on_subscribe(self, subscription: Any) -> None:
@@ -142,6 +144,10 @@ class FusedChain(ABC):
                 self._finished(run)
                 self._run = None
             element, self._following = self._following, None
+            if self._chain.assigns_time:
+                self._pass_time_on()
+                if isinstance(element, (Watermark, Idle)):
+                    element = None  # that of upstream ends inside the chain
             if element is not None:
                 self._downstream.on_control(element)
 
@@ -211,6 +217,10 @@ class FusedChain(ABC):
             self._requested = produced(self._requested, len(out.values))
         self._downstream.on_next_batch(out)
 
+    def _pass_time_on(self) -> None:
+        for element in self._chain.take_time():
+            self._downstream.on_control(element)
+
     def _flush_aside(self) -> None:
         if self._fanout is not None:
             self._fanout.flush_aside()
@@ -244,6 +254,8 @@ class DirectChain(FusedChain):
             )
         if count:
             self._emit(out)
+        if self._chain.assigns_time:
+            self._pass_time_on()
         if missing:
             self._upstream.request(missing)
 

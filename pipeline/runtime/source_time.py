@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from pipeline.core.clock import Clock
 from pipeline.core.elements import BEGINNING, TimeElement
 from pipeline.core.records import Batch
 from pipeline.operators.timestamps import Timestamps
+from pipeline.operators.watermarking import Watermarking
 from pipeline.runtime.event_time import MergedTime
 from pipeline.runtime.idleness import Idleness
 from pipeline.runtime.result import EventTimeProgress
@@ -20,19 +20,6 @@ _log = logging.getLogger(__name__)
 
 UNNAMED: Final = ""
 """The split of a source that names none."""
-
-
-@dataclass(slots=True)
-class _Split:
-    """How far a split has come.
-
-    Attributes:
-        greatest: the greatest timestamp that moves event time.
-        records: since its last watermark, where they are placed by count.
-    """
-
-    greatest: int = BEGINNING
-    records: int = 0
 
 
 class SourceTime:
@@ -64,7 +51,7 @@ class SourceTime:
         self._uid = uid
         self._timestamps = timestamps
         self._clock = clock
-        self._splits: dict[str, _Split] = {}
+        self._splits: dict[str, Watermarking] = {}
         self._merged: MergedTime[str] = MergedTime()
         self._undeclared: set[str] = set()
         timeout = strategy.idleness_ms
@@ -106,13 +93,12 @@ class SourceTime:
         if self.idleness is not None:
             self.idleness.hear(split)
         known = self._splits[split]
-        for piece in self._pieces(batch, known):
-            moves = self._moving(piece, greatest if piece is batch else None)
+        for piece in known.pieces(batch):
+            moving = known.moving(piece, greatest if piece is batch else None)
             yield piece
-            known.greatest = max(known.greatest, moves)
-            if self._is_due(known):
-                known.records = 0
-                yield from self._merged.advance(split, self._watermark(known))
+            watermark = known.moved(moving)
+            if watermark is not None:
+                yield from self._merged.advance(split, watermark)
 
     def fall_idle(self) -> list[TimeElement]:
         """Let event time pass splits that were silent for too long, if the source need not confirm it."""
@@ -185,7 +171,9 @@ class SourceTime:
             self._know(name)
         for name, stored in state["splits"].items():
             # None of them is idle, whatever it was: it may have got records while the job was down.
-            self._splits[name] = _Split(stored["greatest"], stored["records"])
+            self._splits[name] = Watermarking(
+                self._strategy, self._clock, stored["greatest"], stored["records"]
+            )
             self._merged.advance(name, stored["watermark"])
         self._undeclared = set(state["splits"])
 
@@ -209,42 +197,7 @@ class SourceTime:
         return self._merged.remove(split)
 
     def _add(self, split: str) -> list[TimeElement]:
-        self._splits[split] = _Split()
+        self._splits[split] = Watermarking(self._strategy, self._clock)
         if self.idleness is not None:
             self.idleness.hear(split)
         return self._merged.add(split)
-
-    # --- timestamps ----------------------------------------------------------------------------------
-
-    def _pieces(self, batch: Batch[Any], split: _Split) -> Iterator[Batch[Any]]:
-        """Cut a batch behind each record that a watermark follows."""
-        every = self._strategy.every
-        if every is None:
-            if len(batch):
-                yield batch
-            return
-        start = 0
-        while start < len(batch):
-            end = min(start + every - split.records, len(batch))
-            split.records += end - start
-            yield batch[start:end]
-            start = end
-
-    def _is_due(self, split: _Split) -> bool:
-        return self._strategy.every is None or split.records == self._strategy.every
-
-    def _watermark(self, split: _Split) -> int:
-        if split.greatest == BEGINNING:
-            return BEGINNING
-        return split.greatest - self._strategy.bound_ms - 1
-
-    def _moving(self, batch: Batch[Any], greatest: int | None) -> int:
-        """Return the greatest timestamp that moves event time."""
-        timestamps = batch.timestamps
-        assert timestamps is not None
-        if greatest is None:
-            greatest = max(timestamps)
-        ahead = self._strategy.max_ahead_ms
-        if ahead is not None and greatest > (limit := self._clock.now_ms() + ahead):
-            return max((each for each in timestamps if each <= limit), default=BEGINNING)
-        return greatest

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from pipeline.core.clock import Clock
+from pipeline.core.elements import TimeElement
 from pipeline.core.policy import SideTag
 from pipeline.core.records import Batch, FailedRecord
 from state.backend import Key, KeyedStateBackend
@@ -191,3 +192,22 @@ class StreamOperator(ABC, Generic[In, Out]):
 
     def close(self) -> None:
         """Release what `open` acquired; called exactly once per `open`, whatever failed."""
+
+
+class TimeOperator(StreamOperator[Any, Any]):
+    """An operator with whose output event time begins anew: watermarks from upstream end here.
+
+    Its records pass; it may drop some. It sets no timers of event time.
+    """
+
+    @abstractmethod
+    def process_timed(self, batch: Batch[Any], /) -> Iterator[Batch[Any] | TimeElement]:
+        """Yield the records with their times, and after each piece how far event time has come."""
+
+    def take_time(self) -> Sequence[TimeElement]:
+        """Return what a timer has found out about event time, once."""
+        return ()
+
+    def process_batch(self, batch: Batch[Any], input_index: int, /) -> Batch[Any]:
+        """Return the records with their times, without the watermarks between them."""
+        return Batch.concat([each for each in self.process_timed(batch) if isinstance(each, Batch)])

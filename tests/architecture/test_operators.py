@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-CONTRACT = {"base", "failure", "timers", "timestamps"}
+CONTRACT = {"base", "failure", "timers", "timestamps", "watermarking"}
 """The modules of `pipeline.operators` that name no operator."""
 
 

@@ -51,7 +51,9 @@ class Remind(OperatorFactory):
 
 @dataclass(frozen=True, slots=True)
 class RemindByClock(Remind):
-    uses_clock: ClassVar[bool] = True
+    @property
+    def uses_clock(self) -> bool:
+        return True
 
 
 class RemindOperator(StreamOperator[Any, Any]):

@@ -135,7 +135,7 @@ def test_a_source_tells_event_time_where_windows_want_to_know() -> None:
     strategy = WatermarkStrategy.monotonic(timestamp=int)
     plan = windowed(strategy, strategy)
     assert [vertex.watermarks for vertex in plan.vertices] == [strategy, strategy, None]
-    assert [vertex.carry_time for vertex in plan.vertices] == [True, True, True]
+    assert [vertex.carry_time for vertex in plan.vertices] == [True, True, False]
 
 
 def test_it_does_not_where_nobody_wants_to_know() -> None:

@@ -68,6 +68,10 @@ class FakeChain:
     """
 
     source: str | None = None
+    assigns_time = False
+
+    def take_time(self) -> Sequence[Any]:
+        return ()
 
     def __init__(
         self,
