@@ -10,6 +10,8 @@ GROUPS := base demo test bench lint
 # The tests' broker runs on Java and is fetched by Maven. Without them Docker may do, or the tests that need a
 # broker report what is missing.
 KAFKA_NEEDS = [ -n "$$PIPELINE_TEST_KAFKA" ] || tools/system java mvn || true
+# The tests' S3 server is built with Go: before the tests, since none of them has the minutes that takes.
+S3_NEEDS = [ -n "$$PIPELINE_TEST_S3" ] || tools/minio || true
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -26,6 +28,7 @@ kafka: .venv/.demo ## a Kafka broker on this machine, until Ctrl-C: needs Java a
 
 test: .venv/.test ## every suite: unit, conformance, simulation, architecture, integration, acceptance
 	@$(KAFKA_NEEDS)
+	@$(S3_NEEDS)
 	@$(PYTEST) $(ARGS)
 
 lint: .venv/.lint ## ruff, types, layers, wording, API reference; no address or path of a machine in any file
@@ -47,11 +50,13 @@ format: .venv/.lint ## let ruff fix what it can
 	$(BIN)/ruff format .
 
 bench: .venv/.bench .venv/.quix ## every benchmark; one alone: .venv/bin/python -m benchmarks NAME
+	@$(S3_NEEDS)
 	@$(BIN)/python -m benchmarks all $(ARGS)
 	@$(BIN)/python -m benchmarks backpressure
 
 soak: .venv/.test .venv/.bench ## the simulations and the random kills, at length
 	@$(KAFKA_NEEDS)
+	@$(S3_NEEDS)
 	@PIPELINE_SIMULATIONS=$${PIPELINE_SIMULATIONS:-100000} PIPELINE_KILLS=$${PIPELINE_KILLS:-500} \
 		$(PYTEST) --timeout=7200 tests/simulation tests/integration tests/acceptance $(ARGS)
 	@$(BIN)/python -m benchmarks backpressure --memory-seconds 600

@@ -37,7 +37,7 @@ Open = Callable[[str], CheckpointStorage]
 @contextmanager
 def cases(records: int | None, on_step: OnStep) -> Generator[list[Case]]:
     """Give the cases, with a MinIO that runs meanwhile."""
-    on_step("starting MinIO, which is built on first use")
+    on_step("starting MinIO")
     with tempfile.TemporaryDirectory() as folder, MinioProcess(Path(folder) / "minio") as server:
         bucket = server.new_bucket()
         storages: dict[str, Open] = {

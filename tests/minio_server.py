@@ -1,4 +1,4 @@
-"""A real S3 server for tests and benchmarks: MinIO, built from its source on first use."""
+"""A real S3 server for tests and benchmarks: MinIO, which `tools/minio` builds from its source."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from minio import Minio
 from checkpoint.storage.objects.s3 import S3Options, S3Store
 from pipeline.core.errors import ConfigError
 
-MODULE = "github.com/minio/minio@latest"
 PROGRAMS = Path.home() / ".cache" / "pipeline" / "go"
 ACCESS_KEY, SECRET_KEY = "pipeline", "pipeline-tests"
 
@@ -125,20 +124,7 @@ def _program() -> str:
     found = shutil.which("minio") or shutil.which("minio", path=PROGRAMS)
     if found is not None:
         return found
-    go = shutil.which("go")
-    if go is None:
-        raise ConfigError(
-            "no S3 server can be started: it needs minio, or Go 1.24 to build it; or set PIPELINE_TEST_S3, "
-            "PIPELINE_TEST_S3_ACCESS_KEY and PIPELINE_TEST_S3_SECRET_KEY"
-        )
-    built = subprocess.run(
-        [go, "install", MODULE],
-        env={**os.environ, "GOBIN": str(PROGRAMS)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
+    raise ConfigError(
+        "no S3 server can be started: run tools/minio, which builds MinIO with Go 1.24; or set "
+        "PIPELINE_TEST_S3, PIPELINE_TEST_S3_ACCESS_KEY and PIPELINE_TEST_S3_SECRET_KEY"
     )
-    if built.returncode:
-        raise ConfigError(f"MinIO could not be built: {built.stdout}")
-    return str(PROGRAMS / "minio")
