@@ -222,7 +222,7 @@ class CheckpointCoordinator:
         if participant not in self._participants:
             known = ", ".join(sorted(str(one) for one in self._participants))
             raise InternalError(
-                f"checkpoint {checkpoint_id} was answered by {participant}, who is none of {known}"
+                f"checkpoint {checkpoint_id} was answered by {participant}, which is not one of {known}"
             )
         return self._is_current(checkpoint_id)
 

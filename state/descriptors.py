@@ -127,5 +127,5 @@ class WindowStateDescriptor(StateDescriptor):
         super().__post_init__()
         if self.ttl is not None:
             raise ConfigError(
-                f"state {self.name!r}: what a window holds lives as long as the window, not ttl"
+                f"state {self.name!r}: a window's value lives as long as its window and takes no ttl"
             )

@@ -151,7 +151,7 @@ class MemoryStateBackend:
         elif table.kind != kind:
             raise StateError(
                 f"operator {self._uid}: state {descriptor.name!r} is used as {table.kind} and as {kind}",
-                hint="give each state of an operator a name of its own",
+                hint="give each state of an operator its own name",
             )
         return table
 

@@ -48,13 +48,13 @@ class Topics:
         return name
 
     def create(self, name: str, partitions: int = 1, **config: Any) -> None:
-        """Make a topic anew that is removed already, or by whoever else makes it too."""
+        """Create a topic that was removed, or that another client creates too."""
         settings = {"retention.ms": "-1"} | {
             key.replace("_", "."): str(value) for key, value in config.items()
         }
         new = NewTopic(name, partitions, 1, config=settings)
         self.admin.create_topics([new], operation_timeout=TIMEOUT)[name].result(TIMEOUT)
-        # The controller has it; the broker hears of it a moment later. Every question is a round trip.
+        # The controller has it; the broker gets it a moment later. Every question is a round trip.
         while name not in self.admin.list_topics(timeout=TIMEOUT).topics:
             pass
 

@@ -97,7 +97,7 @@ class OldKafka:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        # The pipe has to be read while it lives, or it would stand still when it is full.
+        # The pipe has to be read while it lives: it would block once the pipe is full.
         reader = Thread(target=self._keep_log, args=(process, program), name=f"log-{program}", daemon=True)
         reader.start()
         self._running.append((process, reader))

@@ -46,7 +46,7 @@ class Registry:
             [java, *OPTIONS, "-jar", str(jar)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         self.port = self._await_port()
-        # The pipe has to be read while it lives, or it would stand still when it is full.
+        # The pipe has to be read while it lives: it would block once the pipe is full.
         self._drain = Thread(target=self._said.read, name="registry-log", daemon=True)
         self._drain.start()
         return self

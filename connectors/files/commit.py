@@ -45,7 +45,7 @@ def commit_files(
 
     Raises:
         SinkError: a file is lost, or a folder's rights or path are wrong, or it cannot be made
-            durable. Once that is mended, the same commit can be made.
+            durable. Once that is fixed, the same commit can be repeated.
     """
     try:
         progress = [_progress(handle, verify=verify) for handle in handles]

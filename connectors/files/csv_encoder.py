@@ -104,7 +104,7 @@ class CsvEncoder(RecordEncoder):
         return "".join(self._written([row], "\r\n")[:-2] + "\n" for row in rows)
 
     def _may_need_quotes(self, text: str, columns: Sequence[Sequence[str]]) -> bool:
-        """Whether some field of joined lines has a character that must not stand there as it is."""
+        """Whether some field of joined lines has a character that must be quoted."""
         lines, width = len(columns[0]), len(columns)
         return (
             '"' in text

@@ -27,7 +27,7 @@ _HINT: Final = "fix the line, say delimiter= and fields= as they are in the file
 
 
 class _TooManyLines(Exception):
-    """A record goes on for more lines than it may."""
+    """A record has more lines than it may."""
 
 
 class _Record(NamedTuple):
@@ -112,9 +112,7 @@ class OneByOne:
         try:
             row = next(parser)
         except csv.Error as error:
-            reason = str(error).partition(" - do you need to open")[
-                0
-            ]  # to whoever reads it that says nothing
+            reason = str(error).partition(" - do you need to open")[0]  # which mean nothing to a reader
             return _Record(1, (), self._error(0, reason, _hint(reason), error))
         except UnicodeDecodeError as error:
             wrong = error.object[error.start]
@@ -144,7 +142,7 @@ class OneByOne:
         return len(self._lines) > index
 
     def _drop(self, lines: int) -> bytes:
-        """Go behind so many lines and return them."""
+        """Skip that many lines and return them."""
         data = b"".join(self._lines[:lines])
         del self._lines[:lines]
         offset, line, record = self.position

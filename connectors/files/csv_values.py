@@ -73,7 +73,7 @@ class CsvValues:
         if known is None:
             known = _find(kind)
             if known is None:
-                raise ValueError(f"{field} is of type {kind.__name__}, which has no text of its own")
+                raise ValueError(f"{field} is of type {kind.__name__}, which has no text form")
             self._writes[kind] = known
         return known
 
@@ -117,7 +117,7 @@ def _enum(value: Enum) -> str:
     held = cast("object", value.value)
     write = _find(type(held))
     if write is None:
-        raise ValueError(f"{value!r} has no text of its own")
+        raise ValueError(f"{value!r} has no text form")
     return write(held)
 
 

@@ -44,7 +44,7 @@ LASTING: Final = frozenset(
 
 
 _MISNAMED: Final = frozenset({errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EEXIST})
-"""Errors of the path that the user gave, rather than of the place it names."""
+"""Errors of the path itself, rather than of the place it names."""
 
 
 def file_error(kind: type[E], action: str, path: str | os.PathLike[str], error: OSError) -> E:
@@ -63,7 +63,7 @@ def file_error(kind: type[E], action: str, path: str | os.PathLike[str], error: 
 
 
 def lasting_error(kind: type[E], fault: Fault, message: str, hint: str | None) -> E:
-    """Build the error for what stays wrong until the user mends it: a record, an argument."""
+    """Return the error for what fails until the user fixes it: a record, an argument."""
     found = kind(message, retryable=False, hint=hint)
     found.fault = fault
     return found

@@ -12,7 +12,7 @@ from pipeline.core.errors import ConfigError
 
 
 class FileFormat(StrEnum):
-    """How records stand in a file."""
+    """How records are written in a file."""
 
     CSV = "csv"
     JSONL = "jsonl"
@@ -63,8 +63,8 @@ def file_format(path: str, given: str | None, known: Collection[FileFormat]) -> 
     if found is None or found not in known:
         suffixes = ", ".join(suffix for suffix, means in _SUFFIXES.items() if means in known)
         raise ConfigError(
-            f"{path}: the suffix {suffix!r} does not tell the format",
-            hint=f"say format= one of {names}, or use a suffix of {suffixes}",
+            f"{path}: the suffix {suffix!r} implies no known format",
+            hint=f"set format= to one of {names}, or use one of the suffixes {suffixes}",
         )
     return found
 

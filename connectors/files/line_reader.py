@@ -44,7 +44,7 @@ class LineReader(RecordReader):
 
     @abstractmethod
     def _decode_all(self, data: bytes, lines: int) -> Sequence[Any] | None:
-        """Return what so many lines hold, one record each; None if that is not so, or one is bad."""
+        """Return the records of that many lines, one each; None if that is not so, or one is bad."""
 
     @abstractmethod
     def _decode(self, line: bytes) -> Any:

@@ -47,7 +47,7 @@ class LineBlocks:
     def seek(self, offset: int) -> int:
         """Go to a line and return the byte at which it begins.
 
-        That is `offset`, but behind a byte order mark at the beginning of the file, and behind the
+        That is `offset`, but after a byte order mark at the beginning of the file, and after the
         line end that has been appended to what was the last line without one.
 
         Raises:

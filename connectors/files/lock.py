@@ -39,7 +39,7 @@ class OutputLock:
         self._of_output = _LockFile(_output_lock(final, ctx.subtask), final, ctx)
 
     def acquire(self) -> None:
-        """Take the locks; where the file system has none, say so in the log and go on.
+        """Take the locks; where the file system has none, log that and continue.
 
         Raises:
             JobAlreadyRunning: another run of the job holds one.
@@ -132,7 +132,7 @@ class _LockFile:
         )
 
     def _replace(self) -> int:
-        """Put a lock file in the place of the one that is held: whoever comes next finds this one."""
+        """Replace the lock file that is held, so that the next run finds the new one."""
         staged = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}")
         descriptor = os.open(staged, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:

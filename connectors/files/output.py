@@ -63,7 +63,7 @@ class Output(ABC):
 
     @property
     def remarks(self) -> Sequence[str]:
-        """What a person should hear about the target."""
+        """Notes on the target, for people."""
         return ()
 
     @abstractmethod

@@ -48,8 +48,8 @@ class PartNumbers:
         final: the path that the user named.
         subtask: whose parts these are.
         parallelism: how many subtasks there are; those that are no more are seen to by the others.
-        existing: what becomes of parts that are there when a run starts from the beginning.
-        rewrites: whether a run may go back behind parts that it has made visible, and write them again.
+        existing: what happens to existing parts when a run starts from the beginning.
+        rewrites: whether a run may go back before parts that are visible, and write them again.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class PartNumbers:
             raise lasting_error(
                 SinkError,
                 Fault.CONFIG,
-                f"{len(others)} parts of {self._final} are there already, the first of them {others[0].path}",
+                f"{len(others)} parts of {self._final} already exist, the first of them {others[0].path}",
                 'move them away, or choose existing="append" or "replace" in RollingPolicy',
             )
         replaced = [*self._given_up, *(others if self._existing == "replace" else ())]

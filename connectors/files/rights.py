@@ -1,4 +1,4 @@
-"""Who may read and write a file that replaces another: whoever could with the one before."""
+"""Who may read and write a file that replaces another: those who could with the previous one."""
 
 from __future__ import annotations
 

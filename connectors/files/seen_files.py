@@ -44,7 +44,7 @@ class SeenFile(NamedTuple):
 
 
 def recognise(marks: Mapping[str, FileMark], listing: Listing) -> dict[str, SeenFile]:
-    """Find the files again that were read before: those in the listing, and those that are gone for good.
+    """Find the files again that were read before: those in the listing, and those that are gone permanently.
 
     A file may have been appended to, and one that has been read to its end may be gone. One that
     has been renamed is known again where the new name is in the listing too.

@@ -92,7 +92,7 @@ class StagedFile:
             return None
         try:
             descriptor = os.open(staged, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError:  # gone, or not ours to write; whoever reads it next says what is wrong
+        except OSError:  # gone, or not ours to write; the next read reports what is wrong
             return None
         file = cls(descriptor, owner.new_path(final), final)
         try:
@@ -190,7 +190,7 @@ class StagedFile:
         self.path.unlink(missing_ok=True)
 
     def _take_beginning(self, length: int, sha256: str) -> bool:
-        """Go behind the first `length` bytes of the open file, if they have that checksum."""
+        """Seek past the first `length` bytes of the open file, if they have that checksum."""
         found = hashlib.sha256()
         if not _read(self._fd, length, found.update) or found.hexdigest() != sha256:
             return False

@@ -87,7 +87,7 @@ class WholeFile(Output):
                 return
         raise SinkError(
             f"cannot continue {self._final}: {state['staged']} no longer holds the {length} bytes "
-            "that the checkpoint stands on",
+            "that the checkpoint covers",
             retryable=False,
             hint="find out who changed or removed it, or start the job over with --fresh",
         )
@@ -102,7 +102,7 @@ class WholeFile(Output):
             self._file.discard()
 
     def _continue(self, path: Path, length: int, sha256: str) -> bool:
-        """Go behind the first `length` bytes of `path`, if they are the checkpoint's."""
+        """Seek past the first `length` bytes of `path`, if they are those of the checkpoint."""
         in_place = StagedFile.reopen(self._owner, self._final, path, length, sha256)
         if in_place is not None:
             self._file.discard()

@@ -1,4 +1,4 @@
-"""Kafka: read and write topics, with the formats of what stands in them."""
+"""Kafka: read and write topics, with the formats of their records."""
 
 from connectors.kafka.avro import Avro
 from connectors.kafka.formats import Bytes, Format, Json, Text

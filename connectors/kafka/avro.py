@@ -74,7 +74,7 @@ class Avro(Format[dict[str, Any]]):
 
     def encoder(self, topic: str, field: Field) -> Callable[[dict[str, Any]], bytes]:
         if self._schema is None:
-            raise ConfigError(f"Avro for {topic} has no schema", hint="give it: Avro(schema=...)")
+            raise ConfigError(f"Avro for {topic} has no schema", hint="set Avro(schema=…)")
         registry = self._registry
         from confluent_kafka.schema_registry import Schema
         from confluent_kafka.schema_registry.avro import AvroSerializer
@@ -82,7 +82,7 @@ class Avro(Format[dict[str, Any]]):
 
         make: Any = AvroSerializer  # its stub knows no arguments
         encode = self._with_schema(make, registry)
-        # The serialiser would do it at the first record, when a job has begun that cannot go on.
+        # The serialiser would do it at the first record, when a job has begun that cannot continue.
         registry.register_schema_full_response(f"{topic}-{field}", Schema(self._schema, "AVRO"))
         context = SerializationContext(topic, _message_field(field))
         return lambda value: encode(value, context)
@@ -92,7 +92,7 @@ class Avro(Format[dict[str, Any]]):
             return make(registry, self._schema, conf=_CONFIG)
         except Exception as error:
             raise ConfigError(
-                f"Avro's schema= is no schema of Avro: {type(error).__name__}: {error}",
+                f"Avro's schema= is not an Avro schema: {type(error).__name__}: {error}",
                 hint='expected JSON such as {"type": "record", "name": …, "fields": […]}',
             ) from error
 
@@ -102,7 +102,7 @@ class Avro(Format[dict[str, Any]]):
         url = self._url or os.environ.get(REGISTRY_VARIABLE)
         if not url:
             raise ConfigError(
-                f"no Schema Registry is named: expected Avro(registry=) or the variable {REGISTRY_VARIABLE}",
+                f"no Schema Registry: expected Avro(registry=) or the variable {REGISTRY_VARIABLE}",
                 hint=f"set {REGISTRY_VARIABLE}=http://host:8081",
             )
         try:
@@ -112,7 +112,7 @@ class Avro(Format[dict[str, Any]]):
         try:
             return Registry(url, self._config)
         except (TypeError, ValueError) as error:
-            raise ConfigError(f"the Schema Registry's client refuses its settings: {error}") from error
+            raise ConfigError(f"the Schema Registry's client rejects its settings: {error}") from error
 
 
 def _message_field(field: Field) -> Any:

@@ -30,7 +30,7 @@ class OffsetQueries(Protocol):
 
 
 def checked_start(start: Start) -> Start:
-    """Refuse what is no start.
+    """Raise unless it is a valid start.
 
     Raises:
         ConfigError: with what is one.
@@ -39,7 +39,7 @@ def checked_start(start: Start) -> Start:
 
 
 def checked_stop(stop: Stop | None) -> Stop | None:
-    """Refuse what is no end, as `checked_start` does."""
+    """Raise unless it is a valid end, as `checked_start` does."""
     return None if stop is None else _checked("stop", stop, _STOPS)
 
 
@@ -91,7 +91,7 @@ def start_offsets(
                 f"start={'group' if start == 'group' else 'offsets'}: offset {offset} of {partition} "
                 f"is out of range: it has {first[partition]} to {end[partition]}",
                 retryable=False,
-                hint="start at an offset that is there, or at 'earliest'",
+                hint="start at an offset that exists, or at 'earliest'",
             )
     return first | dict(named)
 
@@ -146,7 +146,7 @@ def _checked(argument: str, given: Any, words: Sequence[str]) -> Any:
     if isinstance(given, datetime):
         if given.tzinfo is None:
             raise ConfigError(
-                f"{argument}={given!r} names no time zone", hint="write datetime(…, tzinfo=timezone.utc)"
+                f"{argument}={given!r} has no time zone", hint="write datetime(…, tzinfo=timezone.utc)"
             )
         return given
     if given in words if isinstance(given, str) else _is_offsets(given):

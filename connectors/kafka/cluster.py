@@ -130,10 +130,10 @@ class Cluster:
         return self._offsets(partitions, OffsetSpec.earliest())
 
     def end_offsets(self, partitions: Iterable[Partition], *, committed: bool) -> dict[Partition, int]:
-        """Return the offset behind the last record of each.
+        """Return the offset after the last record of each.
 
         Args:
-            committed: behind the last one that a reader of committed records can see now.
+            committed: after the last one that a reader of committed records can see now.
         """
         return self._offsets(partitions, OffsetSpec.latest(), committed=committed)
 

@@ -1,4 +1,4 @@
-"""What a Kafka client is told: the job's settings over the machine's, without those that no job may set."""
+"""The settings of a Kafka client: the job's over the machine's, without those that no job may set."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _COMMON: Final[Mapping[str, Any]] = {
     "socket.timeout.ms": 10_000,
     "reconnect.backoff.ms": 50,
     "reconnect.backoff.max.ms": 1_000,
-    # Brokers that are away are no news: what ends the job is raised, and names its cause.
+    # Brokers that are down are not worth a line: an error that ends the job names its cause.
     "log_level": 2,
 }
 
@@ -47,7 +47,7 @@ _REACHES_OUT: Final = re.compile(
     """,
     re.VERBOSE,
 )
-"""Keys with which whoever writes a job would use the rights of the machine that runs it."""
+"""Keys with which the author of a job would use the rights of the machine that runs it."""
 
 _WEAKENS: Final[Mapping[str, frozenset[str]]] = {
     "enable.ssl.certificate.verification": frozenset({"false", "0", "no"}),
@@ -129,7 +129,7 @@ class ClientConfig:
             self._check_owned(key)
         if not servers:
             raise ConfigError(
-                f"no Kafka is named: expected bootstrap_servers= or the variable {BOOTSTRAP_VARIABLE}",
+                f"no Kafka brokers: expected bootstrap_servers= or the variable {BOOTSTRAP_VARIABLE}",
                 hint=f"pass bootstrap_servers='host:9092', or set {BOOTSTRAP_VARIABLE}=host:9092",
             )
         return ClientSettings({**self._defaults, **machine, **self._job, "bootstrap.servers": servers})
@@ -144,7 +144,7 @@ class ClientConfig:
     def _check_owned(self, key: str) -> None:
         if key in self._owned:
             raise ConfigError(
-                f"the client setting {key} is the engine's: its promises rest on it",
+                f"the client setting {key} belongs to the engine, whose guarantees depend on it",
                 hint=f"it is set by {self._owned[key]}; leave it out of config",
             )
 

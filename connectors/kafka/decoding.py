@@ -20,7 +20,7 @@ class Poison(NamedTuple):
     """A record that cannot be decoded.
 
     Args:
-        data: its value as it stands in the topic.
+        data: its value as it is in the topic.
         error: names topic, partition and offset.
     """
 
@@ -102,9 +102,9 @@ class Decoder:
         field, format_ = self._at_fault(message)
         error = SourceError(
             f"the {field} at offset {origin.position} of topic {partition.topic}, partition "
-            f"{partition.number}, is no {format_.name}: {type(cause).__name__}: {cause}",
+            f"{partition.number}, is not valid {format_.name}: {type(cause).__name__}: {cause}",
             retryable=False,
-            hint="mend what writes it; to go on without such records give the source "
+            hint="fix its producer; to continue without such records give the source "
             "on_error=ErrorPolicy.skip() or .dead_letter()",
         ).located(position=str(origin))
         error.__cause__ = cause
@@ -121,7 +121,7 @@ class Decoder:
 
 
 def origins_of(partition: Partition, messages: Sequence[Message]) -> Sequence[Origin]:
-    """Return where messages of one partition stand: in few bytes where they stand one behind the other."""
+    """Return the origins of messages of one partition: in few bytes if they are consecutive."""
     if not messages:
         return ()
     first, last = messages[0].offset() or 0, messages[-1].offset() or 0

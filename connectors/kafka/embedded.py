@@ -1,4 +1,4 @@
-"""A Kafka of one's own in a folder, for demos and tests: one node, loopback only."""
+"""A Kafka broker in a folder, for demos and tests: one node, loopback only."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ _SETTINGS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True)
 class Listener:
-    """One more address of a broker, such as one behind a proxy or one that asks for a password.
+    """One more address of a broker, such as that of a proxy or one that requires a password.
 
     Args:
         name: upper-case, unique.
         protocol: `PLAINTEXT`, `SASL_PLAINTEXT`, `SSL` or `SASL_SSL`.
         port: where it listens; None for a free one.
-        advertised_port: the port that clients are told to use, where it is a proxy's; None for its own.
+        advertised_port: the port that clients are to use, if it is that of a proxy; None for its own.
         settings: of this listener alone, without their prefix.
     """
 
@@ -147,11 +147,11 @@ class EmbeddedKafka:
         self._end(signal.SIGKILL)
 
     def suspend(self) -> None:
-        """Let the broker stand still, its connections open and nothing answered."""
+        """Suspend the broker, with its connections open and nothing answered."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let a suspended broker go on."""
+        """Resume a suspended broker."""
         self._signal(signal.SIGCONT)
 
     def __enter__(self) -> Self:
@@ -189,7 +189,7 @@ class EmbeddedKafka:
         self._process = process
         self._pid_file.write_text(str(process.pid))
         told, started = Event(), Event()
-        # The pipe has to be read while the broker lives, or it would stand still when it is full.
+        # The pipe has to be read while the broker lives: it would block once the pipe is full.
         self._reader = Thread(
             target=self._keep_log, args=(process, told, started), name="kafka-broker-log", daemon=True
         )

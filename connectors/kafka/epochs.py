@@ -27,7 +27,7 @@ class Place:
     """Where a sink's transactions and marks are known to the brokers.
 
     Args:
-        ids: two transactional ids, used in turn.
+        ids: two transactional ids, used alternately.
         group: for the marks.
         marks: the topic on which they are.
     """
@@ -89,7 +89,7 @@ class Epochs:
         return bool(self._waiting)
 
     def takes_more(self, writing_bytes: int) -> bool:
-        """Say whether epochs are below their limit, with so many bytes in the one that is written."""
+        """Return whether epochs are below their limit, with that many bytes in the current one."""
         waiting = sum(one.size_bytes for one in list(self._waiting.values()))
         return writing_bytes + waiting < self._max_bytes
 

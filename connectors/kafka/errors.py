@@ -36,7 +36,7 @@ COORDINATOR_MOVES: Final = frozenset(
         KafkaError.COORDINATOR_NOT_AVAILABLE,
     }
 )
-"""What a group or a transaction hears for a while after a broker has started or stopped."""
+"""Errors of a group or a transaction for a while after a broker has started or stopped."""
 
 _BY_CODE: Final[dict[int, _Verdict]] = {
     **dict.fromkeys(COORDINATOR_MOVES, _Verdict(True)),
@@ -125,6 +125,6 @@ def config_error(error: KafkaException, settings: ClientSettings) -> ConfigError
     """Translate what a client's constructor raised: an unknown setting, or a wrong value."""
     cause: KafkaError = error.args[0]
     return ConfigError(
-        f"the Kafka client refuses its settings: {settings.redacted(cause.str())}",
+        f"the Kafka client rejects its settings: {settings.redacted(cause.str())}",
         hint="the names are librdkafka's: see its CONFIGURATION.md",
     )

@@ -20,7 +20,7 @@ from pipeline.core.faults import faultpoint
 from pipeline.spi.sink import CommitOutcome, EpochLog, SinkContext
 
 _COMMIT_SLICE: Final = 1.0
-"""Seconds of one try of a commit: between two the job hears whoever wants to stop it."""
+"""Seconds of one attempt at a commit: between two the job can be stopped."""
 
 _LOOK_UP_TIMEOUT: Final = 3.0
 """Seconds that the brokers have to say by its mark what became of a commit; then it is tried again, too."""
@@ -30,7 +30,7 @@ _ABORT_TIMEOUT: Final = 1.5
 
 
 class ExactlyOnce(Delivery):
-    """Two producers in turn: one writes epoch n+1 while the transaction of n waits for its commit.
+    """Two alternating producers: one writes epoch n+1 while the transaction of n waits for its commit.
 
     What is to be done is decided by `Epochs` and by the marks; this does it. A commit runs on the job's
     thread, everything else on the sink's; while an epoch waits nothing but its commit or `join` touches
@@ -98,7 +98,7 @@ class ExactlyOnce(Delivery):
         return self._epochs.pre_commit(epoch, name, log.size_bytes)
 
     def join(self, older: Epoch, younger: Epoch) -> Epoch:
-        """Abort the younger transaction and put its records, from its log, behind those of the older."""
+        """Abort the younger transaction and append its records, from its log, to those of the older."""
         joined = self._epochs.join(older, younger)
         self._producers[joined.aborted].abort_now(START_TIMEOUT)
         self._write_again(self._producers[joined.id], younger["logs"])

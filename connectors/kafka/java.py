@@ -108,7 +108,7 @@ def run_quietly(command: Sequence[str], timeout: float) -> str:
             line that it calls an error, or its last one.
     """
     try:
-        # What is run is named here, not by whoever writes a job.
+        # The program is named here, not by the author of a job.
         done = subprocess.run(  # noqa: S603
             command, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout
         )

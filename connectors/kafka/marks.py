@@ -75,7 +75,7 @@ def judge(mark: Mark | None, epoch: int, lineage: str, choices: RecoveryChoices)
     if mark is None or mark.lineage != lineage:
         if choices.assume_committed is None:
             raise SinkError(
-                f"whether epoch {epoch} was committed cannot be told: {_lost(mark)}",
+                f"it cannot be determined whether epoch {epoch} was committed: {_lost(mark)}",
                 retryable=False,
                 hint="look whether its records are in the topic, then start once with --assume-committed "
                 "or --assume-uncommitted",
@@ -87,7 +87,7 @@ def judge(mark: Mark | None, epoch: int, lineage: str, choices: RecoveryChoices)
 
 
 def refuse_ahead(mark: Mark, epoch: int, choices: RecoveryChoices) -> None:
-    """Refuse a checkpoint behind which more has been committed, unless duplicates are accepted."""
+    """Raise if more was committed after the checkpoint, unless duplicates are accepted."""
     if not choices.accept_duplicates:
         raise SinkError(
             f"the checkpoint ends with epoch {epoch}, but epoch {mark.epoch} is committed: what follows "

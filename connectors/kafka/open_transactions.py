@@ -14,7 +14,7 @@ from pipeline.core.clock import Clock
 _log = logging.getLogger(__name__)
 
 _HELD_MS: Final = 90_000
-"""A job that takes a checkpoint each minute has a transaction open for a minute; that is no news."""
+"""A job with a checkpoint each minute has a transaction open for a minute; that is not worth a line."""
 
 _HELD_AT_THE_END_MS: Final = 10_000
 """A source that is to end is waited for: it says earlier what holds it up."""

@@ -73,7 +73,7 @@ class Outgoing(NamedTuple):
 
     @classmethod
     def from_bytes(cls, payload: bytes) -> Outgoing:
-        """Read what `to_bytes` gave."""
+        """Read what `to_bytes` returned."""
         return _decode(payload)
 
 

@@ -26,7 +26,7 @@ class Ownership:
         self._found: tuple[Mark | None, ...] = ()
 
     def begin(self, found: Mark | None) -> None:
-        """Remember the mark that this run found at its start: it is no sign of another run."""
+        """Remember the mark that this run found at its start: it is not a sign of another run."""
         self._found = (found,)
 
     def check(self, book: MarkBook) -> None:

@@ -43,7 +43,7 @@ class Topic(NamedTuple):
 
 
 class Position(NamedTuple):
-    """Where a reader stands: the offset of the next record of each partition, and whose they are.
+    """The position of a reader: the next offset of each partition, and the ids of the topics.
 
     Args:
         offsets: the next offset.
@@ -81,7 +81,7 @@ class Position(NamedTuple):
         return cls(of_topics(stored["offsets"]), stored["topic_ids"], stored.get("stop"))
 
     def check_topics(self, topics: Mapping[str, Topic]) -> None:
-        """Refuse to go on in a topic that is not the one the offsets were counted in.
+        """Raise if a topic is not the one in which the offsets were counted.
 
         Raises:
             SourceError: one was deleted, was created again, or has lost partitions.
@@ -93,7 +93,7 @@ class Position(NamedTuple):
                 raise _changed(partition.topic, f"has no partition {partition.number} any more")
 
     def check_range(self, first: Mapping[Partition, int], end: Mapping[Partition, int]) -> None:
-        """Refuse offsets that the broker does not have: what is missing is never skipped in silence.
+        """Raise for offsets that the broker does not have: missing records are never skipped silently.
 
         Args:
             first: the oldest offset that each partition has.
@@ -138,8 +138,8 @@ def out_of_range(partition: Partition, offset: int, found: str) -> SourceError:
     return SourceError(
         f"offset {offset} of {partition} is out of range: {found}",
         retryable=False,
-        hint="records that the job has not read are gone, by retention or by the topic being made anew; "
-        "raise retention.ms; to go on without them start over with --fresh and start=",
+        hint="records that the job has not read are gone, by retention or because the topic was recreated; "
+        "raise retention.ms; to continue without them start over with --fresh and start=",
     )
 
 

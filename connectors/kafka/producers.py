@@ -18,7 +18,7 @@ class Producers:
 
     Args:
         make_writer: makes a producer for a transactional id.
-        why_not_begun: says why no broker begins a transaction, if that can be told.
+        why_not_begun: returns why no broker begins a transaction, if known.
     """
 
     def __init__(

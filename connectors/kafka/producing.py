@@ -31,12 +31,12 @@ _FENCING: Final = frozenset(
         KafkaError._FENCED,
         KafkaError.PRODUCER_FENCED,
         KafkaError.INVALID_PRODUCER_EPOCH,
-        # each later call of a producer that was told so before, perhaps by its own thread
+        # each later call of a producer that got this error before, perhaps in its own thread
         KafkaError._FATAL,
         KafkaError._STATE,
     }
 )
-"""What a producer hears with whose id another one began, or whose transaction the broker ended."""
+"""Errors of a producer whose id another one uses, or whose transaction the broker ended."""
 
 
 _OF_A_RECORD: Final = frozenset(
@@ -46,7 +46,7 @@ _OF_A_RECORD: Final = frozenset(
 
 
 class Cancelled(SinkError):
-    """The sink was told to leave while it waited."""
+    """The sink was cancelled while it waited."""
 
 
 class Writer:
@@ -151,7 +151,7 @@ class Writer:
     # --- transactions ---------------------------------------------------------------------------------
 
     def start(self, timeout: float) -> None:
-        """Fence whoever used this transactional id before, and abort what it left open."""
+        """Fence the previous user of this transactional id, and abort what it left open."""
         self._until_done("begin with its transactional id", self._producer.init_transactions, timeout=timeout)
 
     def begin(self) -> None:
@@ -167,7 +167,7 @@ class Writer:
 
         Raises:
             SinkError: also if the topic of the marks is gone. All earlier epochs are noted by then, so
-                that the job can recover, and make the topic and its first mark anew.
+                that the job can recover, and recreate the topic and its first mark.
         """
         doing = "mark a transaction"
         watch = self._watch(doing, self._witness.coordinators_answer)
@@ -183,7 +183,7 @@ class Writer:
             raise SinkError(
                 f"the topic of the marks, {offsets[0].topic}, was deleted while the job wrote",
                 retryable=True,
-                hint="a restart makes it anew; let nobody delete it: a crash in between would leave nothing "
+                hint="a restart recreates it; do not delete it: a crash in between would leave nothing "
                 "to tell by what is committed",
             ) from error
 
@@ -208,14 +208,14 @@ class Writer:
         self._until_done("commit a transaction", self._producer.commit_transaction, timeout=timeout)
 
     def abort(self, timeout: float) -> None:
-        """Abort the open transaction of a sink that ends, waiting so many seconds at most."""
+        """Abort the open transaction of a sink that ends, waiting that many seconds at most."""
         try:
             self._producer.abort_transaction(timeout)
         except KafkaException as error:
             raise self.error("abort a transaction", error) from error
 
     def abort_now(self, timeout: float) -> None:
-        """Abort, as a sink that goes on, and wait for it until it is done or the time is over."""
+        """Abort, as a sink that continues, and wait until it is done or the time is over."""
         self._until_done("abort a transaction", self._producer.abort_transaction, timeout=timeout)
 
     def error(self, doing: str, error: KafkaException) -> SinkError:

@@ -24,7 +24,7 @@ class Taken(NamedTuple):
 
     Args:
         messages: with no error among them.
-        ends: the offset behind everything there was, control records included.
+        ends: the offset after everything present, control records included.
     """
 
     messages: list[Message]
@@ -77,7 +77,7 @@ class Reader:
         """Return what is there, up to `limit`, or else what comes first; nothing after a short while.
 
         Raises:
-            SourceError: reading cannot go on. That brokers are away is no error: they are waited for.
+            SourceError: reading cannot continue. Brokers that are down are waited for instead.
         """
         self._show()
         try:

@@ -75,7 +75,7 @@ class Reading:
         return self._standing.restored.to_state()
 
     def restore(self, state: JsonLike) -> None:
-        """Take up a position, if the brokers still have what it stands before."""
+        """Seek to a position, if the brokers still have its next record."""
         if state is None:
             return
         stored = Position.from_state(state)
@@ -207,7 +207,7 @@ class Reading:
             self._stops.note(read.partition, read.stop)
 
     def _pass_ends(self, ends: Mapping[Partition, int]) -> None:
-        """Go behind what no record is: the marks of transactions, and what was aborted."""
+        """Move past what is not a record: transaction markers and aborted records."""
         for partition, end in ends.items():
             self._standing.pass_to(partition, self._stops.limit(partition, end))
 

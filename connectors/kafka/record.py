@@ -1,4 +1,4 @@
-"""What a source gives where more than the values is wanted."""
+"""What a source emits if more than the values is requested."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 from pipeline.core.errors import ConnectorError, SinkError, SourceError
 
 _DEFAULTS: Final = {
-    # The client's own are no timeout at all and retries of up to 7 s. A job must be stoppable within
+    # By default the client has no timeout and retries for up to 7 s. A job must be stoppable within
     # seconds, and has a restart strategy for what does not answer.
     "timeout": 2,
     "max.retries": 0,
@@ -54,7 +54,7 @@ class Registry:
         """Return a schema; what is raised for one that does not exist is the record's fault.
 
         Raises:
-            SourceError: it cannot be had now.
+            SourceError: it is not available now.
         """
         return self._ask(SourceError, f"give the schema {schema_id}", "get_schema", schema_id, subject, fmt)
 
@@ -100,7 +100,7 @@ def _failure(kind: type[ConnectorError], doing: str, error: Exception) -> Connec
     text = " ".join(str(error).split()) or type(error).__name__
     if "CERTIFICATE_VERIFY_FAILED" in text:
         hint = "the machine trusts the authorities in the file that SSL_CERT_FILE names"
-        return kind(f"the Schema Registry shows no good certificate: {text}", retryable=False, hint=hint)
+        return kind(f"the Schema Registry's certificate is not trusted: {text}", retryable=False, hint=hint)
     return kind(
         f"the Schema Registry did not {doing}: {text}",
         retryable=status not in _REFUSALS,

@@ -22,7 +22,7 @@ class EndQueries(Protocol):
 class Silence:
     """Asks where silent partitions end, while their source reads on.
 
-    A partition is silent because it is empty, because a broker stands still, or because the answer to
+    A partition is silent because it is empty, because a broker hangs, or because the answer to
     the first fetch is still to come. The client tells these apart once only, when it first reaches an
     end. So the brokers are asked: only one that answers now can say that nothing is pending.
 

@@ -1,4 +1,4 @@
-"""Writes records to Kafka topics, each once for whoever reads committed records."""
+"""Writes records to Kafka topics, each once for readers of committed records."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ class KafkaSink(TwoPhaseCommitSink[Any, Epoch]):
 
     Exactly-once: a transaction for each epoch, visible to readers of committed records when its
     checkpoint is complete. Each carries a mark, by which a commit whose answer was lost is found
-    again; what is in it stands in the checkpoint too, so that it is written again if the broker
+    again; its records are in the checkpoint too, so that they are written again if the broker
     has dropped it. At-least-once: records are visible at once, and may be written again.
 
     Args:
-        topic: the topic, or a function that gives the topic of a record. Topics must exist.
+        topic: the topic, or a function that returns the topic of a record. Topics must exist.
         bootstrap_servers: the brokers; default what the file of `PIPELINE_KAFKA_CONFIG` names, then
             `PIPELINE_KAFKA`.
         value: a format, `Json()`, `Text()`, `Bytes()`, `Avro(…)`, or a function to bytes or text (None is

@@ -33,7 +33,7 @@ K = TypeVar("K")
 
 _DEFAULTS: Final[Mapping[str, Any]] = {
     # After its queue was full a client asks for more only when this time is over. With the default
-    # of a second it stands still most of the time: 0.3 M messages/s instead of 0.7 M.
+    # of a second it is idle most of the time: 0.3 M messages/s instead of 0.7 M.
     "fetch.queue.backoff.ms": 5,
 }
 
@@ -58,9 +58,9 @@ class KafkaSource(Source[T]):
     """The records of Kafka topics, each partition in its order, continued from the checkpoint.
 
     Partitions are assigned by the engine, without a group's rebalancing. After a failure reading
-    goes on at the offsets of the checkpoint, never at the group's: those are only shown, for whoever
+    continues at the offsets of the checkpoint, never at the group's: those are only shown, to people who
     watches the lag. New partitions are found and read from their beginning. An offset that is gone,
-    and a topic that was deleted or made anew, fail the job by name. Brokers that are away are waited for.
+    and a topic that was deleted or recreated, fail the job by name. Brokers that are down are waited for.
 
     Args:
         topics: a topic, or several.
@@ -79,7 +79,7 @@ class KafkaSource(Source[T]):
         on_error: what happens to a record that cannot be decoded: fail, skip or dead-letter.
         group_id: under which the offsets are shown; default the job's name.
         isolation: `read_committed` does not see what transactions wrote that are open or aborted.
-        discovery_interval: how often is looked for new partitions and for topics made anew.
+        discovery_interval: how often to look for new partitions and recreated topics.
         config: client settings by librdkafka's names: TLS, SASL, fetch sizes.
 
     Raises:

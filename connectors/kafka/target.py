@@ -82,14 +82,14 @@ class Target(NamedTuple):
             )
         if self.compacted and key is None:
             raise SinkError(
-                f"the topic {topic} is compacted, and takes no record without a key: {shown(value)}",
+                f"the topic {topic} is compacted and accepts no record without a key: {shown(value)}",
                 retryable=False,
                 hint="give the sink key=, and let it return a key for every record",
             )
         if not self._takes_time(time_ms, now_ms):
             apart = f"{abs(time_ms - now_ms):,} ms {'ahead of' if time_ms > now_ms else 'behind'} the clock"
             raise SinkError(
-                f"the topic {topic} does not take the time {time_ms}, {apart}: {shown(value)}",
+                f"the topic {topic} does not accept the time {time_ms}, {apart}: {shown(value)}",
                 retryable=False,
                 hint="let timestamp= return milliseconds UTC; or raise the topic's "
                 "message.timestamp.after.max.ms or message.timestamp.before.max.ms",
@@ -101,7 +101,7 @@ class Target(NamedTuple):
 
 
 def _time_limits(settings: Mapping[str, str]) -> tuple[int | None, int | None]:
-    """Return how far a record's time may be behind and ahead of a broker's clock, in milliseconds."""
+    """Return how far a record's time may be before and after a broker's clock, in milliseconds."""
     if settings.get("message.timestamp.type") != "CreateTime":
         return None, None
     both = settings.get("message.timestamp.difference.max.ms")  # until Kafka 3.5

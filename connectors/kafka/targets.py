@@ -58,7 +58,7 @@ class Targets:
         """Refuse to end an epoch in other topics than it began in, as `check_same` does.
 
         Raises:
-            CheckpointError: no broker says whether the topics are the same; the epoch goes on.
+            CheckpointError: no broker answers whether the topics are the same; the epoch continues.
             SinkError: they are not.
         """
         if not self._written:
@@ -117,10 +117,10 @@ class Targets:
         except SinkError:  # they are away, or do not tell this user
             return None
         return SinkError(
-            f"the brokers at {self._settings.servers} begin no transactions: expected the topic "
-            f"{TRANSACTIONS}, in which they keep them, found that they cannot make it",
+            f"the brokers at {self._settings.servers} cannot begin transactions: expected the topic "
+            f"{TRANSACTIONS}, which stores them; found that they cannot create it",
             retryable=False,
-            hint="run as many brokers as their transaction.state.log.replication.factor says (default 3), or "
+            hint="run as many brokers as their transaction.state.log.replication.factor (default 3), or "
             "lower that; without transactions there is only guarantee='at-least-once'",
         )
 
@@ -139,7 +139,7 @@ class Targets:
             raise SinkError(
                 f"there is no topic {topic}",
                 retryable=False,
-                hint="create it, or correct its name: the sink creates none",
+                hint="create it, or correct its name: the sink does not create topics",
             )
         if not self.cluster.may_write(topic):
             raise SinkError(

@@ -34,7 +34,7 @@ class Selection:
         try:
             self._pattern = None if pattern is None else re.compile(pattern)
         except re.error as error:
-            raise ConfigError(f"pattern={pattern!r} is no regular expression: {error}") from error
+            raise ConfigError(f"pattern={pattern!r} is not a regular expression: {error}") from error
 
     @property
     def target(self) -> str:
@@ -42,7 +42,7 @@ class Selection:
         return self._pattern.pattern if self._pattern else ",".join(self._names)
 
     def to_config(self) -> dict[str, Any]:
-        """Return what the user gave, by the names that a stored definition has for it."""
+        """Return the user's arguments, by their names in a stored definition."""
         if self._pattern is not None:
             return {"pattern": self._pattern.pattern}
         return {"topic": self._names[0]} if len(self._names) == 1 else {"topics": self._names}
@@ -113,7 +113,7 @@ class Watch:
         """Return the partitions that have come since the last call; asks when it is time.
 
         Raises:
-            SourceError: a topic was deleted, or made anew.
+            SourceError: a topic was deleted or recreated.
         """
         if not self._asked:
             if self._clock.monotonic_ms() >= self._due:

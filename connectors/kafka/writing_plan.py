@@ -23,11 +23,11 @@ class WritingPlan:
     Args:
         topic: the topic, or a function of the record.
         value: the format of the values.
-        key: gives the key of a record, as bytes or text; None for none.
+        key: returns the key of a record, as bytes or text; None for none.
         partitioner: chooses a partition by key and number of partitions; None by the key's hash,
-            and by turns where there is no key.
-        headers: gives the headers of a record.
-        timestamp: gives the time of a record in milliseconds UTC; None for now.
+            and round robin without a key.
+        headers: returns the headers of a record.
+        timestamp: returns the time of a record in milliseconds UTC; None for now.
     """
 
     topic: str | Callable[[Any], str]

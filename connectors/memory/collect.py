@@ -29,7 +29,7 @@ class _Collected(Generic[T]):
         return self.before + len(self.values)
 
     def go_back(self, records: int) -> None:
-        """Continue behind the first `records` records of the job."""
+        """Continue after the first `records` records of the job."""
         kept = min(len(self.values), max(0, records - self.before))
         del self.values[kept:]
         self.before = records - kept
@@ -38,7 +38,7 @@ class _Collected(Generic[T]):
 class CollectSink(Sink[T], Generic[T]):
     """Appends each record to `values`, a list that all attempts share.
 
-    A restart takes off again what came behind its checkpoint, so that `values` has every record
+    A restart removes what arrived after its checkpoint, so that `values` has every record
     once when the job is done. While it runs, records show before their checkpoint is complete:
     hence at-least-once. A job continued by another process finds there only what came since.
 

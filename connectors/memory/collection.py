@@ -19,7 +19,7 @@ SPLIT = "collection"
 
 
 class _Replay(Generic[T]):
-    """Remembers what a one-shot iterator gave, so that a later attempt can start again.
+    """Remembers what a one-shot iterator yielded, so that a later attempt can start again.
 
     An iterator that has raised is exhausted and would look like the end of the input to the next
     attempt; so its error is remembered too.

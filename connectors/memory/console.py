@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class ConsoleSink(Sink[T]):
-    """Prints one line for each record; after a restart, those behind the checkpoint once more.
+    """Prints one line for each record; after a restart, those after the checkpoint once more.
 
     Args:
         format: makes the line of a record.

@@ -51,7 +51,7 @@ _KEY_TYPES: Final = frozenset(
         "timestamp with time zone",
     }
 )
-"""Types whose values come back from Python exactly where they stood, so that a query can go on from one.
+"""Types whose values keep their place in the order after a round trip through Python, to resume there.
 
 Not `interval`: to PostgreSQL a year is 360 days when it compares, to psycopg it is 365.
 """
@@ -82,8 +82,8 @@ def has_collation(column: KeyColumn) -> bool:
 def nondeterministic(column: KeyColumn) -> ConfigError:
     """Build the error for a key whose collation calls different texts equal, as Python never does."""
     return ConfigError(
-        f"the key column {column.name!r} has a collation that calls different texts equal: "
-        "which rows share a key cannot be told here",
+        f"the key column {column.name!r} has a collation that treats different texts as equal: "
+        "it cannot be determined here which rows share a key",
         hint='choose another key=, or another collation in the query: … COLLATE "C"',
     )
 
@@ -106,8 +106,8 @@ def _key_column(name: str, columns: Sequence[Column]) -> KeyColumn:
         raise ConfigError(f"the key column {name!r} is not in the query's result", hint=hint)
     if len(found) > 1:
         raise ConfigError(
-            f"the query gives {len(found)} columns the name of the key {name!r}",
-            hint="name them apart with AS",
+            f"{len(found)} columns of the query have the name of the key {name!r}",
+            hint="give them different names with AS",
         )
     column = found[0]
     if not _compares_like_python(column):

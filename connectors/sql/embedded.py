@@ -1,4 +1,4 @@
-"""A PostgreSQL of one's own in a folder, for demos and tests: nothing to install beside Python packages."""
+"""A PostgreSQL server in a folder, for demos and tests: nothing to install beside Python packages."""
 
 from __future__ import annotations
 

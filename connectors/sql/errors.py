@@ -95,9 +95,9 @@ _AT_CONNECT: Final[Sequence[tuple[str, _Verdict]]] = (
     ("too many clients", _BY_STATE["53300"]),
     ("connection slots", _BY_STATE["53300"]),
 )
-"""Words in the message of a refused connection, for which libpq gives no SQLSTATE."""
+"""Words in the message of a refused connection, for which libpq returns no SQLSTATE."""
 
-_REFUSED: Final = _Verdict(True, "the server was reached and refused, for the reason it gives")
+_REFUSED: Final = _Verdict(True, "the server was reached and refused, for the reason in its message")
 _UNREACHED: Final = _Verdict(True, "check that the server runs and that host and port in the DSN are right")
 
 _LINE: Final = re.compile(r"^\S+ (\d+): (.*)$", re.MULTILINE)

@@ -12,7 +12,7 @@ class DatabaseName(NamedTuple):
     """Which database a session reads, the same for all replicas of a server and through any pooler.
 
     Args:
-        system: the identifier that PostgreSQL gave the cluster when it was created; None where the
+        system: the identifier that the cluster got from PostgreSQL when it was created; None where the
             user may not read it.
         oid: of the database in that cluster; a database that is dropped and recreated has another.
         name: of the database.

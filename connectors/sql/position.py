@@ -1,4 +1,4 @@
-"""Where a query stands: the last key emitted, and which of the rows that share it were emitted."""
+"""The position of a query: the last key emitted, and which of the rows that share it were emitted."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class Position:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], identity: Mapping[str, Any]) -> Self:
-        """Return the position that `to_state` wrote, behind which a new result set is opened.
+        """Return the position that `to_state` wrote, after which a new result set is opened.
 
         Raises:
             SourceError: it is of another source, another query, or the columns are others now.
@@ -125,7 +125,7 @@ class Position:
         check_unchanged(state, identity)
         if not identity["key"]:
             raise changed(
-                "a query without a key cannot continue behind a row, expected no position",
+                "a query without a key cannot continue after a row, expected no position",
                 "start over with --fresh, or give the source a key=",
             )
         last = state["last_processed_id"]
@@ -145,10 +145,10 @@ def key_getter(indexes: Sequence[int]) -> Callable[[Row], Key]:
 
 
 def check_keys(rows: Sequence[Row], indexes: Sequence[int], names: Sequence[str], first_row: int) -> None:
-    """Refuse NULL and NaN in a key: neither can be compared, so rows behind them could be lost.
+    """Raise for NULL and NaN in a key: neither can be compared, so rows after them could be lost.
 
-    Both sort behind everything else, so the last row shows them for the first column of a key; the
-    other columns are sorted anew under each value of it.
+    Both sort after everything else, so the last row shows them for the first column of a key; the
+    other columns are sorted within each value of it.
 
     Args:
         rows: a page in the order of the key, not empty.
@@ -178,7 +178,7 @@ def null_key(found: str) -> SourceError:
 
 
 def _unusable(message: str, hint: str) -> SourceError:
-    """Build the error for rows that do not have the key that the job was told they have."""
+    """Return the error for rows that do not have the configured key."""
     error = SourceError(message, retryable=False, hint=hint)
     error.fault = Fault.USER
     return error

@@ -32,8 +32,8 @@ def shaper(shape: RowShape, columns: Sequence[str]) -> Shaper:
     twice = sorted({name for name in columns if columns.count(name) > 1})
     if twice:
         raise ConfigError(
-            f"the query gives more than one column the name {', '.join(twice)}",
-            hint='name them apart with AS, or take rows="tuple"',
+            f"more than one column of the query has the name {', '.join(twice)}",
+            hint='give them different names with AS, or take rows="tuple"',
         )
     if shape is RowShape.NAMEDTUPLE:
         return _namedtuples(columns)

@@ -173,7 +173,7 @@ class Session:
 
         The server computes the next rows while these are being used, and waits when nobody takes them.
         """
-        # Before version 17 libpq can hand on a result only row by row.
+        # Before version 17, libpq can return a result only row by row.
         size = fetch_size if capabilities.has_stream_chunked() else 1
         self._stream = ChunkCursor(self._open_connection())
         return self._stream.stream(query.text.encode(), query.parameters, binary=binary, size=size)
@@ -209,7 +209,7 @@ class Session:
             connection = self._connection
             if connection is None or connection.closed:
                 return
-            # First the query, so that the server does not go on with it for nobody. Then the socket:
+            # First the query, so that the server does not continue it in vain. Then the socket:
             # a network that is down would never bring the server's answer.
             with suppress(psycopg.Error):
                 connection.cancel_safe(timeout=_CANCEL_TIMEOUT)

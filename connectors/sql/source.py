@@ -283,7 +283,7 @@ def _find_dsn(given: str | None) -> str:
         if dsn:
             return dsn
     raise ConfigError(
-        "no database is named: expected dsn= or one of the variables PIPELINE_DSN, DATABASE_URL",
+        "no database: expected dsn= or one of the variables PIPELINE_DSN, DATABASE_URL",
         hint="set PIPELINE_DSN=postgresql://user:password@host:5432/database",
     )
 

@@ -1,4 +1,4 @@
-"""The texts sent for a user's query: as it stands, in the order of its key, and from a key onwards."""
+"""The texts sent for a user's query: unchanged, in the order of its key, and from a key onwards."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.core.errors import ConfigError
 Parameters = Sequence[Any] | Mapping[str, Any]
 
 WRAPPER_LINES: Final = 1
-"""Lines that stand before the user's query in every text sent, to be taken off PostgreSQL's line numbers."""
+"""Lines before the user's query in every text sent, to be subtracted from PostgreSQL's line numbers."""
 
 _TOKEN: Final = re.compile(
     r"""
@@ -29,7 +29,7 @@ _TOKEN: Final = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 _QUERY: Final = re.compile(r"\(|(?:SELECT|VALUES|TABLE|WITH)\b", re.IGNORECASE)
-"""How what can stand in a FROM clause begins."""
+"""How a statement begins that can be in a FROM clause."""
 
 _COMMENT_EDGE: Final = re.compile(r"/\*|\*/")
 
@@ -49,10 +49,10 @@ class KeyColumn(NamedTuple):
 
 
 def bare(sql: str) -> str:
-    """Return `sql` without a closing `;` and the comments at its end, so that it can stand in parentheses.
+    """Return `sql` without a closing `;` and the comments at its end, so that it can be put in parentheses.
 
     Raises:
-        ConfigError: it is empty, holds more than one statement, or one that is no query.
+        ConfigError: it is empty, holds more than one statement, or one that is not a query.
 
     Example:
         >>> bare("SELECT ';' AS x; -- all of them")
@@ -101,7 +101,7 @@ class Statement:
     parameters: Parameters | None = None
 
     def all_rows(self) -> Query:
-        """Ask for the rows in the order the user gave, if any."""
+        """Request the rows in the user's order, if any."""
         return Query("\n" + self._text(), self._values())
 
     def no_rows(self) -> Query:

@@ -1,7 +1,7 @@
 """Calling a user's function and seeing how it went, without an exception on the way.
 
 The interpreted chain and `map_batches` call functions through this module. Since only the user's own
-code stands inside the `try`, an error of the engine (a cancelled wait, say) is never taken for the user's.
+code is inside the `try`, an error of the engine (a cancelled wait, say) is never taken for the user's.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pipeline.operators.failure import Failures
 
 
 class Outcome(NamedTuple):
-    """What a call gave: a value, or an error if that is not None."""
+    """The outcome of a call: a value, or an error if that is not None."""
 
     value: Any = None
     error: Exception | None = None

@@ -94,7 +94,7 @@ def compile_chain(
     """Build the chain of `stages`.
 
     Args:
-        stages: in the order of the stream; none for a chain that hands on what it gets.
+        stages: in the order of the stream; none for a chain that forwards its input.
         ctx: what the chain needs of its vertex.
         mode: `generated` or `interpreted`; None for what PIPELINE_CHAINS says, else `generated`.
         carry_origins: whether outputs keep their origins; needed only where a later vertex dead-letters.

@@ -29,7 +29,7 @@ INDENT: Final = "    "
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    """Generated source, and whose calls stand on its lines.
+    """Generated source, and whose calls are on its lines.
 
     Args:
         text: the source of one module.
@@ -46,7 +46,7 @@ def emit(steps: Sequence[PlannedStep]) -> Emitted:
     """Write the functions of a loop.
 
     They take a `Feed` and are `process` and, where the loop can be suspended, `iterate`; both also
-    as `…_marked`, unless each record gives exactly one output. Names they expect, i being a
+    as `…_marked`, unless each record produces exactly one output. Names they expect, i being a
     step's index: `fi` its function, `recoveri` what to call when it is guarded and raised, `fail`
     what to call when it is not, and `DROPPED`.
     """
@@ -140,7 +140,7 @@ class _Emitter:
         while index < len(self._plan):
             step = self._plan[index]
             if step.expands:
-                self._many(index)  # all that follows stands inside
+                self._many(index)  # everything that follows is inside
                 return
             (self._guarded if step.is_guarded else self._unguarded)(index)
             index += 1
@@ -177,7 +177,7 @@ class _Emitter:
     def _guarded_many(self, index: int) -> None:
         """Write the loop over the results inside a `try`, and both inside a loop that repeats the call.
 
-        The `try` sees the errors of the steps behind as well; the line tells whose they are.
+        The `try` sees the errors of the later steps as well; the line shows whose they are.
         """
         value, result = self._variables[index], self._variables[index + 1]
         self._line(f"attempts{index} = 0")
@@ -243,7 +243,7 @@ class _Emitter:
 
 
 def _variables(steps: Sequence[PlannedStep]) -> list[str]:
-    """Name the value before each step and behind the last; a filter hands on the one it got."""
+    """Name the value before each step and after the last; a filter passes on the one it got."""
     names = ["v0"]
     for index, step in enumerate(steps):
         names.append(names[-1] if step.yields is Yields.FILTER else f"v{index + 1}")

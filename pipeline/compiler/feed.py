@@ -15,14 +15,14 @@ _COUNTED = (list, tuple, range)
 class Feed:
     """What a generated loop reads from and keeps its marks in.
 
-    The loop counts nothing: where a record stands follows from what its iterator has left, and is
+    The loop counts nothing: the position of a record follows from what its iterator has left, and is
     asked for only when a call has raised. Where outputs are not one for each record and timestamps
     or origins must go with them, the loop runs over `marks` as well and appends the mark of each
     output to `kept`. A mark is the record's timestamp, or its index if origins travel too.
 
     Args:
         batch: the records.
-        one_to_one: each record gives exactly one output, so that the tracks go on as they are.
+        one_to_one: each record produces exactly one output, so the tracks stay as they are.
         carry_origins: whether the outputs take their origins with them.
 
     Attributes:

@@ -89,7 +89,7 @@ def _failing(
     failures = [step.stage.failures(ctx) for step in steps]
 
     def fail(error: Exception, feed: Feed) -> None:
-        """Raise what fails the job if a step's call let `error` out; one of the engine's goes on as it is."""
+        """Raise what fails the job if a step's call let `error` out; one of the engine's stays as it is."""
         index = _raising_step(error, file, emitted)
         if index is not None:
             raise failures[index].error(error, feed.origin()) from error
@@ -111,8 +111,8 @@ def _raising_step(error: Exception, file: str, emitted: Emitted) -> int | None:
 def _step_before(entry: TracebackType, emitted: Emitted) -> int | None:
     """Return the step called last before the instruction that raised.
 
-    Python gives the comprehension's first line to what it does between the calls: to take the next
-    result of a flat_map, to look at the truth of a filter's. The clauses stand in their order,
+    Python attributes to the comprehension's first line what it does between the calls: taking the next
+    result of a flat_map, or testing the truth of a filter's. The clauses are in their order,
     though, so that the call just before it is the one that made the result.
     """
     step: int | None = None

@@ -12,11 +12,11 @@ from pipeline.core.functions import is_async, is_async_generator
 from pipeline.operators.base import Function, Yields
 
 MAX_FLAT_MAPS: Final = 4
-"""In one loop: each takes up to three of the 20 blocks that Python lets stand inside one another."""
+"""In one loop: each takes up to three of the 20 blocks that Python allows in each other."""
 
 
 class Calling(StrEnum):
-    """How a function gives its result."""
+    """How a function returns its result."""
 
     PLAIN = "plain"
     COROUTINE = "coroutine"  # must be awaited
@@ -50,7 +50,7 @@ class PlannedStep:
 
     @property
     def is_guarded(self) -> bool:
-        """Whether the loop must go on after a call that raised."""
+        """Whether the loop must continue after a call that raised."""
         policy = self.stage.step.on_error
         return policy.kind != "fail" or policy.attempts > 0
 
@@ -61,7 +61,7 @@ class PlannedStep:
 
 
 def calling_of(call: Function, yields: Yields) -> Calling:
-    """Return how what a step calls gives its result."""
+    """Return how the callable of a step returns its result."""
     if yields is Yields.MANY and is_async_generator(call):
         return Calling.ASYNC_GENERATOR
     return Calling.COROUTINE if is_async(call) else Calling.PLAIN

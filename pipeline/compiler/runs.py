@@ -36,7 +36,7 @@ class Run(Protocol):
 
 
 class CutRun:
-    """A run where a record gives at most one output: the input is cut to what is asked for."""
+    """A run in which a record produces at most one output: the input is cut to the demand."""
 
     __slots__ = ("_batch", "_position", "_process", "exhausted")
 

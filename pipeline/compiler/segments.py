@@ -73,7 +73,7 @@ class IdentitySegment(Segment):
 
 
 class OperatorSegment(Segment):
-    """A running operator; an error that passes through it is told where it was."""
+    """A running operator; an error that passes through it is located there."""
 
     def __init__(self, stage: OperatorStage, ctx: ChainContext, *, carry_origins: bool) -> None:
         self.expands = stage.operator.expands
@@ -159,7 +159,7 @@ class WholeBatchSegment(Segment):
 
 
 def _as_list(results: Any) -> list[Any]:
-    # A copy, since the function may go on using a list that downstream already holds.
+    # A copy, since the function may continue to use a list that downstream already holds.
     if isinstance(results, Sequence) and not isinstance(results, (str, bytes)):
         return list(results)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     raise TypeError(f"map_batches expects a list of results, not {type(results).__name__}")

@@ -1,4 +1,4 @@
-"""What a chain is made of, and what its vertex gives to it."""
+"""What a chain consists of, and what it gets from its vertex."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class StepStage:
 
 @dataclass(frozen=True, slots=True)
 class OperatorStage:
-    """A running operator of the chain; whoever made it opens, restores, snapshots and closes it.
+    """A running operator of the chain; its creator opens, restores, snapshots and closes it.
 
     Args:
         uid: the operator's uid, for errors.
@@ -53,7 +53,7 @@ Stage = StepStage | OperatorStage
 
 
 class ChainContext(Protocol):
-    """What the vertex gives to its chain; called from whichever thread drives the chain."""
+    """What a chain gets from its vertex; called from whichever thread drives the chain."""
 
     @property
     def job_name(self) -> str: ...

@@ -98,7 +98,7 @@ def as_exception(error: BaseException) -> Exception:
     name = "the job" if function is None else function.name
     failure = UserFunctionError(
         f"{name} raised {describe(error)}",
-        hint="raise an ordinary exception: this one asks to leave, and does so whatever on_error says",
+        hint="raise an ordinary exception: this one ends the job regardless of on_error",
     )
     failure.__cause__ = error
     return failure.located(function=None if function is None else str(function))

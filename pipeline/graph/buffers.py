@@ -67,7 +67,7 @@ _WHEN_FULL: Final = {
 def buffers_of(graph: StreamGraph, config: Settings) -> dict[StreamEdge, Buffer]:
     """Return the buffer of each edge that has one.
 
-    The user's stand before their `backpressure` operator, the job's behind its sources, unless the
+    Those of the user are before their `backpressure` operator, those of the job after its sources, unless the
     user put one there.
 
     Raises:
@@ -125,7 +125,7 @@ def _uid(graph: StreamGraph, edge: StreamEdge, config: Settings) -> str:
     if checkpointed(config) and not target.stable:
         raise GraphError(
             f"{source} has several readers, each with a {config.backpressure} buffer, and {target} has no "
-            "name by which a checkpoint could find its own again",
+            "name by which a checkpoint could match its buffer",
             hint='give it one: uid="…"',
         ).located(job=graph.job, operator=target.uid)
     return f"{name}:{target.uid}"
@@ -143,8 +143,7 @@ def _refuse_silent_loss(graph: StreamGraph, edge: StreamEdge, buffer: Buffer, co
         raise ConfigError(
             f"{buffer.uid} may lose records ({buffer.strategy}), but {', '.join(promising)} promises "
             "each of them exactly once",
-            hint="say that this is meant with accept_loss=True (JobConfig or backpressure(…)), "
-            "or use BUFFER or ERROR",
+            hint="accept this with accept_loss=True (JobConfig or backpressure(…)), or use BUFFER or ERROR",
         ).located(job=graph.job, operator=buffer.uid)
 
 

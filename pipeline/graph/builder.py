@@ -118,7 +118,7 @@ class GraphBuilder:
         uid: str | None = None,
         written_at: str | None = None,
     ) -> Output:
-        """Add an operator behind `inputs` and return its main output."""
+        """Add an operator downstream of `inputs` and return its main output."""
         for function in spec.functions:
             _require_function(spec.kind, function)
         require_policy(f"{spec.kind}: on_error", getattr(spec, "on_error", ErrorPolicy()))
@@ -155,7 +155,7 @@ class GraphBuilder:
         return [draft.definition for draft in self._drafts if isinstance(draft.definition, Source)]
 
     def build(self, job: str, mode: JobMode) -> StreamGraph:
-        """Return the graph as it stands; nothing is checked yet."""
+        """Return the graph as it is; nothing is checked yet."""
         uids = assign_uids([draft.uid_request() for draft in self._drafts])
         nodes = [draft.finish(node, uids[node]) for node, draft in enumerate(self._drafts)]
         return StreamGraph(job, mode, tuple(nodes), tuple(self._edges))

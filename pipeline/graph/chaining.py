@@ -105,7 +105,7 @@ def no_buffer_with_a_strategy_between(link: Link) -> str | None:
     buffer = link.buffer
     if buffer is None or not buffer.of_job:
         return None  # the user's starts a chain anyway
-    return f"the job's {buffer.strategy} buffer stands behind its source"
+    return f"the job's {buffer.strategy} buffer is directly downstream of its source"
 
 
 RULES: Final[tuple[Rule, ...]] = (
@@ -120,7 +120,7 @@ RULES: Final[tuple[Rule, ...]] = (
     clock_needs_its_own_thread,
     no_buffer_with_a_strategy_between,
 )
-"""All must agree; the first that does not gives the reason that `explain` shows."""
+"""All must agree; the first that does not supplies the reason that `explain` shows."""
 
 
 def why_not_fused(link: Link) -> str | None:

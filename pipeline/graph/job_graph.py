@@ -65,7 +65,7 @@ class JobGraph:
 
     Args:
         stream: the graph it was made from.
-        vertices: in an order in which each stands behind its inputs.
+        vertices: in topological order.
         edges: in the order of the StreamGraph's.
     """
 
@@ -75,7 +75,7 @@ class JobGraph:
 
     @property
     def buffers(self) -> Mapping[StreamEdge, Buffer]:
-        """The buffers with a strategy, by the edge of the StreamGraph that each stands on."""
+        """The buffers with a strategy, by their edge of the StreamGraph."""
         return {edge.stream_edge: edge.buffer for edge in self.edges if edge.buffer is not None}
 
     def vertex(self, vertex_id: int) -> JobVertex:

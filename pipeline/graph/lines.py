@@ -1,7 +1,7 @@
-"""Which chains run as one although a key_by stands between them: where it has nothing to exchange.
+"""Which chains run as one although a key_by is between them: where it has nothing to exchange.
 
-With one subtask before it and one behind it every key goes to the same place. A queue and a second
-thread would then only cost: under the interpreter's lock the two run by turns, and each turn is a
+With one subtask on either side, every key goes to the same place. A queue and a second
+thread would then only cost: under the interpreter's lock the two run alternately, and each change is a
 switch of threads.
 """
 
@@ -34,7 +34,7 @@ def _key_by_before(job_graph: JobGraph, vertex: JobVertex) -> JobVertex | None:
 
 
 def _is_a_line(job_graph: JobGraph, key_by: JobVertex, behind: JobVertex) -> bool:
-    """Whether all that one subtask gives goes to one, and nobody asked for a queue or a thread between."""
+    """Whether all output of one subtask goes to one other, and no queue or thread in between is requested."""
     (into,), out = job_graph.inputs(key_by.id), job_graph.outputs(key_by.id)
     before = job_graph.vertex(into.source)
     beside = [edge for edge in job_graph.outputs(before.id) if edge.stream_edge.side_tag is None]

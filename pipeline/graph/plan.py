@@ -72,7 +72,7 @@ class PlanEdge:
 
     @property
     def selector(self) -> Function | None:
-        """The function that gives a record's key; None where records are not partitioned by key."""
+        """The function that returns a record's key; None if records are not partitioned by key."""
         exchange = None if self.exchange is None else self.exchange.exchange
         return None if exchange is None else exchange.selector
 
@@ -88,7 +88,7 @@ class JobPlan:
 
     Args:
         stream: what the user wrote, for names and facts of the whole job.
-        vertices: in an order in which each stands behind its inputs.
+        vertices: in topological order.
         edges: between them.
     """
 
@@ -97,9 +97,9 @@ class JobPlan:
     edges: tuple[PlanEdge, ...]
 
     def is_fresh(self, vertex_id: int) -> bool:
-        """Say whether what a vertex gives was the newest a moment ago: LATEST stands before it.
+        """Return whether the output of a vertex was the newest a moment ago: LATEST is upstream of it.
 
-        Queues behind it must not collect what grows old meanwhile.
+        Queues downstream must not collect records that grow old meanwhile.
         """
         return any(
             edge.target == vertex_id
@@ -122,7 +122,7 @@ class JobPlan:
 
         Args:
             sources: uids of sources whose end was passed on ahead of a barrier. In a buffer with a
-                strategy the barrier overtakes the end, as all else: what is downstream of it goes on.
+                strategy the barrier overtakes the end, as everything else: downstream continues.
         """
         found: set[int] = set()
         for vertex in self.vertices:
@@ -185,7 +185,7 @@ def physical(job_graph: JobGraph) -> JobPlan:
 
 
 def _chains(job_graph: JobGraph, first: Mapping[int, int]) -> list[JobVertex]:
-    """Return what runs: the vertices that are no exchange, those of a line as one with all their nodes."""
+    """Return what runs: the vertices without exchanges, those of a line as one with all their nodes."""
     nodes: dict[int, list[StreamNode]] = {}
     for vertex in job_graph.vertices:
         if first[vertex.id] != vertex.id or not vertex.is_exchange:
@@ -241,7 +241,7 @@ def _plan_edge(job_graph: JobGraph, edge: JobEdge, first: Mapping[int, int]) -> 
 
 
 def _behind_exchange(job_graph: JobGraph, origin: JobEdge, edge: JobEdge) -> Buffer | None:
-    """Return the buffer before a KeyBy, which stands behind the exchange: one for each of its readers."""
+    """Return the buffer before a KeyBy, which is downstream of the exchange: one for each of its readers."""
     buffer = origin.buffer
     if buffer is None or len(job_graph.outputs(edge.source)) == 1:
         return buffer

@@ -27,7 +27,7 @@ class StreamNode:
         stable: whether the uid names this node whatever else changes in the job; one that does not
             is for display only and never matches state.
         kind: `map`, `reduce`, …; of a source or sink its connector's: `kafka`.
-        name: what stands in the name of its vertex: `Map`, or what the user called it.
+        name: its part of the name of its vertex: `Map`, or what the user called it.
         definition: the source, the operator's spec or the sink itself.
         functions: where the user's functions are written, the one that names the operator first.
         written_at: `file:line` at which it was added to the job, None where that is not known.
@@ -150,7 +150,7 @@ class StreamGraph:
     Args:
         job: the job's name.
         mode: what kind of job it is.
-        nodes: in an order in which each stands behind its inputs; `nodes[id].id == id`.
+        nodes: in topological order; `nodes[id].id == id`.
         edges: grouped by their target, in the order of its inputs.
     """
 
@@ -178,7 +178,7 @@ class StreamGraph:
     def upstream_sources(self, node: int) -> Sequence[StreamNode]:
         """Return the sources whose records reach a node."""
         reached = {node}
-        for edge in reversed(self.edges):  # targets rise, so each is met behind all it feeds
+        for edge in reversed(self.edges):  # targets rise, so each is visited after everything it feeds
             if edge.target in reached:
                 reached.add(edge.source)
         return [source for source in self.sources if source.id in reached]

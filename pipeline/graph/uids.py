@@ -14,7 +14,7 @@ class UidRequest:
     Args:
         given: the user's own choice, None for the default.
         default: kind and name of function or target.
-        nameless: whether `default` stands on a lambda, which any other lambda could take the place of.
+        nameless: whether `default` names a lambda, which any other lambda could replace.
     """
 
     given: str | None
@@ -35,7 +35,7 @@ def assign_uids(requests: Sequence[UidRequest]) -> list[Uid]:
 
     Where a default is not unique, `#2`, `#3` … tell the nodes apart for people; such a uid is not
     stable, nor is that of the node that kept the bare name, since a change of the job may swap them.
-    Uids the user gave stay as they are, also where two are equal: that is for the validation to refuse.
+    Uids of the user stay as they are, also if two are equal: the validation rejects that.
     """
     wanted = Counter(request.given or request.default for request in requests)
     taken = {request.given for request in requests if request.given is not None}

@@ -43,7 +43,7 @@ def _has_a_source(graph: StreamGraph) -> None:
 def _every_stream_ends_in_a_sink(graph: StreamGraph) -> None:
     for node in graph.nodes:
         if node.sink is None and not graph.outputs(node.id):
-            raise _error(graph, node, f"the stream behind {node} has no sink", "end it with .sink(…)")
+            raise _error(graph, node, f"the output of {node} has no sink", "end it with .sink(…)")
 
 
 def _given_uids_are_unique(graph: StreamGraph) -> None:
@@ -52,7 +52,7 @@ def _given_uids_are_unique(graph: StreamGraph) -> None:
         if uids[node.uid] > 1:
             first = next(other for other in graph.nodes if other.uid == node.uid)
             message = f"two operators have the uid {node.uid!r}: {first} and {node}"
-            raise _error(graph, node, message, "give each a uid of its own")
+            raise _error(graph, node, message, "give each its own uid")
 
 
 def _sinks_do_not_overwrite_each_other(graph: StreamGraph) -> None:
@@ -60,10 +60,10 @@ def _sinks_do_not_overwrite_each_other(graph: StreamGraph) -> None:
     for (first, taken), (node, target) in combinations(owned, 2):
         if node.sink is first.sink:
             message = f"one sink object ends two streams: {first} and {node}"
-            raise _error(graph, node, message, "give each a sink of its own, or union() the streams")
+            raise _error(graph, node, message, "give each its own sink, or union() the streams")
         if target is not None and target == taken:
             message = f"two sinks would overwrite each other's {target[1]}: {first} and {node}"
-            raise _error(graph, node, message, "give each a target of its own, or union() the streams")
+            raise _error(graph, node, message, "give each its own target, or union() the streams")
 
 
 def _no_source_reads_an_output(graph: StreamGraph) -> None:
@@ -100,8 +100,8 @@ def _side_outputs_have_a_writer(graph: StreamGraph) -> None:
         if edge.side_tag is not None and edge.side_tag not in writer.side_tags:
             message = f"{writer} sends nothing to the side output {edge.side_tag.name!r}"
             hint = (
-                "read it right behind the operator with on_error=ErrorPolicy.dead_letter(tag), "
-                "or behind what folds the windows of side_output_late_data(tag)"
+                "read it directly downstream of the operator with on_error=ErrorPolicy.dead_letter(tag), "
+                "or of the fold of the windows with side_output_late_data(tag)"
             )
             raise _error(graph, writer, message, hint)
 
@@ -115,7 +115,7 @@ def _side_outputs_have_a_reader(graph: StreamGraph) -> None:
             what, otherwise = _unread(node, tag)
             message = f"nobody reads the {what} of {node}: they would be lost"
             raise _error(
-                graph, node, message, f"add stream.side_output(tag).sink(…) behind it, or {otherwise}"
+                graph, node, message, f"add stream.side_output(tag).sink(…) downstream of it, or {otherwise}"
             )
 
 
@@ -157,7 +157,7 @@ def _parallelism_is_possible(graph: StreamGraph) -> None:
     for node in graph.nodes:
         most = most_subtasks(node)
         if node.parallelism is not None and most is not None and node.parallelism > most:
-            message = f"{node} can run as at most {most} subtask(s), asked were {node.parallelism}"
+            message = f"{node} supports at most {most} subtask(s), but its parallelism is {node.parallelism}"
             raise _error(graph, node, message, "leave out its with_parallelism")
 
 
@@ -172,7 +172,7 @@ def _state_can_be_found_again(graph: StreamGraph) -> None:
     for node in graph.nodes:
         if node.keeps_state and not node.stable:
             nameless = bool(node.functions) and node.functions[0].is_lambda
-            why = "a lambda gives it no name" if nameless else "its default uid is not its alone"
+            why = "a lambda has no name" if nameless else "its default uid is not its alone"
             message = f"{node} keeps state in a checkpointed job, but {why}"
             method = node.kind if node.spec is not None else ("source" if node.source is not None else "sink")
             raise _error(graph, node, message, f'give it one: .{method}(…, uid="…")')

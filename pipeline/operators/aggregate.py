@@ -18,7 +18,7 @@ from state.descriptors import AggregateFunction, AggregatingStateDescriptor
 
 @dataclass(frozen=True, slots=True)
 class Aggregate(OperatorFactory):
-    """An aggregate that gives its result after each record.
+    """An aggregate that emits its result after each record.
 
     Args:
         aggregate: what is computed.

@@ -21,14 +21,14 @@ class Chaining(StrEnum):
 
     ALWAYS = "always"  # may be fused with the operator before it
     HEAD = "head"  # starts a chain: fused with what follows only
-    NEVER = "never"  # stands alone
+    NEVER = "never"  # is fused with no neighbour
 
 
 class Partitioning(StrEnum):
     """Which subtask of the target a record goes to."""
 
     FORWARD = "forward"  # the one of the same number
-    REBALANCE = "rebalance"  # in turn
+    REBALANCE = "rebalance"  # round robin
     HASH = "hash"  # by key
     BROADCAST = "broadcast"  # to all
 

@@ -138,7 +138,7 @@ class Survivors:
     def recover(
         self, failures: Failures, error: Exception, again: Callable[[], Any], results: Sequence[Any]
     ) -> Any:
-        """Do as `Failures.recover` does for the record behind those that gave `results`."""
+        """Do as `Failures.recover` does for the record after those that produced `results`."""
         index = len(results) + len(self._dropped)
         outcome = failures.recover(error, again, self._batch.values[index], self.origin(results))
         if outcome is DROPPED:
@@ -146,7 +146,7 @@ class Survivors:
         return outcome
 
     def origin(self, results: Sequence[Any]) -> Origin | None:
-        """Return where the record behind those that gave `results` was read."""
+        """Return where the record after those that produced `results` was read."""
         origins = self._batch.origins
         return None if origins is None else origins[len(results) + len(self._dropped)]
 

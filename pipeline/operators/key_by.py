@@ -14,7 +14,7 @@ class KeyBy(OperatorSpec):
     """Partition by what `selector` returns: str, int, bytes, bool or tuples of them.
 
     It is a vertex of the plan and breaks the chain; at run time it is the exchange between the
-    vertices before and behind it.
+    vertices upstream and downstream of it.
     """
 
     kind: ClassVar[str] = "key_by"

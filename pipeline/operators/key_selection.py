@@ -13,7 +13,7 @@ from pipeline.operators.failure import DROPPED, FailureContext, Failures, Surviv
 
 
 class KeySelection:
-    """Calls the selector of a `key_by` for the operators behind it.
+    """Calls the selector of a `key_by` for the operators downstream of it.
 
     Args:
         selector: the key of a record.

@@ -25,7 +25,7 @@ ABSENT: Final[Any] = object()
 
 
 class KeyedFold(StreamOperator[Any, Any]):
-    """Takes each record into the state of its key and gives the result so far for every record.
+    """Folds each record into the state of its key and emits the result so far for every record.
 
     Mostly all keys are of one type and one mapping holds them all: then a record's key is found out
     where it is used, in one loop. Otherwise the keys of a batch are found out first, and the

@@ -1,4 +1,4 @@
-"""reduce: fold the records of each key into one, and give the result so far for every record."""
+"""reduce: fold the records of each key into one, and emit the result so far for every record."""
 
 from __future__ import annotations
 

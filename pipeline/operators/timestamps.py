@@ -57,7 +57,7 @@ class Timestamps:
 
         Raises:
             UserFunctionError: the function raised or returned no time, and the policy is to fail.
-            SourceError: the source gave a record no time, or a wrong one.
+            SourceError: the source has no time for a record, or a wrong one.
         """
         if self._function is None:
             stamped, greatest = self._own(batch)
@@ -71,9 +71,9 @@ class Timestamps:
         timestamps = batch.timestamps
         if timestamps is None:
             raise SourceError(
-                f"{self._uid} gives its records no timestamps",
+                f"the records of {self._uid} have no timestamps",
                 retryable=False,
-                hint="tell the watermark strategy where they are: timestamp=lambda record: …",
+                hint="set the timestamp function of the watermark strategy: timestamp=lambda record: …",
             ).located(operator=self._uid)
         greatest = _greatest(timestamps)
         if greatest is not None:
@@ -85,7 +85,7 @@ class Timestamps:
                 raise SourceError(str(error), retryable=False).located(
                     operator=self._uid, position=_place(batch.origins, index)
                 ) from error
-        raise AssertionError("one of them is no time")
+        raise AssertionError("one of them is not a time")
 
     def _called(self, function: Callable[[Any], Any], batch: Batch[Any]) -> tuple[Batch[Any], int]:
         timestamps: list[Any] = []
@@ -221,7 +221,7 @@ def _place(origins: Sequence[Origin] | None, index: int) -> str | None:
 
 
 def _own(record: Any) -> int:
-    """Stands for the function where a source gives its records their times."""
+    """Replaces the function if a source has the times of its records."""
     raise AssertionError(record)
 
 

@@ -12,7 +12,7 @@ from pipeline.windows.assigners import WindowAssigner
 
 @dataclass(frozen=True, slots=True)
 class AssignWindows(OperatorSpec):
-    """Put each record into its windows; the operator behind it holds what they gather and does both.
+    """Put each record into its windows; the operator downstream keeps their contents and does both.
 
     Args:
         assigner: which windows a record belongs to.

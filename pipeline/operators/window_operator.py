@@ -46,9 +46,9 @@ class Windowing:
 
 
 class WindowOperator(StreamOperator[Any, Any]):
-    """Folds each record into what its key has in each of its windows, and gives that when time is up.
+    """Folds each record into the value of its key in each of its windows, and emits it when time is up.
 
-    A window [start, end) fires when event time comes to end - 1, before event time goes on; with an
+    A window [start, end) fires when event time reaches end - 1, before event time is forwarded; with an
     allowed lateness it is kept for that long and fires again for each record that still comes.
     Without event time, records have the time at which they are processed, and a window fires when
     the clock comes to its end.
@@ -175,7 +175,7 @@ class WindowOperator(StreamOperator[Any, Any]):
     def _untimed(self) -> GraphError:
         return GraphError(
             "records without event time reach the window",
-            hint="a map_batches that gives more or fewer records than it takes loses it, and so does a side "
+            hint="event time is lost by a map_batches that returns another number of records, and by a side "
             "output: use map, filter or flat_map before the window",
         ).located(operator=self._ctx.uid)
 
@@ -206,7 +206,7 @@ class WindowOperator(StreamOperator[Any, Any]):
         self._call_at(self._gone_at(window) if ended else window.max_timestamp, window)
 
     def _call_at(self, instant: int, window: Window) -> None:
-        # A clock must have left the last instant of a window behind; a watermark says that itself.
+        # A clock must be past the last instant of a window; a watermark is, by definition.
         self._timers.call_at(instant if self._ctx.event_time else instant + 1, window)
 
     def _gone_at(self, window: Window) -> int:

@@ -70,7 +70,7 @@ class ThreadProducer(Generic[T]):
                 self._subscriber = subscriber
         if refused:
             subscriber.on_subscribe(_NoSubscription())
-            subscriber.on_error(InternalError(f"{self._thread.name} serves one subscriber and has had it"))
+            subscriber.on_error(InternalError(f"{self._thread.name} serves only one subscriber"))
         else:
             subscriber.on_subscribe(self)
 

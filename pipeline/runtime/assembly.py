@@ -27,7 +27,7 @@ class Ports:
         storage: where the job's checkpoints go; None for a job that takes none.
         state: makes the keyed state of operators.
         clock: tells wall time and monotonic time.
-        listeners: are told each event of the run.
+        listeners: called with each event of the run.
     """
 
     storage: CheckpointStorage | None
@@ -44,7 +44,7 @@ def assemble(
     Args:
         job: the job's name.
         config: its settings.
-        listeners: are told each event of the run, on the job's thread.
+        listeners: called with each event of the run, on the job's thread.
         clock: default the system's.
     """
     clock = clock or SystemClock()

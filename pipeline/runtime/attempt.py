@@ -99,7 +99,7 @@ class Attempt:
         """Run to the end of the input or to a stop.
 
         Raises:
-            Aborted: the job was told to leave at once.
+            Aborted: the job was aborted.
             PipelineError: the first failure; everything is closed when it arrives.
         """
         try:

@@ -17,7 +17,7 @@ _IDLE: Final = "idle"
 
 
 class BufferCodec:
-    """Encodes records, with what travels beside them, and control elements, and gives both back equal.
+    """Encodes records, with what travels beside them, and control elements, and restores equal ones.
 
     Args:
         uid: of the buffer, for errors.
@@ -39,7 +39,7 @@ class BufferCodec:
             self._codec.check(record)
         except EncodingError as error:
             hint = (
-                "put .backpressure(…, value_type=TheClass) behind the source, or behind a map to plain values"
+                "add .backpressure(…, value_type=TheClass) after the source, or after a map to plain values"
             )
             raise EncodingError(error.message, hint=error.hint or hint).located(operator=self._uid) from error
 

@@ -18,7 +18,7 @@ Element = Batch[Any] | object
 class BufferQueue:
     """Elements in the order of their arrival. It knows no thread and no lock.
 
-    A barrier leaves a cut where it came and is the next thing to be taken. What stands before the
+    A barrier leaves a cut where it came and is the next thing to be taken. What is before the
     cut belongs to the barrier's epoch: it is saved with the snapshot, since the barrier overtook it.
     Nothing is taken across a cut whose barrier has not been taken.
     """
@@ -111,7 +111,7 @@ class BufferQueue:
         return batch
 
     def _first(self) -> _Records | _Control | _Cut | None:
-        """Return what comes next; who goes on reading needs no cut whose barrier has been taken."""
+        """Return what comes next; a reader needs no cut whose barrier has been taken."""
         while self._entries:
             first = self._entries[0]
             if not (isinstance(first, _Cut) and first.taken):
@@ -124,7 +124,7 @@ class BufferQueue:
     def overtaken_by(self, barrier: Barrier) -> tuple[Sequence[Element], int] | None:
         """Return what the barrier has overtaken and what had been dropped before it.
 
-        None if it has overtaken nothing: it came in turn, behind all records.
+        None if it has overtaken nothing: it arrived after all records.
         The end of the input is left out: a source that is restored there says so again.
         """
         overtaken: list[Element] = []

@@ -23,7 +23,7 @@ class SinkCommits:
 
     Args:
         sinks: in the order in which they commit.
-        pause: waits for so many milliseconds, or raises if the job is to leave at once.
+        pause: waits for a number of milliseconds, or raises if the job is aborted.
         clock: by which a sink's `commit_timeout` counts.
     """
 

@@ -1,4 +1,4 @@
-"""What the engine gives to a chain, an operator and a sink while they run."""
+"""What a chain, an operator and a sink get from the engine while they run."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class RunningOperatorContext:
     @property
     def keyed_state(self) -> KeyedStateBackend:
         if self.backend is None:
-            raise InternalError(f"{self.uid} asks for keyed state but stands behind no key_by")
+            raise InternalError(f"{self.uid} requests keyed state but is not downstream of a key_by")
         return self.backend
 
     @property

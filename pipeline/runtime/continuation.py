@@ -144,7 +144,7 @@ class Continuation:
         try:
             manifest = storage.load(there[-1])
         except CheckpointError as error:
-            _log.warning("what the run before this one has written cannot be told: %s", error)
+            _log.warning("cannot determine what the previous run has written: %s", error)
             return None
         return manifest if manifest.kind in (CheckpointKind.PERIODIC, CheckpointKind.STOP) else None
 
@@ -163,7 +163,7 @@ class Continuation:
                 f"checkpoint {checkpoint_id} is older than {newest}: what was committed since then "
                 "would be written again",
                 retryable=False,
-                hint="add --accept-duplicates if that is wanted",
+                hint="to accept that, add --accept-duplicates",
             )
         return manifest
 

@@ -27,10 +27,10 @@ ACTIVE_FOR_S: Final = 1.0
 
 
 class EdgeBuffer:
-    """Takes what the upstream thread gives as the strategy says, until the consumer takes it out.
+    """Accepts what the upstream thread emits, by its strategy, until the consumer takes it.
 
     Barriers overtake what it holds, which then is part of the snapshot: so a checkpoint does not
-    wait for a slow consumer to work it off. The last barrier of a job comes in turn, as nobody
+    wait for a slow consumer to work it off. The last barrier of a job does not overtake, as nobody
     would work off what it had overtaken.
 
     Args:
@@ -111,7 +111,7 @@ class EdgeBuffer:
             self._condition.notify_all()
 
     def on_error(self, error: Exception) -> None:
-        """The failed side reports its error to whoever owns both; here the stream just ends."""
+        """The failed side reports its error to the owner of both; here the stream just ends."""
         self.on_completed()
 
     def on_completed(self) -> None:
@@ -140,9 +140,9 @@ class EdgeBuffer:
         held = self._queue.records
         if held + len(batch) > self.capacity:
             raise BackpressureOverflow(
-                f"backpressure ERROR: {held:,} records wait for a buffer of {self.capacity:,} "
-                f"and {len(batch):,} more came",
-                hint="the job restarts from its last checkpoint; make what is behind it faster, "
+                f"backpressure ERROR: {held:,} records are waiting in a buffer of {self.capacity:,} "
+                f"and {len(batch):,} more arrived",
+                hint="the job restarts from its last checkpoint; make downstream faster, "
                 "raise buffer_size, or use BUFFER",
             ).located(operator=self.uid)
         return self._keep(batch)

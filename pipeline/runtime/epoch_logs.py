@@ -39,7 +39,7 @@ class SinkLogs:
     def read(self, name: str) -> Iterator[bytes]:
         """Yield what was appended to a sealed log, of this attempt or of the restored checkpoint."""
         if self._storage is None or name not in self._sealed:
-            raise InternalError(f"sink {self._uid} asks for the log {name!r}, which no checkpoint lists")
+            raise InternalError(f"sink {self._uid} requests the log {name!r}, which no checkpoint lists")
         with closing(self._storage.read_part(self._sealed[name][1])) as log:
             yield from read_frames(log)
 

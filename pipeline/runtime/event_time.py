@@ -22,7 +22,7 @@ class MergedTime(Generic[K]):
     """Goes on with the slowest input that is not idle, and never back.
 
     An input that has ended holds nothing back. Where all that are left are idle, so is the whole,
-    and it goes on to the furthest of them: otherwise it would depend on which fell silent first.
+    and it advances to the furthest of them: otherwise it would depend on which fell silent first.
     Each method returns what must be sent on, in order.
 
     Args:
@@ -97,7 +97,7 @@ class MergedTime(Generic[K]):
         self.timestamp = timestamp
 
     def now(self) -> list[TimeElement]:
-        """Say again where the whole stands, as somebody new has to be told."""
+        """Repeat the event time of the whole, for a new reader."""
         told: list[TimeElement] = [] if self.timestamp == BEGINNING else [Watermark(self.timestamp)]
         return [*told, IDLE] if self._idle else told
 

@@ -21,7 +21,7 @@ class Acknowledged:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """A subtask cannot take part in a checkpoint; its stream goes on."""
+    """A subtask cannot take part in a checkpoint; its stream continues."""
 
     checkpoint_id: int
     participant: Participant

@@ -41,9 +41,9 @@ class Broadcast:
 
 
 class Rebalance:
-    """As many records to each consumer: batches are cut evenly, what is left over goes round in turn.
+    """As many records to each consumer: batches are cut evenly, the remainder is dealt round robin.
 
-    Whole batches in turn would leave the others idle while one works off all that may be asked for.
+    Whole batches round robin would leave the others idle while one processes all the demand.
     """
 
     def __init__(self, consumers: int) -> None:
@@ -128,7 +128,7 @@ class Output:
     """One edge out of a vertex.
 
     Args:
-        consumers: the subscribers behind it, in the order of the target's subtasks.
+        consumers: the downstream subscribers, in the order of the target's subtasks.
         partitioner: splits batches over them.
         side: the side output it carries; None for the main output.
     """
@@ -181,7 +181,7 @@ class Fanout:
         self._demand.arrived(len(values))
 
     def send_side(self, side: SideOutput, values: Sequence[Any]) -> None:
-        """Take records for a side output; they go on, together, with the next `flush_aside`.
+        """Take records for a side output; they are emitted, together, with the next `flush_aside`.
 
         Raises:
             InternalError: nobody reads it, so they would be lost; such a graph is refused.

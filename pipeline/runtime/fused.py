@@ -18,7 +18,7 @@ from pipeline.reactive.subscriber import BatchSubscriber
 from pipeline.runtime.fanout import Fanout
 
 StreamElement = Watermark | Idle | EndOfInput | EndOfOneInput
-"""Control elements that stand between records; a barrier waits until all of these are out."""
+"""Control elements between records; a barrier waits until all of these are out."""
 
 
 class Fed(NamedTuple):
@@ -29,7 +29,7 @@ class Fed(NamedTuple):
 
 
 class Head(Protocol):
-    """What feeds a chain: a subscription whose thread can be told to look again."""
+    """What feeds a chain: a subscription whose thread can be woken to look again."""
 
     def request(self, n: int) -> None: ...
     def cancel(self) -> None: ...
@@ -250,7 +250,7 @@ class DirectChain(FusedChain):
         if missing < 0:
             raise InternalError(
                 f"a chain that does not expand emitted {count} records for {len(batch)}",
-                hint="an operator that does must say so: expands = True",
+                hint="an operator that expands must declare it: expands = True",
             )
         if count:
             self._emit(out)
@@ -316,7 +316,7 @@ class Expansion:
             self._most = min(MAX_BOUND, 2 * self._most)
 
     def inputs_for(self, outputs: int) -> int:
-        """Return how many records to ask for where so many outputs are wanted, at least one."""
+        """Return how many records to request for that many outputs, at least one."""
         wanted = MAX_BOUND if outputs == UNBOUNDED else outputs
         return max(1, min(self._most, int(wanted / max(self._ratio, 0.01))))
 

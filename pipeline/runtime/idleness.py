@@ -40,7 +40,7 @@ class Idleness:
         self._looked = self._now(), None
 
     def hear(self, split: str) -> None:
-        """Note that a split gave something, or is new."""
+        """Record that a split emitted something, or is new."""
         self._heard[split] = self._now()
         if self._looked[1] is not None:
             self._watch()

@@ -24,7 +24,7 @@ class Incoming:
         mailbox: where subtasks and control put their events.
         patience_ms: how long a stop may take before it is forced, `cancel_timeout`.
         clock: counts it.
-        listener: is told of a stop that is forced.
+        listener: is notified of a stop that is forced.
 
     Attributes:
         stop_requested: whether a stop was read, so that an attempt that fails is not followed by another.

@@ -1,4 +1,4 @@
-"""A vertex behind others: takes batches from its channels in its own thread and aligns their barriers."""
+"""A vertex with inputs: takes batches from its channels in its own thread and aligns their barriers."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class InputPlan:
 
 
 class InnerSubtask(Subtask):
-    """Drains its channels in turn, as far as its own output is wanted.
+    """Drains its channels round robin, as far as its own output is requested.
 
     A channel whose barrier has come is left alone until the barrier has come on all; then the
     subtask takes its snapshot. Control elements need no demand, records do.
@@ -141,7 +141,7 @@ class InnerSubtask(Subtask):
         self.ctx.clock.wait(condition, None if timer is None else timer - self.ctx.clock.now_ms())
 
     def _ready_channel(self) -> int | None:
-        """Find the next channel, in turn, that may be read now."""
+        """Find the next channel, round robin, that may be read now."""
         count = len(self.channels)
         demand = self.producer.requested
         blocked = self._aligner.blocked

@@ -23,7 +23,7 @@ class Lifecycle:
 
     Args:
         wired: the parts.
-        tracker: is told which part of INITIALIZING has begun; its listener, of threads that do not stop.
+        tracker: is notified when a part of INITIALIZING begins; its listener, of threads that do not stop.
     """
 
     def __init__(self, wired: Wired, tracker: StatusTracker, clock: Clock) -> None:

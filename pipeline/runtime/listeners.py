@@ -1,4 +1,4 @@
-"""Those who are told what happens to a run: none of them can disturb it."""
+"""The listeners of a run: none of them can disturb it."""
 
 from __future__ import annotations
 

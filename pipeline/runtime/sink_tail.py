@@ -1,4 +1,4 @@
-"""The end of a stream: hands records to a sink, asks for as many as it can take in about a second."""
+"""The end of a stream: passes records to a sink, requests as many as it can write in about a second."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SinkTail:
 
     Args:
         sink: this attempt's copy of the user's sink.
-        ctx: what the sink is told at `open`.
+        ctx: what the sink gets at `open`.
         max_batch: the most records handed over at once; None adapts alone.
         post: sends an event to the job's thread.
     """
@@ -84,7 +84,7 @@ class SinkTail:
 
     @property
     def remarks(self) -> Sequence[str]:
-        """What a person should hear about the target."""
+        """Notes on the target, for people."""
         return self._sink.remarks
 
     def begin(self, keep: list[Any]) -> None:

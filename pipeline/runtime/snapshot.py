@@ -25,7 +25,7 @@ class SinkSnapshot:
     """A sink at a barrier.
 
     Args:
-        state: what the sink needs to continue behind the barrier.
+        state: what the sink needs to continue after the barrier.
         handles: its undecided transactions, oldest first; the checkpoint decides them.
         logs: from which they can be written again.
     """
@@ -42,7 +42,7 @@ class OperatorSnapshot:
     """An operator at a barrier.
 
     Args:
-        keyed: its keyed state, to be written while the stream goes on; None where it has none.
+        keyed: its keyed state, to be written while records flow; None if it has none.
         state: what its `snapshot_state` returned.
     """
 

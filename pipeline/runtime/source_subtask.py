@@ -315,7 +315,7 @@ class SourceSubtask(Subtask):
     def _settle(self) -> None:
         """See to it that all that was emitted is out, then let a barrier pass; holds the checkpoint lock.
 
-        Held records are waited for without the lock: the position is behind them already, so no
+        Held records are waited for without the lock: the position is after them already, so no
         barrier may pass before they are out.
         """
         fused = self.fused

@@ -1,4 +1,4 @@
-"""Event time where it begins: timestamps of the records of a source, watermarks behind them."""
+"""Event time where it begins: timestamps of the records of a source, and watermarks after them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SourceTime:
     Args:
         strategy: the user's.
         uid: of the source, for people.
-        timestamps: gives its records their time.
+        timestamps: returns the times of its records.
         wake: see `Idleness`.
         confirms_silence: whether a silent split is idle only once the source has said that nothing is
             pending in it.
@@ -67,7 +67,7 @@ class SourceTime:
         gone, self._undeclared = self._undeclared.difference(splits), set()
         if gone:
             _log.warning(
-                "%s no longer reads %s: event time does not wait for what the checkpoint has of it",
+                "%s no longer reads %s: event time no longer waits for it",
                 self._uid,
                 ", ".join(sorted(gone)),
             )
@@ -85,7 +85,7 @@ class SourceTime:
         return changes
 
     def stamped(self, batch: Batch[Any], split: str) -> Iterator[Batch[Any] | TimeElement]:
-        """Yield the records with their timestamps, and behind them how far event time has come."""
+        """Yield the records with their timestamps, then how far event time has advanced."""
         batch, greatest = self._timestamps.stamp(batch)
         yield from self._know(split)
         if self._merged.is_idle(split):  # it holds event time back again before its records are seen
@@ -133,7 +133,7 @@ class SourceTime:
         return self._merged.fall_idle(split)
 
     def now(self) -> list[TimeElement]:
-        """Say where event time stands, to begin with."""
+        """Emit the initial event time."""
         return self._merged.now()
 
     def progress(self) -> EventTimeProgress:

@@ -1,4 +1,4 @@
-"""A job's state as it changes: only in the ways it may, and told to whoever listens."""
+"""The state of a job: only allowed transitions, each reported to the listeners."""
 
 from __future__ import annotations
 

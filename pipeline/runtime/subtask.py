@@ -243,7 +243,7 @@ class Subtask(ABC):
             failure.located(job=self.ctx.job_name, operator=self.participant.vertex)
         self.post(SubtaskFailed(self.participant, failure))
 
-    # --- snapshots: whoever drives the head -----------------------------------------------------------
+    # --- snapshots: the thread of the head -----------------------------------------------------------
 
     def take_snapshot(
         self, barrier: Barrier, sources: dict[str, Any], beside: Sequence[OperatorSnapshot] = ()

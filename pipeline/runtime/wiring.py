@@ -274,7 +274,7 @@ class Wiring:
 
     def _sink(self, node: StreamNode, subtask: Subtask) -> SinkTail:
         if node.sink is None:
-            raise InternalError(f"{node.uid} is no sink")
+            raise InternalError(f"{node.uid} is not a sink")
         index, storage = subtask.participant.subtask, self._storage
         ctx = RunningSinkContext(
             subtask.ctx,

@@ -64,7 +64,7 @@ class Timers(Protocol):
 
 
 class OperatorContext(Protocol):
-    """What the engine gives to an operator when it is opened."""
+    """What an operator gets from the engine when it is opened."""
 
     @property
     def job_name(self) -> str: ...
@@ -88,12 +88,12 @@ class OperatorContext(Protocol):
 
     @property
     def keyed_state(self) -> KeyedStateBackend:
-        """The state of this operator's keys; only behind a `key_by`."""
+        """The state of this operator's keys; only downstream of a `key_by`."""
         ...
 
     @property
     def event_timers(self) -> Timers:
-        """Timers in event time, due before the watermark that reaches them goes on."""
+        """Timers in event time, due before the watermark that reaches them is forwarded."""
         ...
 
     @property
@@ -110,7 +110,7 @@ class OperatorContext(Protocol):
         ...
 
     def count(self, name: str, records: int) -> None:
-        """Add to a counter of the job, such as `pipeline.core.counts.LATE`; a name of one's own makes one."""
+        """Add to a counter of the job, such as `pipeline.core.counts.LATE`; an unknown name creates one."""
         ...
 
     def pause(self, delay: timedelta) -> None:

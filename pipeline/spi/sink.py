@@ -38,12 +38,12 @@ class SinkInfo:
 
 @dataclass(frozen=True, slots=True)
 class RecoveryChoices:
-    """What whoever starts a job has decided about output that the engine cannot judge by itself.
+    """Decisions of the person who starts a job about output that the engine cannot judge by itself.
 
     Args:
-        accept_duplicates: go on behind output that is visible already.
-        assume_committed: whether an epoch counts as committed of which nothing can tell; None refuses.
-        take_over: go on although another run may hold the target; that one can decide nothing more.
+        accept_duplicates: continue from before output that is visible already.
+        assume_committed: whether an epoch counts as committed if that cannot be determined; None refuses.
+        take_over: run although another run may hold the target; the other can no longer decide anything.
     """
 
     accept_duplicates: bool = False
@@ -68,7 +68,7 @@ class EpochLog(Protocol):
 
         Raises:
             CheckpointError: it cannot be stored. If that is retryable, `pre_commit` lets the error
-                pass before it has changed anything: the checkpoint is declined, the epoch goes on.
+                pass before it has changed anything: the checkpoint is declined, the epoch continues.
         """
         ...
 
@@ -78,7 +78,7 @@ class EpochLog(Protocol):
 
 
 class SinkContext(Protocol):
-    """What the engine gives to a sink when it is opened.
+    """What a sink gets from the engine when it is opened.
 
     `subtask` counts from 0; `attempt` is larger for every later start of the same job, so that
     names built from it never meet those of an earlier, perhaps still living process.
@@ -156,7 +156,7 @@ class CommitOutcome(StrEnum):
 class AnySink(ABC, Generic[T_contra]):
     """What plain and transactional sinks share. All calls come from one thread at a time.
 
-    The engine calls `open`, `restore_state` if there is something to restore, then hands on what
+    The engine calls `open`, `restore_state` if there is something to restore, then passes on what
     arrives, `flush` and `snapshot_state` at each barrier, `finish` once after the last record
     (before the last barrier), `close`. Like a source it is shallow-copied for each attempt.
     """
@@ -181,11 +181,11 @@ class AnySink(ABC, Generic[T_contra]):
         """Hear that no record will follow: what the next pre-commit covers is complete."""
 
     def snapshot_state(self) -> JsonLike:
-        """Return what `restore_state` needs to continue behind the last record taken."""
+        """Return what `restore_state` needs to continue after the last record taken."""
         return None
 
     def restore_state(self, state: JsonLike, /) -> None:
-        """Continue behind the last record that `state` covers; called after `open`."""
+        """Continue after the last record that `state` covers; called after `open`."""
 
     def give_up(self, state: JsonLike) -> None:
         """Hear that a run before this one, which stood at `state`, did not complete and is not continued.
@@ -196,7 +196,7 @@ class AnySink(ABC, Generic[T_contra]):
 
     @property
     def remarks(self) -> Sequence[str]:
-        """What a person should hear about the target when the run has ended; one line each."""
+        """Notes on the target for the summary of the run; one line each."""
         return ()
 
     def cancel(self) -> None:

@@ -47,7 +47,7 @@ class SourceInfo:
 
 
 class SourceContext(Protocol[T_contra]):
-    """What the engine gives to a running source.
+    """What a running source gets from the engine.
 
     A source may emit only what was asked for, and changes its position in the same hold of
     `checkpoint_lock` in which it emits, so that a snapshot means "the next record not yet emitted":
@@ -105,7 +105,7 @@ class SourceContext(Protocol[T_contra]):
         *,
         split: str = "",
     ) -> None:
-        """Hand on at most as many records as `wait_demand` said, under `checkpoint_lock`.
+        """Emit at most as many records as `wait_demand` returned, under `checkpoint_lock`.
 
         A source may call it several times in one hold of the lock, each time for records of one split.
 
@@ -113,7 +113,7 @@ class SourceContext(Protocol[T_contra]):
             values: the records, in their order within the split.
             timestamps: event time of each, milliseconds UTC, where the source knows it.
             origins: where each was read.
-            split: the part of the input they come from, a partition for example; event time goes on
+            split: the part of the input they come from, a partition for example; event time advances
                 in each split by itself and as a whole with the slowest.
         """
         ...
@@ -161,7 +161,7 @@ class SourceContext(Protocol[T_contra]):
 
 
 class Source(ABC, Generic[T]):
-    """Reads records from somewhere and knows where it stands.
+    """Reads records from somewhere and knows its position.
 
     The engine calls, one after the other: `open`, `restore_state` if there is something to restore
     and `find_start` if not, `run`, `close`; `run` on a thread of the source's own, the others on the
@@ -199,7 +199,7 @@ class Source(ABC, Generic[T]):
 
     @property
     def remarks(self) -> Sequence[str]:
-        """What a person should hear about the input when the run has ended; one line each."""
+        """Notes on the input for the summary of the run; one line each."""
         return ()
 
     def record_fields(self) -> Sequence[str] | None:
@@ -251,7 +251,7 @@ class Rejected(NamedTuple):
 
 @dataclass(slots=True)  # made for each batch: a frozen one takes three times as long
 class Polled(Generic[T]):
-    """What one poll gave.
+    """The result of one poll.
 
     Args:
         values: the records; may be empty if none is there yet.

@@ -1,4 +1,4 @@
-"""A subscriber for tests: it asks for what the test says, writes down what it hears, and asserts."""
+"""A subscriber for tests: it requests what the test wants, records its signals, and asserts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LONG = timedelta(seconds=10)
 class AssertSubscriber(Generic[T]):
     """Takes single records and notices when its publisher breaks the protocol.
 
-    What it heard stands in `values`, `errors` and `completions`; what must not have happened in
+    Its signals are in `values`, `errors` and `completions`; what must not have happened in
     `violations`, which every assertion looks at first.
 
     Args:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 
 class ManualClock:
-    """Implements `pipeline.core.clock.Clock`; time stands still until `advance`.
+    """Implements `pipeline.core.clock.Clock`; time does not advance until `advance`.
 
     Args:
         start_ms: wall time at the beginning, milliseconds UTC; the monotonic clock begins at 0.
@@ -49,7 +49,7 @@ class ManualClock:
                 self._timed.pop(waiter, None)
 
     def advance(self, by: timedelta) -> None:
-        """Move both clocks and wake whoever waits with a limit, to look whether it has passed.
+        """Move both clocks and wake the threads that wait with a limit, to check whether it has passed.
 
         Must not be called while holding a condition that somebody waits on.
         """

@@ -40,7 +40,7 @@ class SourceVerification(ABC, Generic[T]):
 
     @abstractmethod
     def create_source(self, records: int) -> Source[T]:
-        """Make a source of that many records; called more than once, it gives the same ones."""
+        """Create a source of that many records; every call returns the same ones."""
 
     @abstractmethod
     def expected(self, records: int) -> list[T]:
@@ -70,14 +70,14 @@ class SourceVerification(ABC, Generic[T]):
                 assert len(driver.emitted) == wanted
 
     def test_restore_continues_with_the_next_record(self) -> None:
-        """A stop behind any record, the first and the last included, neither loses nor repeats one."""
+        """A stop after any record, the first and the last included, neither loses nor repeats one."""
         expected = self.expected(self.RECORDS)
         for read in range(self.RECORDS + 1):
             snapshot = self._read(read)
             with SourceDriver(self.create_source(self.RECORDS), snapshot) as driver:
                 assert driver.take(self.RECORDS + 1) == expected[read:], f"after {read} records"
 
-    def test_a_restored_source_that_was_not_asked_stands_where_it_was(self) -> None:
+    def test_a_restored_source_without_demand_keeps_its_position(self) -> None:
         """A checkpoint right after a restore is as good as the one restored from."""
         snapshot = self._read(3)
         with SourceDriver(self.create_source(self.RECORDS), snapshot) as driver:
@@ -97,7 +97,7 @@ class SourceVerification(ABC, Generic[T]):
                 assert driver.take(self.RECORDS) == expected[moment.emitted :]
 
     def test_a_snapshot_does_not_change_afterwards(self) -> None:
-        """The engine may store it while the source goes on."""
+        """The engine may store it while the source continues."""
         with SourceDriver(self.create_source(self.RECORDS)) as driver:
             driver.take(2)
             driver.wait_until_idle()
@@ -174,7 +174,7 @@ class SinkVerification(ABC):
         assert list(self.visible()) == self.records(0, 306)
 
     def test_a_sink_that_got_nothing_closes(self) -> None:
-        """Open and close, twice, leave nothing behind that a reader would take for records."""
+        """Open and close, twice, leave nothing that a reader would take for records."""
         for attempt in (1, 2):
             sink = self.create_sink()
             sink.open(VerificationSinkContext(attempt=attempt))

@@ -115,7 +115,7 @@ class SinkManifest:
 class SinkJob:
     """A job reduced to its sink and the two-phase protocol, which a test may stop anywhere.
 
-    `attempt` yields after each step. Whoever does not resume it has killed the process there; the
+    `attempt` yields after each step. A test that does not resume it has killed the process there; the
     next `attempt` recovers from `manifest`, the only thing that outlives an attempt.
 
     Args:
@@ -141,7 +141,7 @@ class SinkJob:
             pass
 
     def attempt(self) -> Iterator[str]:
-        """Start, recover, and go on to the end; yields the name of each step that is done."""
+        """Start, recover, and continue to the end; yields the name of each step that is done."""
         self.attempts += 1
         ctx = VerificationSinkContext(attempt=self.attempts, logs=self.logs)
         sink = copy.copy(self.create_sink())

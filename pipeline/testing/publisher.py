@@ -1,4 +1,4 @@
-"""A publisher that a test plays by hand, and that breaks the rules where it is told to."""
+"""A publisher that a test drives by hand, and that breaks the chosen rules."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Violation(Enum):
     Attributes:
         REQUEST_OVERFLOW: emit more than was requested (1.1); without it the subscriber gets an error.
         ALLOW_NULL: emit None (2.13); without it `next` refuses.
-        CLEANUP_ON_TERMINATE: go on after the end, as if it had not been (1.7).
-        DEFER_CANCELLATION: go on after a cancel, as if it had not come (1.8).
+        CLEANUP_ON_TERMINATE: continue after the end, as if it had not been (1.7).
+        DEFER_CANCELLATION: continue after a cancel, as if it had not come (1.8).
     """
 
     REQUEST_OVERFLOW = auto()
@@ -34,7 +34,7 @@ class Violation(Enum):
 class TestPublisher(Flux[T]):
     """A Flux whose signals the test sends; it may have any number of subscribers, each with its demand.
 
-    Hot: who subscribes later hears what comes later, or the end if that has come. A cold one, see
+    Hot: a later subscriber gets what is emitted later, or the end if that has come. A cold one, see
     `create_cold`, keeps what it was given and hands it to each subscriber as that asks for it.
 
     Args:
@@ -47,7 +47,7 @@ class TestPublisher(Flux[T]):
         >>> publisher.next("a").complete().assert_max_requested(8)  # doctest: +SKIP
     """
 
-    __test__: ClassVar = False  # for pytest: it is no test, whatever its name begins with
+    __test__: ClassVar = False  # for pytest: it is not a test, whatever its name begins with
 
     def __init__(self, *violations: Violation) -> None:
         super().__init__(self._serve)

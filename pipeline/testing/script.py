@@ -87,7 +87,7 @@ Step = Expect | Act | Task
 
 
 class Player:
-    """Subscribes, matches what it hears with the steps, and tells where they part.
+    """Subscribes, compares the signals with the steps, and reports where they differ.
 
     Signals are matched in the thread that brings them, so that an endless publisher on the verifying
     thread can be asked for three records and be cancelled.

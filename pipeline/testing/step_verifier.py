@@ -157,11 +157,11 @@ class StepVerifier(Generic[T]):
         return self._last(Act("cancel()", Player.cancel))
 
     def verify_complete(self, timeout: timedelta = LONG) -> timedelta:
-        """Verify that the stream completes behind the steps so far."""
+        """Verify that the stream completes after the steps so far."""
         return self.expect_complete().verify(timeout)
 
     def verify_error(self, kind: type[Exception] = Exception, timeout: timedelta = LONG) -> timedelta:
-        """Verify that the stream ends with an error of that kind behind the steps so far."""
+        """Verify that the stream ends with an error of that kind after the steps so far."""
         return self.expect_error(kind).verify(timeout)
 
     def _step(self, step: Step) -> Self:
@@ -239,7 +239,7 @@ class Assertions:
         return self._equals("dropped", self._dropped, ())
 
     def has_dropped_errors(self, count: int | None = None) -> Self:
-        """Errors came that nobody could be told of: `count`, or at least one."""
+        """Errors occurred that no subscriber could receive: `count`, or at least one."""
         found = len(self._errors)
         assert found == count or (count is None and found), f"expected dropped errors, found {self._errors!r}"
         return self
@@ -269,7 +269,7 @@ class Assertions:
         return self._equals("discarded", self._discarded, values)
 
     def has_not_discarded_elements(self) -> Self:
-        """No operator gave a record up."""
+        """No operator discarded a record."""
         return self._equals("discarded", self._discarded, ())
 
     def took_less_than(self, duration: timedelta) -> Self:

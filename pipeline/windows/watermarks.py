@@ -73,8 +73,8 @@ class WatermarkStrategy:
             _require_plain(timestamp)
         elif on_error != _FAIL:
             raise ConfigError(
-                "on_error of a watermark strategy is for its timestamp function, and there is none",
-                hint="give it timestamp= too, or leave out on_error",
+                "on_error of a watermark strategy needs a timestamp function",
+                hint="set timestamp=, or leave out on_error",
             )
         bound_ms = milliseconds("the bound of out-of-orderness", bound, least=0)
         return cls(timestamp, bound_ms, on_error=on_error)
@@ -178,5 +178,5 @@ def _require_plain(timestamp: Callable[[Any], int | datetime]) -> None:
     if is_async(timestamp):
         raise ConfigError(
             f"timestamp must be a plain function, but {function_ref(timestamp)} is async",
-            hint="compute it in a map before it is needed, or make the function plain",
+            hint="compute it in a map upstream, or make the function plain",
         )

@@ -179,7 +179,7 @@ def _refusal(cls: Any) -> EncodingError:
     base = next((base for base in cls.__mro__ if base in BY_TYPE or base is list), None)
     if base is not None:
         return EncodingError(
-            f"a {name} would come back as a plain {base.__name__}",
+            f"a {name} would be restored as a plain {base.__name__}",
             hint=f"convert it to {base.__name__} first, or set pickle=True in the state's descriptor",
         )
     if issubclass(cls, tzinfo):
@@ -188,6 +188,6 @@ def _refusal(cls: Any) -> EncodingError:
             hint="use datetime.timezone or a ZoneInfo with a key",
         )
     return EncodingError(
-        f"a {name} cannot be stored so that it comes back equal",
+        f"a {name} cannot be stored and restored as an equal value",
         hint="keep plain values, declare a dataclass by value_type, or set pickle=True in the descriptor",
     )

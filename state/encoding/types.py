@@ -82,7 +82,7 @@ def _build_offset(payload: list[Any]) -> timezone:
 
 def _zone_key(zone: ZoneInfo) -> str:
     if not zone.key:
-        raise EncodingError("a ZoneInfo without a key cannot be stored", hint="make it by its key")
+        raise EncodingError("a ZoneInfo without a key cannot be stored", hint="create it by its key")
     return zone.key
 
 

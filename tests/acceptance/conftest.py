@@ -55,7 +55,7 @@ class Workshop:
         return {**os.environ, **log, **self.environment, **environment}
 
     def start(self, *options: str, **environment: str) -> subprocess.Popen[str]:
-        """Start the command and go on; it is killed at the end of the test if it still runs."""
+        """Start the command and continue; it is killed at the end of the test if it still runs."""
         process = subprocess.Popen(
             self.command(*options),
             cwd=self.folder,

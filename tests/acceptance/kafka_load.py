@@ -163,7 +163,7 @@ class Load:
 
 
 def live(shop: Workshop, kills: int, over: Callable[[], bool], rng: random.Random) -> int:
-    """Kill the job so many times, and until all input is written; return how often."""
+    """Kill the job that many times, and until all input is written; return how often."""
     killed = 0
     while killed < kills or not over():
         process = shop.start()

@@ -28,7 +28,7 @@ def shop(workshop: Callable[..., Any]) -> Any:
 
 @pytest.mark.parametrize("point", ["P1:3", "P10:3", "P14:3"])
 def test_two_runs_are_not_mixed(point: str, shop: Any) -> None:
-    """Killed in the midst, before a decided commit and behind one: the file is the second run's alone."""
+    """Killed in the middle, before a decided commit and after one: the file is the second run's alone."""
     shop.die_at(point)
     done = shop.complete(MADE_BY="second")
     assert "starts afresh" in done.stderr

@@ -115,7 +115,7 @@ def test_the_first_job_runs_when_pasted(command: tuple[str, ...], tmp_path: Path
     assert written[0] == {"id": "40", "customer": "c5", "total": "40", "tax": "8"}
 
 
-def test_the_query_job_gives_each_row_its_total_so_far(tmp_path: Path, database: Database) -> None:
+def test_the_query_job_writes_the_total_so_far_in_each_row(tmp_path: Path, database: Database) -> None:
     """The job with a query runs on any PostgreSQL that PIPELINE_DSN names."""
     block("daily_totals.py").run(tmp_path, PIPELINE_DSN=database.dsn)
     written = rows(tmp_path / "daily_totals.csv")
@@ -124,7 +124,7 @@ def test_the_query_job_gives_each_row_its_total_so_far(tmp_path: Path, database:
     assert {row["day"]: int(row["amount"]) for row in written} == expected  # the last row of each day counts
 
 
-def test_the_stream_job_gives_alerts_until_it_is_stopped(tmp_path: Path, topic: Topics) -> None:
+def test_the_stream_job_writes_alerts_until_it_is_stopped(tmp_path: Path, topic: Topics) -> None:
     """As the README says: filled by the example's own program, ended by Ctrl-C, printed by short jobs."""
     topic(partitions=3, name="departures")
     alerts = topic(partitions=3, name="delay-alerts")

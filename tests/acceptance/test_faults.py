@@ -55,7 +55,7 @@ def test_a_connection_is_cut(
 
 
 def test_the_disk_is_full(workshop: Callable[..., Any], postgres: str, expected: dict[str, bytes]) -> None:
-    """A file-size limit: a clear error, and the next run, with room, goes on without loss."""
+    """A file-size limit: a clear error, and the next run, with room, continues without loss."""
     shop = workshop("query", PIPELINE_DSN=postgres, QUERY=QUERY, KEY="id", PIPELINE_RESTART="none")
     command, shop.program = shop.program, ("sh", "-c", 'ulimit -f 50 && exec "$@"', "limited", *shop.program)
     full = shop.run()

@@ -1,4 +1,4 @@
-"""Jobs that are down, stand still or are overtaken while the broker goes on: nothing lost, nothing twice.
+"""Jobs that are down, suspended or overtaken while the broker runs: nothing lost, nothing twice.
 
 `PIPELINE_KILLS=100` or more makes ten outages of 25 s out of each short one.
 """
@@ -66,7 +66,7 @@ def test_transactions_that_timed_out_while_the_job_was_down(scene: Callable[...,
 def test_transactions_that_timed_out_while_the_job_stood_still(
     by_itself: bool, scene: Callable[..., Any]
 ) -> None:
-    """Continued, it goes on from its last checkpoint by itself, or leaves that to the next run."""
+    """Resumed, it continues from its last checkpoint by itself, or leaves that to the next run."""
     for _ in range(OUTAGES // 2 or 1):
         restarts = {"RESTARTS": "yes"} if by_itself else {}
         shop, target = scene(3 * COUNT, TRANSACTION_TIMEOUT=str(TIMEOUT_MS), **restarts)
@@ -138,7 +138,7 @@ def test_a_checkpoint_gone_back_to_repeats_what_followed_it(scene: Callable[...,
     shop.complete(PACE="0")
     numbers = sorted(target.read())
     again = [number for number in range(COUNT) if numbers.count(number) == 2]
-    assert again, "what was committed behind the checkpoint"
+    assert again, "what was committed after the checkpoint"
     assert again == list(range(again[0], before)), "that and nothing else"
     assert numbers == sorted([*range(COUNT), *again])
 
@@ -155,7 +155,7 @@ def test_marks_deleted_before_the_note_are_not_guessed(
     target.delete_topic(marks)
     refused = shop.run(PACE="0")
     assert refused.returncode != 0
-    assert "cannot be told" in refused.stderr
+    assert "cannot be determined" in refused.stderr
     assert "--assume-committed or --assume-uncommitted" in refused.stderr
     assert target.read() == before
     shop.complete("--assume-committed" if committed else "--assume-uncommitted", PACE="0")

@@ -1,4 +1,4 @@
-"""From Kafka to Kafka while no broker can be reached: the command waits, and goes on by itself.
+"""From Kafka to Kafka while no broker can be reached: the command waits, and continues by itself.
 
 Covers of FAULTS 1: broker unreachable 30 s; half-open TCP. 30 s with `PIPELINE_KILLS=100` or more.
 """

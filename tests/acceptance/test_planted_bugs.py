@@ -32,7 +32,7 @@ def decided(shop: Any) -> int:
 
 
 def survives(shop: Any, points: list[str]) -> bool:
-    """Die at each point in turn, then complete; return whether all that was ever visible is right."""
+    """Die at every point, then complete; return whether all that was ever visible is right."""
     right = True
     for point in points:
         shop.die_at(point)

@@ -21,7 +21,7 @@ COUNT = 400
 
 
 def was_killed(shop: Any, seconds: float) -> bool:
-    """One life of the job: killed after so many seconds, unless it has completed by then."""
+    """One life of the job: killed after a number of seconds, unless it has completed by then."""
     process = shop.start()
     try:
         process.wait(timeout=seconds)

@@ -127,7 +127,7 @@ def test_a_damaged_part_is_refused(damage: str, workshop: Callable[..., Any]) ->
 
 
 def test_an_older_checkpoint_needs_consent(workshop: Callable[..., Any]) -> None:
-    """Going back behind what was committed is refused until it is said that duplicates are wanted."""
+    """Going back to before committed output is refused unless duplicates are accepted."""
     shop = workshop("numbers")
     write_input(shop.folder, COUNT)
     shop.die_at("P1:3")
@@ -151,7 +151,7 @@ def test_a_checkpoint_that_is_not_there_is_refused(wrong: str, workshop: Callabl
 
 
 def test_fresh_starts_over(workshop: Callable[..., Any]) -> None:
-    """--fresh ignores what is stored and leaves nothing of it behind in the output folder."""
+    """--fresh ignores what is stored and leaves nothing of it in the output folder."""
     shop = workshop("numbers")
     write_input(shop.folder, COUNT)
     shop.die_at("P10:3")

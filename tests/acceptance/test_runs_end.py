@@ -166,7 +166,7 @@ def test_a_run_that_leaves_a_process_fails(start: Callable[..., subprocess.Popen
 def test_nothing_is_left_of_an_interrupted_run(
     number: signal.Signals, start: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
-    """No worker, and nothing a test has started: PostgreSQL, a process that stands still, a folder."""
+    """No worker, and nothing a test has started: PostgreSQL, a suspended process, a folder."""
     run = start(STARTS, OTHER, limit=100)
     told = tmp_path / "run"
     wait_for(lambda: told.exists() and " " in told.read_text(), "the test", ENDS_S)

@@ -64,7 +64,7 @@ def test_a_signal_at_the_very_end_does_not_spoil_the_exit_status(workshop: Calla
     workshop("signalled_late").complete()
 
 
-def test_a_reader_that_has_had_enough_is_no_failure_to_report(workshop: Callable[..., Any]) -> None:
+def test_a_reader_that_has_had_enough_is_not_a_failure_to_report(workshop: Callable[..., Any]) -> None:
     """As in `pipeline run job.py | head -1`: the status of a command nobody reads, and not a word."""
     running = workshop("printed").start("--quiet")
     assert running.stdout.readline() == "0\n"

@@ -70,7 +70,9 @@ FIRST = {
 @pytest.mark.parametrize(
     ("first", "theirs"), [(first, theirs) for first in FIRST for theirs in FIRST if first != theirs]
 )
-def test_a_module_of_the_users_that_hides_a_package_is_told(first: str, theirs: str, tmp_path: Path) -> None:
+def test_a_module_of_the_users_that_hides_a_package_is_reported(
+    first: str, theirs: str, tmp_path: Path
+) -> None:
     """A clash is one clear error with both paths, whichever package comes first; theirs does not run."""
     form = "{}.py" if theirs == "pipeline" else "{}/__init__.py"
     module = tmp_path / form.format(theirs)
@@ -87,7 +89,7 @@ def test_a_module_of_the_users_that_hides_a_package_is_told(first: str, theirs: 
     assert done.stdout == ""
 
 
-def test_a_job_called_pipeline_is_told_that_it_cannot_be(tmp_path: Path) -> None:
+def test_a_job_called_pipeline_is_refused(tmp_path: Path) -> None:
     """It would import itself, and Python would speak of a circular import."""
     (tmp_path / "pipeline.py").write_text(RUNS, encoding="utf-8")
     done = subprocess.run(

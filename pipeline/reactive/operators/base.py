@@ -140,6 +140,6 @@ def flux_of(name: str, source: Observable[T]) -> Flux[T]:
     if isinstance(source, Flux):
         return source
     raise ConfigError(
-        f"{name} needs a Flux, found {type(source).__name__}, which knows no demand",
-        hint="let it in through from_observable(source, overflow=…) or one of on_backpressure_…()",
+        f"{name} needs a Flux, found {type(source).__name__}, which has no demand",
+        hint="wrap it with from_observable(source, overflow=…) or one of on_backpressure_…()",
     )

@@ -46,7 +46,7 @@ class EmissionError(PipelineError):
 
     def __init__(self, result: EmitResult) -> None:
         super().__init__(
-            f"the sink did not take the signal: {result.name}",
+            f"the sink did not accept the signal: {result.name}",
             retryable=result in (EmitResult.FAIL_NON_SERIALIZED, EmitResult.FAIL_OVERFLOW),
             hint="emit from one thread at a time, or with busy_looping(…)"
             if result is EmitResult.FAIL_NON_SERIALIZED

@@ -62,7 +62,7 @@ class Sink(Generic[T]):
             hooks.discarded(value)
         elif result is EmitResult.FAIL_OVERFLOW:
             hooks.discarded(value)
-            self.emit_error(BackpressureOverflow("a sink was emitted more than there is room for"), handler)
+            self.emit_error(BackpressureOverflow("the sink has no room for more records"), handler)
 
     def emit_complete(self, handler: EmitFailureHandler = fail_fast) -> None:
         """Complete the stream; does nothing if it has ended already.

@@ -202,7 +202,7 @@ class _Requests:
         """Set the callback; `already` is added to its first argument."""
         with self._lock:
             if self._callback is not None:
-                raise RuntimeError("a sink has one on_request callback, and this one has it already")
+                raise RuntimeError("a sink has one on_request callback, which is already set")
             self._callback = callback
             if self._untold != UNBOUNDED:
                 self._untold = add_cap(self._untold, already)

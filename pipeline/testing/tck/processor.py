@@ -1,4 +1,4 @@
-"""The rules of processors: an operator is a subscriber to what is before it and a publisher behind."""
+"""The rules of processors: an operator is a subscriber to its upstream and a publisher to its downstream."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ BATCH = 7
 
 
 class ProcessorVerification(PublisherVerification[T], SubscriberWhiteboxVerification[T]):
-    """What an operator owes both its sides; for one that hands each record on, changed or not."""
+    """What an operator owes both its sides; for one that emits each record, changed or not."""
 
     @abstractmethod
     def create_operator(self) -> Callable[[Observable[T]], Flux[T]]:
-        """Make the operator, set up so that one record gives one record."""
+        """Make the operator, set up so that one record produces one record."""
 
-    # --- the publisher: the operator behind a stream of elements ---------------------------------------
+    # --- the publisher: the operator after a stream of elements ---------------------------------------
 
     def create_publisher(self, elements: int) -> Flux[T]:
-        """Put the operator behind a stream that keeps the rules."""
+        """Put the operator downstream of a stream that keeps the rules."""
         made = _Elements(self.create_element, elements)
         source = from_iterable(made, batch_size=BATCH if self.TAKES_BATCHES else 1)
         return self.create_operator()(source)
 
     def create_failed_publisher(self) -> Flux[T]:
-        """Put the operator behind a stream that fails."""
+        """Put the operator downstream of a stream that fails."""
         return self.create_operator()(TestPublisher[T]().error(RuntimeError("of the test")))
 
     # --- the subscriber: what the operator connects to its source ---------------------------------------
@@ -60,7 +60,7 @@ class ProcessorVerification(PublisherVerification[T], SubscriberWhiteboxVerifica
         self.probe.await_end(self.TIMEOUT).assert_error()
         assert self.probe.errors == [error]
 
-    def test_required_spec104_must_pass_on_an_error_behind_records(self) -> None:
+    def test_required_spec104_must_pass_on_an_error_after_records(self) -> None:
         """Intent: what came before the error is delivered if it was asked for. Check what it discards."""
         subscriber, upstream = self.subscribed()
         self.probe.request(3)

@@ -69,7 +69,7 @@ class PublisherVerification(SubscriptionRules[T]):
         self.activate_failed().await_end(self.TIMEOUT).assert_no_values().assert_error()
 
     def test_required_spec105_must_signal_on_complete_when_a_finite_stream_terminates(self) -> None:
-        """Intent: the end comes behind the last record, once. Check what marks the last one."""
+        """Intent: the end comes after the last record, once. Check what marks the last one."""
         subscriber = self.activate(3, n=2)
         self.settle(subscriber.await_values(2, self.TIMEOUT))
         subscriber.assert_not_terminated()
@@ -82,14 +82,14 @@ class PublisherVerification(SubscriptionRules[T]):
         subscriber.assert_no_values().assert_complete()
 
     def test_required_spec106_must_consider_a_subscription_cancelled_after_on_complete(self) -> None:
-        """Intent: demand behind the end does nothing. Check the guard of `request` and `cancel`."""
+        """Intent: demand after the end does nothing. Check the guard of `request` and `cancel`."""
         subscriber = self.activate(2, n=3).await_end(self.TIMEOUT)
         subscriber.request(10).cancel().request(0).cancel()
         self.settle(subscriber)
         subscriber.assert_value_count(2).assert_complete()
 
     def test_required_spec106_must_consider_a_subscription_cancelled_after_on_error(self) -> None:
-        """Intent: demand behind the error does nothing. Check the guard of `request` and `cancel`."""
+        """Intent: demand after the error does nothing. Check the guard of `request` and `cancel`."""
         subscriber = self.activate_failed().await_end(self.TIMEOUT)
         subscriber.request(10).cancel().request(0).cancel()
         self.settle(subscriber)
@@ -102,7 +102,7 @@ class PublisherVerification(SubscriptionRules[T]):
         subscriber.assert_value_count(1).assert_complete()
 
     def test_required_spec107_must_not_emit_further_signals_once_on_error_was_signalled(self) -> None:
-        """Intent: the end is the end. Check for records or a completion behind the error."""
+        """Intent: the end is the end. Check for records or a completion after the error."""
         subscriber = self.activate_failed(n=10).await_end(self.TIMEOUT).request(10)
         self.settle(subscriber)
         subscriber.assert_error()
@@ -113,7 +113,7 @@ class PublisherVerification(SubscriptionRules[T]):
             subscriber = self.activate(elements, n=2).await_end(self.TIMEOUT)
             subscriber.assert_complete()
 
-    def test_required_spec109_subscribe_must_raise_for_what_is_no_subscriber(self) -> None:
+    def test_required_spec109_subscribe_must_raise_for_what_is_not_a_subscriber(self) -> None:
         """Intent: a mistake of the caller shows where it was made. Check the types at `subscribe`.
 
         In Rx `subscribe()` without an observer is allowed and means that the values are not looked at.
@@ -123,7 +123,7 @@ class PublisherVerification(SubscriptionRules[T]):
             publisher.subscribe(object())
         except TypeError:
             return
-        raise AssertionError("expected a TypeError: an object() is no subscriber")
+        raise AssertionError("expected a TypeError: an object() is not a subscriber")
 
     def test_required_spec109_a_rejected_subscriber_must_get_on_error_after_on_subscribe(self) -> None:
         """Intent: a refusal is a stream too. Check what a publisher does that cannot serve."""
@@ -176,7 +176,7 @@ class PublisherVerification(SubscriptionRules[T]):
         assert first.values == second.values
 
     def test_optional_spec111_multicast_many_upfront_must_complete_for_each(self) -> None:
-        """Intent: the end is for all. Check that it is kept for who is behind."""
+        """Intent: the end is for all. Check that it is kept for slower subscribers."""
         both = self._two(3)
         for subscriber in both:
             subscriber.request(4)

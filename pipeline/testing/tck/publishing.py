@@ -27,7 +27,7 @@ class PublisherRules(ABC, Generic[T]):
         QUIET: what has not come after this long is taken not to come; zero will do for a publisher
             that emits in the thread that asks.
         MOST_ELEMENTS: how many a finite stream can have; tests that need more are skipped.
-        RECURSION: how deep `on_next` may stand inside itself when it asks for more (3.3).
+        RECURSION: how deep `on_next` may recurse when it requests more (3.3).
         UNICAST: whether one stream serves one subscriber only, and refuses all others (1.9); then
             the tests of rule 1.11 are not there.
         TAKES_BATCHES: whether the suite's subscribers take records as they travel.
@@ -42,7 +42,7 @@ class PublisherRules(ABC, Generic[T]):
 
     @abstractmethod
     def create_publisher(self, elements: int) -> Observable[T]:
-        """Make a stream of exactly so many records; `ENDLESS` must not end while a test looks."""
+        """Make a stream of exactly that many records; `ENDLESS` must not end while a test looks."""
 
     @abstractmethod
     def create_failed_publisher(self) -> Observable[T]:

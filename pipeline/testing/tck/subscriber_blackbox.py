@@ -107,7 +107,7 @@ class SubscriberBlackboxVerification(ABC, Generic[T]):
         self._must_raise(lambda: self.create_subscriber().on_subscribe(None))
 
     def test_required_spec213_on_next_must_raise_for_none(self) -> None:
-        """Intent: None is no record. Check the guard."""
+        """Intent: None is not a record. Check the guard."""
         subscriber, _ = self.asking()
         nothing: Any = None
         self._must_raise(lambda: self.signal_next(subscriber, nothing))

@@ -56,7 +56,7 @@ class SubscriptionRules(PublisherRules[T]):
         subscriber.assert_no_values().assert_not_terminated()
 
     def test_required_spec307_after_a_cancel_cancels_must_be_nops(self) -> None:
-        """Intent: whoever cleans up may cancel. Check that nothing is freed twice."""
+        """Intent: clean-up code may cancel. Check that nothing is freed twice."""
         subscriber = self.activate(ENDLESS, n=1).await_values(1, self.TIMEOUT)
         subscriber.cancel().cancel().cancel()
         self.settle(subscriber)
@@ -77,7 +77,7 @@ class SubscriptionRules(PublisherRules[T]):
         subscriber.assert_error(ValueError, "3.9")
 
     def test_required_spec309_a_refused_request_is_the_last_thing_that_counts(self) -> None:
-        """Intent: behind the error nothing comes. Check that the stream is cancelled by it."""
+        """Intent: nothing follows the error. Check that the stream is cancelled by it."""
         subscriber = self.activate(ENDLESS, n=1).await_values(1, self.TIMEOUT)
         subscriber.request(0).await_end(self.TIMEOUT).request(5)
         self.settle(subscriber)
@@ -89,7 +89,7 @@ class SubscriptionRules(PublisherRules[T]):
         subscriber.await_values(3, self.TIMEOUT)
         self.settle(subscriber)
         heard = len(subscriber.values)
-        assert heard < EVENTUALLY, f"it went on for {heard} records"
+        assert heard < EVENTUALLY, f"it continued for {heard} records"
         subscriber.request(100)
         self.settle(subscriber)
         subscriber.assert_value_count(heard).assert_not_terminated()
@@ -106,7 +106,7 @@ class SubscriptionRules(PublisherRules[T]):
             assert time.monotonic() < deadline, f"{publisher!r} keeps {left()!r}"
 
     def test_required_spec316_request_must_return_normally(self) -> None:
-        """Intent: what fails is told by a signal. Check what `request` lets through."""
+        """Intent: a failure is a signal. Check what `request` lets through."""
         subscriber = self.activate(3)
         for n in (0, -1, 1, UNBOUNDED):
             subscriber.request(n)
@@ -154,7 +154,7 @@ def _ask_for_another(subscriber: AssertSubscriber[T], _: T) -> None:
 def _leave_at_the_third(subscriber: AssertSubscriber[T], _: T) -> None:
     if len(subscriber.values) == 3:
         subscriber.cancel()
-    assert len(subscriber.values) < EVENTUALLY, "it goes on after a cancel"  # or the test would not end
+    assert len(subscriber.values) < EVENTUALLY, "it continues after a cancel"  # or the test would not end
 
 
 def _ask_for_all(subscriber: AssertSubscriber[T], _: T) -> None:

@@ -50,7 +50,7 @@ class Upstream:
             self._ending_in = 0
 
     def await_requested(self, n: int, timeout: timedelta) -> Self:
-        """Wait until so many records have been asked for in all."""
+        """Wait until that many records have been requested in all."""
         with self._changed:
             come = self._changed.wait_for(lambda: self.requested >= n, timeout.total_seconds())
         assert come, f"rule 2.1: expected demand for {n}, found {self.requested}"

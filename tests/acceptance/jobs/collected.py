@@ -1,4 +1,4 @@
-"""A collection that each run makes anew, to a csv file or to part files, as slow as the environment says."""
+"""A collection that each run creates again, to a csv file or to part files, at a set pace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Copies and sums of a topic up to an offset, with little room; what it needed stands in `peak`."""
+"""Copies and sums of a topic up to an offset, with little room; what it needed is in `peak`."""
 
 from __future__ import annotations
 

@@ -87,12 +87,12 @@ class _GatedContext:
 
 
 class GatedCollection(Gate, CollectionSource[Any]):
-    """A collection behind a gate."""
+    """A collection with a gate."""
 
 
 class GatedFile(Gate, FileSource):
-    """A file behind a gate."""
+    """A file with a gate."""
 
 
 class GatedQuery(Gate, SqlQuerySource[Any]):
-    """A query behind a gate."""
+    """A query with a gate."""

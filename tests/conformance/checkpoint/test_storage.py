@@ -247,7 +247,7 @@ def test_an_attempt_begins_once(attempt):
 # --- where to continue ---
 
 
-def test_the_next_start_goes_on_from_the_newest_checkpoint(storage, attempt, take):
+def test_the_next_start_continues_from_the_newest_checkpoint(storage, attempt, take):
     """Numbers continue after it."""
     take(attempt, 1)
     take(attempt, 5)
@@ -465,7 +465,7 @@ def test_the_note_outlives_the_cleaning(storage, attempt, take):
     assert history.next_checkpoint_id == 6
 
 
-def test_a_discarded_job_starts_over_and_its_numbers_go_on(harness, storage, attempt, take):
+def test_a_discarded_job_starts_over_and_its_numbers_continue(harness, storage, attempt, take):
     """Nothing of it is left but savepoints; the next start is fresh and uses no number twice."""
     take(attempt, 1, b"one")
     attempt.note(1)

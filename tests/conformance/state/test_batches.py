@@ -67,7 +67,7 @@ def test_a_batch_holds_what_is_stored(backend: KeyedStateBackend) -> None:
     assert backend.aggregating_state(MEAN).get() == 5
 
 
-def test_a_default_is_no_value_of_a_batch(backend: KeyedStateBackend) -> None:
+def test_a_default_is_not_a_value_of_a_batch(backend: KeyedStateBackend) -> None:
     assert backend.table(VALUE).batch(["a"]).get("a") is None
 
 

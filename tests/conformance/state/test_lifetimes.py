@@ -86,7 +86,7 @@ def test_writing_begins_a_new_life(backend: KeyedStateBackend, advance: Advance)
     assert seen(backend) == [1, [1, 1], 1, 2, 1]
 
 
-def test_what_is_written_after_the_end_begins_anew(backend: KeyedStateBackend, advance: Advance) -> None:
+def test_what_is_written_after_the_end_restarts(backend: KeyedStateBackend, advance: Advance) -> None:
     """An expired list, sum or mean is not continued."""
     fill(backend)
     advance(100)
@@ -140,7 +140,9 @@ def test_a_batch_shows_nothing_expired_and_counts_as_writing(
     assert dict(backend.entries("sum")) == {}
 
 
-def test_a_key_of_a_batch_that_got_no_value_is_no_entry(backend: KeyedStateBackend, advance: Advance) -> None:
+def test_a_key_of_a_batch_that_got_no_value_is_not_an_entry(
+    backend: KeyedStateBackend, advance: Advance
+) -> None:
     table = backend.table(SUM)
     table.batch(["a", "b"])["a"] = 1
     assert dict(backend.entries("sum")) == {"a": 1}
@@ -158,7 +160,7 @@ def test_a_cleared_entry_stays_away(backend: KeyedStateBackend, advance: Advance
 # --- over restarts ---
 
 
-def test_lifetimes_go_on_while_the_job_is_down(
+def test_lifetimes_continue_while_the_job_is_down(
     subtasks: Subtasks, backend: KeyedStateBackend, advance: Advance
 ) -> None:
     """Neither the checkpoint nor the restore renews them."""

@@ -40,7 +40,7 @@ def test_a_value_is_none_until_it_is_written(backend: KeyedStateBackend) -> None
 
 
 def test_a_value_that_was_never_written_is_the_default(backend: KeyedStateBackend) -> None:
-    """The default is no entry: it is neither listed nor stored."""
+    """The default is not an entry: it is neither listed nor stored."""
     descriptor = ValueStateDescriptor(name="value", default=7)
     state = backend.value_state(descriptor)
     assert state.value() == 7
@@ -128,7 +128,7 @@ def test_a_map_maps(backend: KeyedStateBackend) -> None:
     assert state.is_empty()
 
 
-def test_a_map_without_entries_is_no_entry_of_the_state(backend: KeyedStateBackend) -> None:
+def test_a_map_without_entries_is_not_an_entry_of_the_state(backend: KeyedStateBackend) -> None:
     state = backend.map_state(MAP)
     state.put("k", 1)
     state.remove("k")
@@ -163,7 +163,7 @@ def test_the_keys_of_a_map_are_compared_as_keys_are(backend: KeyedStateBackend) 
 
 
 @pytest.mark.parametrize("key", [1.0, None, [1]], ids=repr)
-def test_what_is_no_key_is_no_key_of_a_map(backend: KeyedStateBackend, key: Any) -> None:
+def test_what_is_not_a_key_is_not_a_key_of_a_map(backend: KeyedStateBackend, key: Any) -> None:
     with pytest.raises(StateError, match="a key is a str, int, bytes, bool or a tuple of them"):
         backend.map_state(MAP).put(key, 1)
 
@@ -197,7 +197,7 @@ def test_reducing_takes_none_for_a_value(backend: KeyedStateBackend) -> None:
     assert seen == [(None, 1), (1, None), (None, 2)]
 
 
-def test_aggregating_gives_the_result_of_what_was_added(backend: KeyedStateBackend) -> None:
+def test_aggregating_returns_the_result_of_what_was_added(backend: KeyedStateBackend) -> None:
     """Stored is the accumulator; each key has one of its own."""
     state = backend.aggregating_state(MEAN)
     assert state.get() is None
@@ -244,7 +244,7 @@ def test_states_are_apart_by_name_and_key(backend: KeyedStateBackend) -> None:
         assert other.value() is None
 
 
-def test_asking_again_for_a_state_gives_the_same_state(backend: KeyedStateBackend) -> None:
+def test_asking_again_for_a_state_returns_the_same_state(backend: KeyedStateBackend) -> None:
     backend.value_state(VALUE).update(1)
     assert backend.value_state(VALUE).value() == 1
     assert list(backend.names()) == ["value"]

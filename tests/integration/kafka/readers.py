@@ -53,7 +53,7 @@ def open_transactions(address: str, prefix: str) -> list[str]:
 
 
 def transactions(address: str, prefix: str, state: str) -> list[str]:
-    """Return the transactional ids beginning so whose transaction stands so with the broker."""
+    """Return the transactional ids with that prefix whose transaction has that state at the broker."""
     client: Any = KafkaAdminClient(bootstrap_servers=address)
     try:
         listed = client.list_transactions(transactional_id_pattern=f"{prefix}.*")

@@ -21,7 +21,7 @@ EPOCH = 100
 """Rows of a checkpoint, unless there are to be more."""
 
 _INTO = 50
-"""Rows of the next epoch that are under way when a job stands still."""
+"""Rows of the next epoch that are in flight when a job is suspended."""
 
 AGAIN = RestartStrategy.fixed_delay(10, timedelta(milliseconds=200))
 
@@ -52,7 +52,7 @@ class Numbers(PollingSource[int]):
         return self._allowed[0] == self._count
 
     def allow(self, count: int) -> None:
-        """Let it come so far and stand still there."""
+        """Let it come that far and suspend it there."""
         with self._changed:
             self._allowed[0] = count
             self._changed.notify_all()
@@ -88,8 +88,8 @@ class Running:
     """From a source of numbers to a sink.
 
     Args:
-        folder: where its checkpoints are; another run with the same one goes on from there.
-        after: behind this checkpoint, and in the middle of the next epoch, it stands still until
+        folder: where its checkpoints are; another run with the same one continues from there.
+        after: after this checkpoint, and in the middle of the next epoch, it is suspended until
             `go_on`, if its source is one of `Numbers`. None for never.
         rows: of a checkpoint.
         start: how `StreamJob.execute` begins.
@@ -135,7 +135,7 @@ class Running:
         return [str(event.error) for event in self.events if isinstance(event, Restarting)]
 
     def wait_reached(self) -> None:
-        """Wait until the job is where it is to stand still."""
+        """Wait until the job is where it is to be suspended."""
         assert self._reached.wait(30), (self._result, self.events)
 
     def go_on(self) -> None:

@@ -75,7 +75,7 @@ def through(network: TcpProxy, registry: str) -> str:
 
 
 def patient(registry: str, schema: str | None = None) -> Avro:
-    """Avro that gives a registry on a busy machine more than the two seconds that a job has by default."""
+    """Avro that allows a registry on a busy machine more than the default of two seconds."""
     return Avro(registry, schema=schema, config={"timeout": 60})
 
 
@@ -162,7 +162,7 @@ def test_a_job_sees_the_schema_it_declares(
     topic: Topics,
     registry: str,
 ) -> None:
-    """Whether its producers are ahead of it or behind."""
+    """Whether its producers have a newer or an older one."""
     name = topic()
     write_rows(kafka, name, patient(registry, schema=written), rows)
     assert read_rows(kafka, name, patient(registry, schema=reader)) == expected
@@ -212,7 +212,7 @@ def test_poison_goes_where_the_policy_says(
         return KafkaSource(name, bootstrap_servers=kafka, value=avro, stop="latest", on_error=policy)
 
     error = error_of(source(ErrorPolicy.fail()))
-    assert f"the value at offset 1 of topic {name}, partition 0, is no Avro" in str(error)
+    assert f"the value at offset 1 of topic {name}, partition 0, is not valid Avro" in str(error)
     assert not error.retryable
     sound: CollectSink[Any] = CollectSink()
     rejected: CollectSink[Any] = CollectSink()
@@ -248,7 +248,7 @@ def test_a_source_without_its_registry_names_the_record_and_may_try_again(
 def test_a_registry_that_says_nothing_is_given_up_within_seconds(
     kafka: str, topic: Topics, registry: str, others: SchemaRegistryClient, write: Write, network: TcpProxy
 ) -> None:
-    """Half-open: the connection stands and no answer comes. The client alone would wait for ever."""
+    """Half-open: the connection is up and no answer comes. The client alone would wait for ever."""
     name = topic()
     write(name, [encoder(others, V1)(ROWS[0], at(name))])
     source = KafkaSource(name, bootstrap_servers=kafka, value=Avro(through(network, registry)))
@@ -287,7 +287,7 @@ def test_a_sink_without_its_registry_fails_at_the_start_and_may_try_again(
     assert caught.value.retryable
 
 
-def test_a_job_goes_on_by_itself_when_its_registry_is_back(
+def test_a_job_continues_by_itself_when_its_registry_is_back(
     kafka: str, topic: Topics, registry: str, network: TcpProxy
 ) -> None:
     """Every connection is reset at its first answer until the job has failed once."""
@@ -306,9 +306,7 @@ def test_a_job_goes_on_by_itself_when_its_registry_is_back(
     assert read_rows(kafka, name, patient(registry)) == ROWS
 
 
-def test_a_registry_behind_a_certificate_that_nobody_vouches_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_registry_with_an_untrusted_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Is an error at once, until the machine trusts it."""
     key, certificate = self_signed(tmp_path)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -318,7 +316,7 @@ def test_a_registry_behind_a_certificate_that_nobody_vouches_for(
         avro = Avro(f"https://127.0.0.1:{server.server_port}", schema=V1)
         with ThreadPoolExecutor(1) as pool:
             answered = pool.submit(server.handle_request)
-            with pytest.raises(SinkError, match="shows no good certificate") as caught:
+            with pytest.raises(SinkError, match="certificate is not trusted") as caught:
                 avro.encoder("events", "value")
             assert not caught.value.retryable
             answered.result()

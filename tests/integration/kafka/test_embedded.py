@@ -166,7 +166,7 @@ def test_a_container_has_what_the_broker_needs(tmp_path: Path) -> None:
 
 
 def test_a_container_is_signalled_and_ended_by_its_name(tmp_path: Path) -> None:
-    """Not by the command that runs it: that may be gone while the container goes on."""
+    """Not by the command that runs it: that may be gone while the container runs."""
     docker = DockerDistribution(program(tmp_path, "docker", f'echo "$@" >> {tmp_path}/said; exit 1'))
     docker.end_left_over(tmp_path, None)
     with subprocess.Popen(["true"], text=True) as process, pytest.raises(ConnectorError):

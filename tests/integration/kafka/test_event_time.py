@@ -63,7 +63,7 @@ def test_an_empty_partition_is_idle(topic: Topics, write: Write, tmp_path: Path)
     assert sums.windows == {0: 10}
 
 
-def test_a_broker_that_stands_still_makes_no_partition_idle(
+def test_a_broker_that_hangs_makes_no_partition_idle(
     crashable_kafka: EmbeddedKafka, kafka_proxy: TcpProxy, tmp_path: Path
 ) -> None:
     """What was written meanwhile comes partition by partition when it is back, and none of it is late."""
@@ -213,7 +213,7 @@ def test_a_record_without_a_time_does_not_fail_every_start(
 # --- what the source answers -------------------------------------------------------------------------
 
 
-def test_an_ended_partition_is_told_and_a_silent_one_is_looked_at(topic: Topics, write: Write) -> None:
+def test_an_ended_partition_is_reported_and_a_silent_one_is_checked(topic: Topics, write: Write) -> None:
     name = topic(3)
     write(name, [1])
     source = KafkaSource(name, stop={name: {0: 1, 1: 5, 2: 0}}, config=QUICK)

@@ -43,7 +43,7 @@ def crashable_topic(crashable_kafka: EmbeddedKafka) -> str:
 
 
 def test_a_killed_broker_is_waited_for(crashable_kafka: EmbeddedKafka, crashable_topic: str) -> None:
-    """It comes back and the source goes on by itself, nothing lost and nothing twice."""
+    """It comes back and the source continues by itself, nothing lost and nothing twice."""
     address = crashable_kafka.address()
     write_to(address, crashable_topic, range(10))
     with SourceDriver(KafkaSource(crashable_topic, bootstrap_servers=address)) as driver:
@@ -59,7 +59,7 @@ def test_a_killed_broker_is_waited_for(crashable_kafka: EmbeddedKafka, crashable
 def test_a_network_that_swallows_everything_is_waited_for(
     crashable_kafka: EmbeddedKafka, crashable_topic: str, kafka_proxy: TcpProxy
 ) -> None:
-    """Half-open: the connection stands, nothing passes, until the client gives it up and makes a new one."""
+    """Half-open: the connection is up, nothing passes, until the client gives it up and makes a new one."""
     write_to(crashable_kafka.address(), crashable_topic, range(10))
     source = KafkaSource(
         crashable_topic,
@@ -286,7 +286,7 @@ def test_tls_trusts_the_authority_that_the_job_names(guarded: tuple[EmbeddedKafk
 
 
 def test_a_restart_in_the_middle_of_handshakes_refuses_nobody(guarded: tuple[EmbeddedKafka, str]) -> None:
-    """A source behind TLS and one behind a password go on, as one behind neither does."""
+    """A source with TLS and one with a password continue, as one with neither does."""
     broker, certificate = guarded
     config = {"security.protocol": "SSL", "ssl.ca.pem": certificate}
     tls = KafkaSource("guarded", bootstrap_servers=broker.address("TLS"), start="latest", config=config)

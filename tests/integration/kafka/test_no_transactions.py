@@ -1,4 +1,4 @@
-"""Brokers without transactions: exactly once is refused at the start, by name, never given up in silence."""
+"""Brokers without transactions: exactly once is refused at the start, by name, never given up silently."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_exactly_once_is_refused_by_name(
     monkeypatch.setattr(producers, "START_TIMEOUT", START_S)
     topic = Topics(few.address())()
     events: list[Any] = []
-    with pytest.raises(SinkError, match="begin no transactions: expected the topic __trans") as caught:
+    with pytest.raises(SinkError, match="cannot begin transactions: expected the topic __trans") as caught:
         build(few.address(), topic, tmp_path, "exactly-once").execute(listeners=[events.append])
     error = caught.value
     assert error.fault is Fault.ENVIRONMENT

@@ -171,7 +171,7 @@ def test_an_unknown_guarantee_is_refused() -> None:
 def test_a_streaming_job_from_kafka_to_kafka_is_stopped_in_order(
     kafka: str, topic: Topics, write: Callable[..., None], tmp_path: Path
 ) -> None:
-    """The stop takes a last checkpoint: what was read is visible, and the next run goes on behind it."""
+    """The stop takes a last checkpoint: what was read is visible, and the next run continues after it."""
     source, target = topic(), topic()
     write(source, range(1000))
 
@@ -199,7 +199,7 @@ def test_a_streaming_job_from_kafka_to_kafka_is_stopped_in_order(
 
 
 def test_a_full_epoch_hastens_the_checkpoint(kafka: str, topic: Topics, tmp_path: Path) -> None:
-    """A megabyte an epoch: the job goes on, in more epochs than its interval asks for."""
+    """A megabyte an epoch: the job continues, in more epochs than its interval requires."""
     name, written = topic(), 300
     source = GeneratorSource(lambda n: {"n": n, "pad": "x" * 20_000}, count=written)
     sink = KafkaSink(name, bootstrap_servers=kafka, epoch_max_bytes=1 << 20)

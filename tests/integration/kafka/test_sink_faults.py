@@ -1,4 +1,4 @@
-"""A broker that goes away, stands still or loses an answer: the job waits, goes on, or ends in time."""
+"""A broker that goes away, hangs or loses an answer: the job waits, continues, or ends in time."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def run(
     """Start a job that writes numbers to the topic, or one that completes what an earlier one has left.
 
     Args:
-        padding: bytes that each record has beyond its number, once the job goes on.
+        padding: bytes that each record has beyond its number, once the job continues.
         config: of its client.
     """
     sink = KafkaSink(
@@ -75,7 +75,7 @@ def run(
 
 
 def test_a_job_outlives_its_broker(crashable_kafka: EmbeddedKafka, name: str, tmp_path: Path) -> None:
-    """Killed and started again while the job writes: it goes on by itself, nothing lost or repeated."""
+    """Killed and started again while the job writes: it continues by itself, nothing lost or repeated."""
     job = run(crashable_kafka.address(), name, tmp_path, Numbers())
     job.wait_reached()
     crashable_kafka.kill()
@@ -101,7 +101,7 @@ def test_a_client_that_hangs_is_left_behind(
     assert visible(crashable_kafka, name) == [*range(ROWS)]
 
 
-def test_a_network_that_stands_still_holds_the_job_up(
+def test_a_network_that_hangs_holds_the_job_up(
     crashable_kafka: EmbeddedKafka, kafka_proxy: TcpProxy, name: str, tmp_path: Path
 ) -> None:
     """Connections half open for a while: the source is asked for no more than memory is bounded to."""
@@ -127,10 +127,10 @@ def test_a_network_that_stands_still_holds_the_job_up(
 
 
 @pytest.mark.timeout(1200)
-def test_a_job_whose_answers_are_lost_goes_on(
+def test_a_job_whose_answers_are_lost_continues(
     crashable_kafka: EmbeddedKafka, kafka_proxy: TcpProxy, name: str, tmp_path: Path
 ) -> None:
-    """The network breaks again and again, behind any byte of any answer, commits' among them."""
+    """The network breaks again and again, after any byte of any answer, commits' among them."""
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     rng = random.Random(seed)
@@ -151,7 +151,7 @@ def test_a_job_whose_broker_is_away_can_be_stopped(
     crashable_kafka: EmbeddedKafka, name: str, tmp_path: Path, at_once: bool
 ) -> None:
     """At once within five seconds, whatever the broker does; the next run completes it."""
-    count = 100_000  # more than is under way when the broker stands still
+    count = 100_000  # more than is in flight when the broker hangs
     job = run(crashable_kafka.address(), name, tmp_path, Numbers(count))
     job.wait_reached()
     crashable_kafka.suspend()
@@ -193,7 +193,7 @@ def test_a_job_that_starts_while_its_broker_is_away_can_be_stopped(
 def prepared(
     crashable_kafka: EmbeddedKafka, kafka_proxy: TcpProxy, name: str
 ) -> Iterator[tuple[KafkaSink, Any, Callable[[str], KafkaSink]]]:
-    """A sink behind the network with an epoch that waits for its commit; and a way to make its successor."""
+    """A sink across the network with an epoch that waits for its commit; and a way to make its successor."""
     logs = LogShelf()
     opened: list[KafkaSink] = []
 

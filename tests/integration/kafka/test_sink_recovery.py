@@ -120,7 +120,7 @@ def test_a_lost_mark_is_not_guessed(target: Target, loss: str, commit: bool) -> 
         topic = f"marks-of-{target.name}"
         admin = AdminClient({"bootstrap.servers": target.address})
         admin.delete_topics([topic])[topic].result(TIMEOUT)
-    with target.sink() as sink, pytest.raises(SinkError, match="cannot be told") as error:
+    with target.sink() as sink, pytest.raises(SinkError, match="cannot be determined") as error:
         sink.recover_and_commit(handle)
     assert not error.value.retryable
     assert target.visible == ([*range(5)] if commit else [])
@@ -131,7 +131,7 @@ def test_a_lost_mark_is_not_guessed(target: Target, loss: str, commit: bool) -> 
 
 
 def test_a_mark_that_is_ahead_is_refused(target: Target) -> None:
-    """The checkpoint folder was put back: the epochs behind it are visible already."""
+    """The checkpoint folder was restored: the epochs after it are visible already."""
     handle = decide(target, commit=True)
     move_mark(target, 4, "verification")
     with target.sink() as sink, pytest.raises(SinkError, match="epoch 4 is committed"):
@@ -160,7 +160,7 @@ def test_after_a_note_the_mark_is_not_needed(target: Target) -> None:
 
 
 def test_declined_epochs_become_one(target: Target) -> None:
-    """The younger transaction is aborted, its records go behind the older's; then it is one commit."""
+    """The younger transaction is aborted, its records are appended to the older's; then it is one commit."""
     with target.sink() as sink:
         driver = TwoPhaseDriver[Any](sink, "kafka")
         driver.begin([])
@@ -214,7 +214,7 @@ def test_joined_epochs_count_together_against_the_bound(target: Target) -> None:
 
 
 def test_a_log_that_cannot_be_sealed_changes_nothing(target: Target) -> None:
-    """The checkpoint is declined; the epoch goes on in the same transaction."""
+    """The checkpoint is declined; the epoch continues in the same transaction."""
     with target.sink() as sink:
         driver = TwoPhaseDriver[Any](sink, "kafka")
         driver.begin([])

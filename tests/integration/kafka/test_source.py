@@ -43,7 +43,7 @@ def read_all(source: KafkaSource[Any]) -> list[Any]:
 # --- where it begins and ends --------------------------------------------------------------------
 
 
-def test_latest_begins_behind_what_is_there(topic: Topics, write: Write) -> None:
+def test_latest_begins_after_the_records_present(topic: Topics, write: Write) -> None:
     name = topic()
     write(name, range(5))
     with SourceDriver(KafkaSource(name, start="latest", config=QUICK)) as driver:
@@ -175,7 +175,7 @@ def test_a_topic_that_is_not_there_is_named(topic: Topics) -> None:
 
 
 def test_the_position_is_the_next_offset_of_each_partition(topic: Topics, write: Write) -> None:
-    """As SPEC has it, with the topic's id beside, and behind the marks of transactions."""
+    """As SPEC has it, with the topic's id beside, and after the markers of transactions."""
     name = topic(2)
     write(name, range(3), partition=1)
     with SourceDriver(KafkaSource(name, config=QUICK)) as driver:
@@ -189,7 +189,7 @@ def test_the_position_is_the_next_offset_of_each_partition(topic: Topics, write:
 
 
 def test_committed_offsets_are_shown_by_the_group(topic: Topics, write: Write, kafka: str) -> None:
-    """Those of the last snapshot, for whoever watches the lag; a later position is not shown."""
+    """Those of the last snapshot, for people who watch the lag; a later position is not shown."""
     name = topic()
     write(name, range(5))
     with SourceDriver(KafkaSource(name, group_id=name, config=QUICK)) as driver:
@@ -241,7 +241,7 @@ def test_metadata_has_all_that_kafka_keeps(topic: Topics, write: Write) -> None:
 def test_a_poison_record_is_named_by_topic_partition_and_offset(topic: Topics, write: Write) -> None:
     name = topic()
     write(name, [1, b"{", 3])
-    with pytest.raises(SourceError, match=f"the value at offset 1 of topic {name}, partition 0, is no JSON"):
+    with pytest.raises(SourceError, match=f"offset 1 of topic {name}, partition 0, is not valid JSON"):
         read_all(KafkaSource(name, stop="latest", config=QUICK))
 
 
@@ -253,7 +253,7 @@ def test_a_poison_key_is_told_from_a_poison_value(topic: Topics, write: Write) -
 
 
 @pytest.mark.parametrize("policy", [ErrorPolicy.skip(), ErrorPolicy.dead_letter()])
-def test_a_job_goes_on_without_poison_records(
+def test_a_job_continues_without_poison_records(
     topic: Topics, write: Write, tmp_path: Any, policy: ErrorPolicy
 ) -> None:
     """In = out + failed; a dead letter holds the bytes, the reason and the place."""

@@ -1,7 +1,7 @@
 """A client that waits in vain is told from brokers that are away, at each of its calls, and replaced.
 
 Its connections are dead, which it does not notice for a minute; a new client is served at once. And a
-broker stands still while jobs write: `PIPELINE_FREEZES` sets how often; 100 times in `make soak`.
+broker is suspended while jobs write: `PIPELINE_FREEZES` sets how often; 100 times in `make soak`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from tests.tcp_proxy import TcpProxy
 LONG = int(os.environ.get("PIPELINE_KILLS", "3")) >= 100
 FREEZES = int(os.environ.get("PIPELINE_FREEZES", "100" if LONG else "3"))
 FROZEN_S = (1.2, 2.0)
-"""Around the 1.5 s after which the controller gives the test's broker up: there clients lose their way.
+"""Around the 1.5 s after which the controller drops the test's broker: there clients hang.
 
 Kafka's default is 9 s, hence the freezes of about ten seconds that were reported.
 """
@@ -253,7 +253,7 @@ class Paced(Running):
         super().__init__(name, numbers, sink, folder, after=None, restart=restart)
 
     def wait_for(self, more: int) -> bool:
-        """Wait until so many more are complete; False if that takes far too long."""
+        """Wait until that many more are complete; False if that takes far too long."""
         with self._more:
             wanted = self.checkpoints + more
             return self._more.wait_for(lambda: self.checkpoints >= wanted, AGAIN_S)
@@ -286,7 +286,7 @@ def test_a_broker_that_stands_still_holds_a_job_up_little_longer(
     for number in range(FREEZES):
         assert job.wait_for(rng.randint(1, 20)), f"seed {seed}: {job.events[-5:]}"
         crashable_kafka.suspend()
-        kafka_proxy.wait_cut(rng.uniform(*FROZEN_S))  # nothing is cut: this is how long it stands still
+        kafka_proxy.wait_cut(rng.uniform(*FROZEN_S))  # nothing is cut: this is how long it is suspended
         crashable_kafka.resume()
         back = time.monotonic()
         assert job.wait_for(3), f"seed {seed}, freeze {number}: {job.events[-5:]}"

@@ -1,7 +1,7 @@
-"""Topics that are deleted, or deleted and made anew, while a job works on them.
+"""Topics that are deleted, or deleted and recreated, while a job works on them.
 
 Covers of FAULTS 1: topic recreated. What a source sees alone is in `test_faults.py`; here whole jobs
-fail by name or go on, and the next run is refused or loses nothing of what follows its checkpoint.
+fail with a name or continue, and the next run is refused or loses nothing of what follows its checkpoint.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def marks(topic: Topics, name: str) -> Iterator[str]:
 
 @pytest.fixture
 def job(kafka: str, name: str, marks: str, tmp_path: Path) -> Job:
-    """Starts a job that writes numbers to the topic, or goes on where an earlier one ended."""
+    """Starts a job that writes numbers to the topic, or continues where an earlier one ended."""
 
     def start(**how: Any) -> Running:
         sink = KafkaSink(
@@ -72,7 +72,7 @@ def visible(address: str, topic: str) -> list[int]:
 def test_without_its_marks_a_job_recovers(
     kafka: str, topic: Topics, name: str, marks: str, job: Job, by_itself: bool
 ) -> None:
-    """All is noted that was committed, so that a restart, or the next run, makes the marks anew."""
+    """All is noted that was committed, so that a restart, or the next run, recreates the marks."""
     running = job(restart=AGAIN if by_itself else RestartStrategy.none())
     running.wait_reached()
     delete(topic, marks, made_anew=False)
@@ -88,7 +88,7 @@ def test_without_its_marks_a_job_recovers(
     assert visible(kafka, name) == [*range(ROWS)]
 
 
-def test_marks_made_anew_are_written_on(kafka: str, topic: Topics, name: str, marks: str, job: Job) -> None:
+def test_recreated_marks_are_continued(kafka: str, topic: Topics, name: str, marks: str, job: Job) -> None:
     """The next epoch brings its own mark; none of them is read before."""
     running = job()
     running.wait_reached()
@@ -114,7 +114,7 @@ def test_a_target_that_is_deleted_fails_the_job_by_name(
     delete(topic, name, made_anew=made_anew)
     running.go_on()
     what = f"the topic {name} was deleted and created again"
-    if not made_anew:  # the client hears of it, or waits for it until another one is asked
+    if not made_anew:  # the client is notified of it, or waits for it until another one is asked
         what = f"write to the topic {name}|the topic {name} was deleted while"
     with pytest.raises(SinkError, match=what) as error:
         running.join()

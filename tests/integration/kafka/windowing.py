@@ -99,11 +99,11 @@ class Sums:
         return self
 
     def wait_read(self, records: int) -> None:
-        """Wait until this run has read so many records."""
+        """Wait until this run has read that many records."""
         self._wait(lambda: len(self._read) >= records, f"{records} records")
 
     def wait_fired(self, windows: int) -> None:
-        """Wait until so many windows have fired in this run."""
+        """Wait until that many windows have fired in this run."""
         self._wait(lambda: self._fired >= windows, f"{windows} windows")
 
     def stop(self) -> JobResult:
@@ -141,7 +141,7 @@ class Sums:
             self._give_up(f"{what} did not come")
 
     def _give_up(self, why: str) -> NoReturn:
-        """Fail the test and leave no job behind that keeps the process alive."""
+        """Fail the test and leave no job that keeps the process alive."""
         found = f"{why}: {self._result}, {self.control.progress()}"
         self.control.abort()
         self._thread.join(10)

@@ -49,7 +49,7 @@ COUNT = 20_000
 
 
 def slowly(into: list[Any], per_second: int) -> Callable[[list[Any]], None]:
-    """A sink's function that takes so many records a second."""
+    """A sink's function that takes that many records a second."""
 
     def take(values: list[Any]) -> None:
         time.sleep(len(values) / per_second)
@@ -202,7 +202,7 @@ class TestCheckpoints:
     def test_nothing_accepted_is_lost_by_a_failure(
         self, parallelism: int, union: bool, strategy: S, numbers: Any, calling: Any, checkpoints: Path
     ) -> None:
-        """The sink fails now and then; each attempt goes on from the newest checkpoint.
+        """The sink fails now and then; each attempt continues from the newest checkpoint.
 
         What counts is what the records did since the checkpoint that the last attempt began with: all
         before it were delivered, dropped or in its buffer, which has as many queues as there are subtasks.
@@ -234,7 +234,7 @@ class TestCheckpoints:
         assert result.processed_records == len(everything) == len(sink.values) + result.dropped_records
 
     def test_event_time_is_kept_with_what_is_buffered(self, numbers: Any, checkpoints: Path) -> None:
-        """Windows behind a buffer come out as without it, over failures; nothing is late."""
+        """Windows downstream of a buffer emit the same as without it, over failures; nothing is late."""
         watermarks = WatermarkStrategy.monotonic(timestamp=lambda n: n)
         sink = Failing(times=4, after=6)
         job = StreamJob(

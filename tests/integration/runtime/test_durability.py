@@ -16,7 +16,7 @@ from pipeline import JobConfig, StreamJob
 
 
 class Step(NamedTuple):
-    """One call that makes something durable or gives it a name."""
+    """One call that makes something durable or names it."""
 
     kind: str
     path: str

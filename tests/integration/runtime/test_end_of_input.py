@@ -21,7 +21,7 @@ ROWS = 100
 
 
 class Moments:
-    """Puts the second checkpoint by rows behind the end of the input, whoever is the faster.
+    """Puts the second checkpoint by rows after the end of the input, whichever is faster.
 
     The first one comes after some records. When it is complete the job's thread waits, and the source
     reads the rest. The end of the input is passed on once the second one has been triggered.

@@ -148,7 +148,7 @@ def test_a_restart_commits_from_the_log(numbers: Any, checkpoints: Path) -> None
 def test_a_log_that_cannot_be_sealed_declines_the_checkpoint(
     numbers: Any, checkpoints: Path, calling: Callable[..., Any]
 ) -> None:
-    """The job goes on in the same epoch, which the next checkpoint completes."""
+    """The job continues in the same epoch, which the next checkpoint completes."""
     target, events = Target(refuse_seals=2), list[Any]()
     result = job_of(numbers(1000), target, checkpoints).execute(listeners=[events.append])
 

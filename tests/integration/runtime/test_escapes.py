@@ -1,4 +1,4 @@
-"""What user code raises that is no Exception fails the job, wherever it is raised, and hangs nothing."""
+"""What user code raises that is not an Exception fails the job, wherever it is raised, and hangs nothing."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_in_a_sink() -> None:
 
 
 def test_it_is_not_tried_again(numbers: Any, checkpoints: Path) -> None:
-    """And no checkpoint passes behind the batch that is out in part."""
+    """And no checkpoint follows the batch that is out in part."""
     job = StreamJob(
         "leaving",
         JobConfig(

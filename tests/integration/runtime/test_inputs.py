@@ -60,7 +60,7 @@ def test_one_stream_may_be_both_inputs() -> None:
 
 
 def test_an_input_that_waits_does_not_hold_up_the_other(numbers: Any, calling: Any) -> None:
-    """The left source stands still until the right one's records have met those that it has emitted."""
+    """The left source waits until the right one's records have met those that it has emitted."""
     met, wanted = threading.Event(), pairs(range(10), range(50))
     seen: list[Any] = []
 

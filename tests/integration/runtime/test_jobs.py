@@ -42,7 +42,7 @@ def test_an_empty_input_completes() -> None:
     assert (result.status, result.processed_records, sink.values) == (JobStatus.COMPLETED, 0, [])
 
 
-def test_state_is_encoded_for_those_who_keep_it(checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_state_is_encoded_for_those_that_keep_it(checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A job without checkpoints ends without a snapshot of perhaps millions of keys."""
     taken: list[object] = []
     encode = MemoryStateBackend.snapshot
@@ -77,7 +77,7 @@ def test_union_branches_and_keys(parallelism: int) -> None:
 def test_a_union_ends_with_the_last_of_its_sources(
     parallelism: int, gated_numbers: Any, numbers: Any, checkpoints: Path, tmp_path: Path
 ) -> None:
-    """The one that goes on for several checkpoints more is read to its end, into one file of both."""
+    """The one that continues for several checkpoints more is read to its end, into one file of both."""
     config = JobConfig(
         checkpoint_rows=100,
         checkpoint_min_pause=timedelta(0),

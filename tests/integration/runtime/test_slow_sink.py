@@ -17,7 +17,7 @@ from pipeline.runtime.events import CheckpointCompleted
 PER_SECOND = 400
 
 
-@pytest.mark.parametrize("keyed", [False, True], ids=["fused", "behind a hand-over"])
+@pytest.mark.parametrize("keyed", [False, True], ids=["fused", "across a channel"])
 def test_the_source_reads_about_a_second_ahead(
     keyed: bool, numbers: Any, calling: Any, checkpoints: Path
 ) -> None:
@@ -63,7 +63,7 @@ def test_the_source_reads_about_a_second_ahead(
 def test_a_blocked_sink_declines_the_checkpoint_and_the_next_one_completes(
     numbers: Any, calling: Any, checkpoints: Path
 ) -> None:
-    """The job goes on after the release, and nothing is lost or repeated."""
+    """The job continues after the release, and nothing is lost or repeated."""
     release = threading.Event()
     seen: list[int] = []
     failed: list[Any] = []

@@ -126,7 +126,7 @@ def test_timers_of_event_time_are_called_once_over_a_restart(
 
 
 class Waiting(Source[int]):
-    """Emits three numbers and then reads in vain until it is told that what it waits for has come."""
+    """Emits three numbers and then reads in vain until what it waits for has come."""
 
     def __init__(self, came: threading.Event) -> None:
         self._came = came

@@ -104,7 +104,7 @@ def test_every_window_has_all_its_records(chains: str, parallelism: int, batch: 
 
 
 def test_windows_of_windows() -> None:
-    """Results carry the last instant of their window, so that windows behind see them in time."""
+    """Results have the last instant of their window, so that later windows see them in time."""
     seconds, slides = CollectSink(), CollectSink()
     sliding = SlidingTimeWindows.of(timedelta(seconds=4), timedelta(seconds=2))
     job = StreamJob("twice")
@@ -238,7 +238,7 @@ def test_dead_letters_of_a_strategy_need_a_reader() -> None:
 
 
 class HalfOfThem(PollingSource[tuple[int, int]]):
-    """`EVENTS`; stops its job in their midst, the first time, and gives nothing more until cancelled."""
+    """`EVENTS`; stops its job in the middle, the first time, and emits nothing more until cancelled."""
 
     def __init__(self, control: JobControl) -> None:
         self._control = control
@@ -267,8 +267,8 @@ class HalfOfThem(PollingSource[tuple[int, int]]):
         return Polled(values, self._next) if values else None
 
 
-def test_a_stopped_job_fires_nothing_early_and_goes_on(tmp_path: Path) -> None:
-    """STOP is no end of the input: the windows that are open stay open, in the checkpoint."""
+def test_a_stopped_job_fires_nothing_early_and_continues(tmp_path: Path) -> None:
+    """STOP is not the end of the input: the windows that are open stay open, in the checkpoint."""
     sink, control = CollectSink(), JobControl()
 
     def job() -> StreamJob:
@@ -292,7 +292,7 @@ def test_a_stopped_job_fires_nothing_early_and_goes_on(tmp_path: Path) -> None:
 
 
 class Partitions(Source[tuple[int, int]]):
-    """Two splits, of which one never gives anything; it looks for more until a window has fired."""
+    """Two splits, of which one never emits anything; it looks for more until a window has fired."""
 
     def __init__(self, fired: threading.Event) -> None:
         self._fired = fired
@@ -320,7 +320,7 @@ class Partitions(Source[tuple[int, int]]):
 
 
 def test_a_silent_partition_holds_windows_back_until_it_is_idle() -> None:
-    """FAULTS: a window fires while the source still looks for records, though one split gave none."""
+    """FAULTS: a window fires while the source still looks for records, though one split emitted none."""
     fired = threading.Event()
 
     def notice(value: Any) -> Any:
@@ -367,7 +367,7 @@ def test_what_fires_since_a_source_is_silent_runs_in_the_subtasks_own_thread() -
 
 
 class Watched(Source[tuple[int, int]]):
-    """Two splits, of which one gives nothing; looks at its own job's progress after the other's records."""
+    """Two splits, of which one emits nothing; looks at its own job's progress after the other's records."""
 
     def __init__(self, control: JobControl) -> None:
         self._control = control
@@ -467,7 +467,7 @@ def test_windows_that_go_by_the_clock_are_named_at_the_start(caplog: pytest.LogC
 
 
 def test_without_watermarks_the_clock_closes_windows() -> None:
-    """While the input goes on: the source waits for the first result."""
+    """While the input continues: the source waits for the first result."""
     fired = threading.Event()
 
     def notice(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""SqlQuerySource interrupted from another thread: it returns soon and leaves nothing behind."""
+"""SqlQuerySource interrupted from another thread: it returns soon and leaves nothing open."""
 
 from __future__ import annotations
 

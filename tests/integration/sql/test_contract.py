@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class TestUniqueKey(SourceVerification[Any]):
-    """A key with no ties: restored, the query goes on behind it."""
+    """A key with no ties: restored, the query continues after it."""
 
     QUERY = "SELECT n AS id, 'row ' || n AS name FROM generate_series(1, {}) AS n"
     KEY = "id"

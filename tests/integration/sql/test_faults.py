@@ -34,7 +34,7 @@ def test_a_connection_reset_anywhere_is_retryable_and_loses_nothing(
     through_proxy: Callable[[Database], str],
     reading: type[Reading],
 ) -> None:
-    """Cut after so many bytes: while connecting, preparing, early and late in the result; with ties."""
+    """Cut after a number of bytes: while connecting, preparing, early and late in the result; with ties."""
     source = SqlQuerySource(TIES, key="k", dsn=through_proxy(database), rows="tuple", fetch_size=100)
     proxy.cut_after(sent)
     first = reading(batch=64)

@@ -21,7 +21,7 @@ def resident_bytes() -> int:
 
 
 def peak(rows: int, database: Database, reading: type[Reading]) -> tuple[int, int]:
-    """Read so many rows and keep none; return the peak of Python's and the process's memory."""
+    """Read that many rows and keep none; return the peak of Python's and the process's memory."""
     largest = 0
 
     def forget(run: Reading) -> None:

@@ -150,7 +150,7 @@ def test_a_wide_table_and_odd_names(database: Database, reading: type[Reading]) 
     ],
 )
 @pytest.mark.parametrize("key", [None, "id"])
-def test_wrong_sql_is_told_where_it_is_wrong(
+def test_wrong_sql_is_reported_with_its_place(
     sql: str, message: str, key: str | None, database: Database, reading: type[Reading]
 ) -> None:
     """With PostgreSQL's own words and the line of the user's query; never retried."""
@@ -180,7 +180,7 @@ def test_a_collation_that_calls_different_texts_equal_is_refused(
     query = "SELECT a.id, b.plain FROM (SELECT * FROM t) AS a JOIN t AS b ON a.id = b.id"
     for key in ("id", "lower(id)", "plain || id"):
         computed = SqlQuerySource(f"SELECT {key} AS k FROM ({query}) AS found", key="k", dsn=database.dsn)
-        with pytest.raises(ConfigError, match=r"calls different texts equal.*COLLATE"):
+        with pytest.raises(ConfigError, match=r"treats different texts as equal.*COLLATE"):
             reading().run(computed)
     assert reading().run(SqlQuerySource(query, key="plain", dsn=database.dsn)).values == []
 

@@ -35,7 +35,7 @@ def test_stopped_at_random_places_each_row_comes_once(
     state = None
     while len(emitted) < len(rows):
         run = reading(limit=chance.randrange(1, 20), batch=chance.randrange(1, 6)).run(source, state)
-        assert run.values, f"seed {seed}: no progress behind {emitted[-1:]}"
+        assert run.values, f"seed {seed}: no progress after {emitted[-1:]}"
         emitted += run.values
         state = run.state
     assert sorted(emitted) == sorted(rows), f"seed {seed}, key {key}"

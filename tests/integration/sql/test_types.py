@@ -101,7 +101,7 @@ def test_null_is_none_in_every_type(kind: str, typed: Database, reading: type[Re
 
 
 @pytest.mark.parametrize("kind", [kind for kind, values in VALUES.items() if values])
-def test_binary_is_used_only_where_it_gives_what_text_gives(kind: str, typed: Database) -> None:
+def test_binary_is_used_only_where_it_returns_what_text_returns(kind: str, typed: Database) -> None:
     """The table of faithful types, against psycopg's loaders of both formats."""
     with psycopg.connect(typed.dsn) as connection:
         for text, _ in VALUES[kind]:
@@ -143,7 +143,7 @@ KEYS = {
 
 @pytest.mark.parametrize("kind", list(KEYS))
 def test_every_kind_of_key_can_be_resumed_by(kind: str, typed: Database, reading: type[Reading]) -> None:
-    """Stopped behind any row, ties included, the next run continues with the next row."""
+    """Stopped after any row, ties included, the next run continues with the next row."""
     typed.execute(f"CREATE TABLE t AS SELECT ({KEYS[kind]})::{kind} AS k, i FROM generate_series(1, 40) AS i")
     typed.execute("INSERT INTO t SELECT k, i + 100 FROM t WHERE i % 5 = 0")
     source = SqlQuerySource("TABLE t", key="k", dsn=typed.dsn, rows="tuple")
@@ -187,7 +187,7 @@ def test_what_two_languages_compare_differently_is_read_once_all_the_same(
         assert sorted(map(repr, first.values + second.values)) == whole
 
 
-def test_an_interval_is_no_key(database: Database, reading: type[Reading]) -> None:
+def test_an_interval_is_not_a_key(database: Database, reading: type[Reading]) -> None:
     """`1 year` is 360 days to PostgreSQL and 365 to Python: a resumed run would leave out what is between."""
     sql = "SELECT '1 year'::interval AS k UNION ALL SELECT '361 days'"
     with pytest.raises(ConfigError, match=r"'k' is of type interval.*extract\(epoch FROM"):

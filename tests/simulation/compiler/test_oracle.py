@@ -306,7 +306,7 @@ def test_both_implementations_do_the_same(scenario, loop):
     mode=st.sampled_from(["generated", "interpreted"]),
 )
 @simulated
-def test_taken_in_portions_a_batch_gives_what_it_gives_at_once(stages, batch, limits, mode, loop):
+def test_taken_in_portions_a_batch_yields_what_it_yields_at_once(stages, batch, limits, mode, loop):
     """Only the order of the calls differs, and only where operators are between loops."""
 
     def totals(action: Any) -> tuple[bool, list[Any], Counter[str]]:

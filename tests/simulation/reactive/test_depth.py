@@ -69,7 +69,7 @@ def test_of_a_generator() -> None:
     see_all(generate(lambda: 1, generator))
 
 
-def test_of_a_sink_that_hears_of_each_request() -> None:
+def test_of_a_sink_that_is_notified_of_each_request() -> None:
     def emitter(sink: FluxSink[int]) -> None:
         left = iter(range(DEPTH))
 

@@ -70,7 +70,7 @@ def test_what_is_asked_for_is_exactly_what_the_neediest_still_takes(
 
 
 @given(st.lists(st.integers(0, 2), min_size=1, max_size=200), st.integers(1, 30))
-def test_no_split_stops_the_stream_while_all_go_on_asking(targets: list[int], bound: int) -> None:
+def test_no_split_stops_the_stream_while_all_continue_asking(targets: list[int], bound: int) -> None:
     """Even if all records are for one of them: it asks again, so upstream is asked again."""
     stream = Stream(3)
     for consumer in range(3):

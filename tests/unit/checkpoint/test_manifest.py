@@ -83,7 +83,7 @@ def test_an_unknown_version_is_refused_by_name():
         {"format": "pipeline-checkpoint", "version": 3},
     ],
 )
-def test_a_sealed_file_that_is_no_manifest_is_refused(body):
+def test_a_sealed_file_that_is_not_a_manifest_is_refused(body):
     """A sound checksum does not make a manifest."""
     with pytest.raises(CheckpointCorrupted, match=r"m\.json is not a manifest"):
         Manifest.from_bytes(seal(body), "m.json")

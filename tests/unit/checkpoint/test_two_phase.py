@@ -137,7 +137,7 @@ def test_an_empty_epoch_leaves_nothing_to_commit(driver, sink):
     assert driver.current == 2
 
 
-def test_committing_goes_on_after_an_error_and_raises_the_first_at_the_end(driver, sink):
+def test_committing_continues_after_an_error_and_raises_the_first_at_the_end(driver, sink):
     """One broken transaction does not hold back the others; what raised stays pending."""
     for checkpoint_id in (1, 2, 3):
         driver.pre_commit(checkpoint_id)

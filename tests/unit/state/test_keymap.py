@@ -95,7 +95,7 @@ def test_a_mixed_batch_is_safe(some: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("some", [[1.0], ["a", None], [True, 1.5], [[]], [({},)]], ids=repr)
-def test_what_is_no_key_is_refused(some: list[Any]) -> None:
+def test_what_is_not_a_key_is_refused(some: list[Any]) -> None:
     clock = ManualClock()
     for found in (KeyMap[int](), ExpiringMap[int](10, clock.now_ms)):
         with pytest.raises(StateError, match="a key is a str, int, bytes"):
@@ -181,7 +181,9 @@ def test_a_batch_does_not_show_what_has_expired(clock: ManualClock, expiring: Ex
     assert len(expiring) == 0
 
 
-def test_a_key_of_a_batch_without_a_value_is_no_entry(clock: ManualClock, expiring: ExpiringMap[Any]) -> None:
+def test_a_key_of_a_batch_without_a_value_is_not_an_entry(
+    clock: ManualClock, expiring: ExpiringMap[Any]
+) -> None:
     expiring.batch(["a"])
     assert ("a" in expiring, len(expiring)) == (False, 0)
     assert expiring.columns() == ([], [], [])

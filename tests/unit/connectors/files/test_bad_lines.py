@@ -98,7 +98,7 @@ def test_the_line_is_right_after_a_restore(tmp_path) -> None:
     assert f"{path}:6: expected 1 fields, found 2" in str(error_of(source, snapshot))
 
 
-def test_a_line_without_end_is_no_line(tmp_path, monkeypatch) -> None:
+def test_a_line_without_end_is_not_a_line(tmp_path, monkeypatch) -> None:
     """Instead of filling the memory, it is an error that names the file."""
     monkeypatch.setattr(lines, "MAX_LINE_BYTES", 1 << 20)
     path = tmp_path / "t.csv"
@@ -260,7 +260,7 @@ def test_a_quote_that_is_not_closed_is_named_by_its_line(closed: bool, tmp_path)
 
 @pytest.mark.parametrize("lines_of_it", [99, 100, 101, 250])
 def test_a_record_may_span_as_many_lines_as_allowed(lines_of_it: int, tmp_path) -> None:
-    """Wherever it stands among others."""
+    """Wherever it is among others."""
     path = tmp_path / "t.csv"
     text = "\n".join("x" * lines_of_it)
     for before in (0, 31, 2100):

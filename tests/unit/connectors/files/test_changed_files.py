@@ -178,7 +178,7 @@ def test_what_was_begun_is_remembered_before_it_is_reached(numbers: Path) -> Non
 
 
 def test_a_last_line_without_end_may_get_it_later(numbers: Path) -> None:
-    """Then the lines after it are read; one that goes on instead was half a record."""
+    """Then the lines after it are read; one that continues instead was half a record."""
     for line_end in (b"\n", b"\r\n"):
         numbers.write_bytes(b"n\n1\n22")
         source = FileSource(numbers)
@@ -193,7 +193,7 @@ def test_a_last_line_without_end_may_get_it_later(numbers: Path) -> None:
     assert error.fault is Fault.USER
 
 
-def test_text_goes_on_without_an_empty_line(tmp_path: Path) -> None:
+def test_text_continues_without_an_empty_line(tmp_path: Path) -> None:
     """The line end that has come since belongs to the line before it."""
     path = tmp_path / "a.log"
     path.write_text("one\ntwo")

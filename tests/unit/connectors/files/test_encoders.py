@@ -186,7 +186,7 @@ def written(values: list[Any]) -> list[str]:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (object(), "v is of type object, which has no text of its own"),
+        (object(), "v is of type object, which has no text form"),
         ({"a": object()}, "object has no form in JSON"),
         ([Decimal("NaN")], "JSON is malformed"),
         ({(1, 2): 3}, "tuple cannot be a key in JSON"),
@@ -276,7 +276,7 @@ class TestExpectedFields:
     ],
 )
 def test_a_record_that_does_not_fit_is_named(record, message) -> None:
-    """Wherever it stands in its batch; nothing of the batch is taken."""
+    """Wherever it is in its batch; nothing of the batch is taken."""
     one = encoder()
     one.encode([{"a": 0, "b": 0}])
     with pytest.raises(SinkError, match=message) as caught:
@@ -288,7 +288,7 @@ def test_a_record_that_does_not_fit_is_named(record, message) -> None:
 
 @pytest.mark.parametrize("kind", [Counter, lambda fields: defaultdict(int, fields), UserDict])
 def test_a_record_that_makes_up_what_it_lacks_is_refused_too(kind) -> None:
-    """`Counter(a=1)["b"]` is 0: as many fields, but others, would lose one of them without a word."""
+    """`Counter(a=1)["b"]` is 0: as many fields, but others, would silently lose one of them."""
     one = encoder()
     with pytest.raises(SinkError, match="it lacks b and also has c"):
         one.encode([kind({"a": 1, "b": 2}), kind({"a": 1, "c": 3})])
@@ -296,7 +296,7 @@ def test_a_record_that_makes_up_what_it_lacks_is_refused_too(kind) -> None:
 
 
 def test_records_without_names_are_all_of_one_length() -> None:
-    """And have at least one value: an empty line is no record to whoever reads it."""
+    """And have at least one value: a reader does not take an empty line for a record."""
     one = encoder(header=False)
     assert one.encode([(1, 2)]) == b"1,2\n"
     with pytest.raises(SinkError, match="found 3"):
@@ -426,7 +426,7 @@ def test_what_json_cannot_hold_is_named(value) -> None:
         ({"path": "r.csv", "fields": ["a", "a"]}, "fields must be different names"),
         ({"path": "r.csv", "fields": "ab"}, "fields must be different names"),
         ({"path": "r.jsonl", "header": False}, "options of csv, not of jsonl"),
-        ({"path": "r"}, "does not tell the format"),
+        ({"path": "r"}, "implies no known format"),
         ({"path": "r.csv.gz"}, "not supported"),
     ],
 )

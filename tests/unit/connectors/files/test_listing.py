@@ -20,7 +20,7 @@ names = st.sampled_from(["a", "ab", "b", ".a", "all.csv", ".all.csv"])
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pattern=st.lists(parts, min_size=1, max_size=3), path=st.lists(names, min_size=1, max_size=3))
-def test_a_file_that_is_not_there_yet_is_told_as_glob_will(pattern, path, tmp_path_factory) -> None:
+def test_a_missing_file_is_named_as_glob_will_name_it(pattern, path, tmp_path_factory) -> None:
     """The pattern is matched against its name, then the file is made and looked for."""
     folder = tmp_path_factory.mktemp("d")
     written, file = str(folder.joinpath(*pattern)), folder.joinpath(*path)

@@ -63,7 +63,7 @@ def test_a_part_ends_with_the_batch_that_fills_it(out, start) -> None:
     assert list(parts(out).values()) == [b"n\n1\n2\n", b"n\n3\n4\n", b"n\n5\n"]
 
 
-def test_a_restored_attempt_goes_on_with_the_next_number(rolling, out, start, names) -> None:
+def test_a_restored_attempt_continues_with_the_next_number(rolling, out, start, names) -> None:
     """What was staged and not decided is cleaned away, and its number is used for the same rows."""
     first = start(rolling)
     first.write(row(1))
@@ -144,7 +144,7 @@ def test_an_aborted_epoch_leaves_nothing_behind(rolling, start, names) -> None:
 
 
 def test_a_job_that_starts_over_never_replaces_a_part(rolling, out, start) -> None:
-    """It continues behind the highest number there is; names that only look alike do not count."""
+    """It continues after the highest number present; names that only look alike do not count."""
     for name in ("report-0-000007.csv", "report-0-x.csv", "report-0-9.txt", "report-1-000050.csv"):
         out.mkdir(exist_ok=True)
         (out / name).write_bytes(b"before")
@@ -231,7 +231,7 @@ def test_a_crash_while_cleaning_up_is_continued(rolling, start, names, monkeypat
 
 
 def test_what_cannot_be_cleaned_away_is_logged(rolling, start, names, monkeypatch, caplog) -> None:
-    """It costs space and nothing else: the job goes on."""
+    """It costs space and nothing else: the job continues."""
     first = start(rolling)
     first.write(row(1))
     first.barrier()
@@ -247,7 +247,7 @@ def test_what_cannot_be_cleaned_away_is_logged(rolling, start, names, monkeypatc
 
 
 def test_a_later_attempts_files_are_not_touched(rolling, start, names) -> None:
-    """An attempt that was stopped in its recovery and goes on cleans up after earlier ones only."""
+    """An attempt that was suspended in its recovery and resumes cleans up after earlier ones only."""
     stopped = start(rolling, 4)
     later = start(rolling, 5)
     later.write(row(1))
@@ -300,7 +300,7 @@ class TestExisting:
         assert parts(out) == {}
 
     def test_they_are_refused_before_anything_is_read(self, earlier, out, start) -> None:
-        with pytest.raises(SinkError, match=r"2 parts of .*report\.csv are there already") as caught:
+        with pytest.raises(SinkError, match=r"2 parts of .*report\.csv already exist") as caught:
             start(self.sink(out, "refuse"), 2)
         assert caught.value.fault is Fault.CONFIG
         assert not caught.value.retryable

@@ -41,7 +41,7 @@ def test_a_source() -> None:
 
 
 def test_a_sink() -> None:
-    """A path is the one that the user gave: `~` is another folder for another user."""
+    """A path is the user's own: `~` is another folder for another user."""
     rolling = {"max_rows": 10, "existing": "refuse"}
     assert config_of(FileSink(**SINK)).to_data() == {"type": "file", "config": {**SINK, "rolling": rolling}}
 

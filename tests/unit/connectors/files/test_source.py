@@ -76,7 +76,7 @@ def test_the_position_is_the_byte_offset_of_each_file(tmp_path) -> None:
 
 
 def test_origins_name_the_file_and_count_its_records_from_one(tmp_path) -> None:
-    """Also behind a restore, and without counting empty lines."""
+    """Also after a restore, and without counting empty lines."""
     for name, text in (("a", "n\n1\n\n2\n"), ("b", "n\n3\n")):
         (tmp_path / f"{name}.csv").write_text(text)
     source = FileSource(tmp_path / "*.csv")
@@ -109,7 +109,7 @@ def test_other_encodings_and_delimiters(tmp_path) -> None:
 
 
 def test_a_header_may_span_lines(tmp_path) -> None:
-    """And a restore finds the records behind it."""
+    """And a restore finds the records after it."""
     path = tmp_path / "table.csv"
     path.write_bytes(b'"two\nlines",b\n1,2\n3,4\n')
     source = FileSource(path)
@@ -130,7 +130,7 @@ def test_text_is_read_line_by_line(tmp_path, monkeypatch) -> None:
     assert read_all(FileSource(latin, "text", encoding="latin-1")) == ["ü"]
 
 
-def test_a_text_stands_for_none_on_wish(tmp_path) -> None:
+def test_a_text_can_stand_for_none(tmp_path) -> None:
     r"""An empty field and a missing one are told apart, as PostgreSQL writes them with `NULL '\N'`."""
     path = tmp_path / "t.csv"
     path.write_bytes(b'a,b\n\\N,\nx,"\\N"\n')
@@ -230,7 +230,7 @@ def test_compressed_files_are_refused_by_name_and_by_content(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"path": "data.dat"}, "the suffix '.dat' does not tell the format"),
+        ({"path": "data.dat"}, "the suffix '.dat' implies no known format"),
         ({"path": "data.csv", "format": "xml"}, "format must be one of csv, jsonl, text, not 'xml'"),
         ({"path": "data.csv", "delimiter": "ab"}, "delimiter must be one character"),
         ({"path": "data.csv", "encoding": "utf-16"}, "the encoding utf-16 is not supported"),

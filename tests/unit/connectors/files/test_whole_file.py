@@ -1,4 +1,4 @@
-"""FileSink, one file: it appears whole at the end, and goes on after a crash where its checkpoint stands."""
+"""FileSink, one file: it appears whole at the end, and continues after a crash from its checkpoint."""
 
 from __future__ import annotations
 
@@ -231,7 +231,7 @@ class TestRights:
         assert stat.S_IMODE((out / "report.csv").stat().st_mode) == 0o640
 
 
-def test_what_is_behind_the_checkpoint_is_written_again(report, out, start) -> None:
+def test_what_is_after_the_checkpoint_is_written_again(report, out, start) -> None:
     """The writer may still live: the restored attempt continues a copy of what the checkpoint covers."""
     first = start(report)
     first.write(row(1))
@@ -348,7 +348,7 @@ def test_a_finished_file_is_handed_over_once(report, start) -> None:
 
 
 def test_a_finished_file_stays_finished(report, out, start, names) -> None:
-    """Restored from a checkpoint behind its end, it writes and commits nothing more."""
+    """Restored from a checkpoint after its end, it writes and commits nothing more."""
     first = start(report)
     first.write(row(1))
     first.sink.finish()
@@ -369,7 +369,7 @@ def test_a_finished_file_stays_finished(report, out, start, names) -> None:
 
 
 def test_what_no_checkpoint_can_name_is_removed_at_once(report, start, names) -> None:
-    """A job without checkpoints that fails leaves nothing behind."""
+    """A job without checkpoints that fails leaves no file."""
     attempt = start(report)
     attempt.write(row(1))
     attempt.sink.abort(attempt.txn)
@@ -403,7 +403,7 @@ def test_each_epoch_is_durable_before_its_pre_commit_returns(report, start, monk
 
 
 def test_the_bytes_are_written_before_they_are_made_durable(report, start, monkeypatch) -> None:
-    """P3 lies between the two: a crash there has the bytes in the file and no fsync behind them."""
+    """P3 lies between the two: a crash there has the bytes in the file and no fsync after them."""
     attempt = start(report)
     attempt.write(row(1))
     at_p3: list[bytes] = []
@@ -578,14 +578,14 @@ class TestTwoRuns:
         assert (out / "report.csv").read_bytes() == b"n\n1\n2\n"
         assert [path.name for path in out.iterdir()] == ["report.csv"]
 
-    def test_an_attempt_number_of_other_checkpoints_gives_no_right(self, report, start) -> None:
+    def test_an_attempt_number_of_other_checkpoints_confers_no_right(self, report, start) -> None:
         """Each of two runs counts its own attempts: the larger number is not the later one."""
         start(report)
         stranger = VerificationSinkContext(attempt=7, lineage="other")
         with pytest.raises(JobAlreadyRunning):
             copy.copy(report).open(stranger)
 
-    def test_one_that_takes_over_goes_on_and_the_other_commits_nothing(self, report, out, start) -> None:
+    def test_one_that_takes_over_continues_and_the_other_commits_nothing(self, report, out, start) -> None:
         zombie = start(report)
         zombie.write(row(666))
         zombie.sink.finish()

@@ -53,7 +53,7 @@ def test_a_job_cannot_use_the_rights_of_the_machine(key: str) -> None:
 
 @pytest.mark.parametrize("key", ["bootstrap.servers", "error_cb", "isolation.level"])
 def test_what_the_engine_rests_on_is_not_for_config(key: str) -> None:
-    with pytest.raises(ConfigError, match="is the engine's"):
+    with pytest.raises(ConfigError, match="belongs to the engine"):
         config({key: "anything"})
 
 
@@ -84,7 +84,7 @@ def test_a_value_that_is_none_is_refused() -> None:
 
 
 def test_job_over_machine_over_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """And the machine's file may set what a job may not, except what is the engine's."""
+    """And the machine's file may set what a job may not, except what belongs to the engine."""
     file = tmp_path / "kafka.properties"
     file.write_text("# TLS\nssl.ca.location = /etc/ca.pem\nfetch.min.bytes=2\nclient.id=machine\n\n")
     monkeypatch.setenv(FILE_VARIABLE, str(file))
@@ -94,7 +94,7 @@ def test_job_over_machine_over_default(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert found["client.id"] == "job"
     assert found["isolation.level"] == "read_committed"
     file.write_text("isolation.level=read_uncommitted")
-    with pytest.raises(ConfigError, match="is the engine's"):
+    with pytest.raises(ConfigError, match="belongs to the engine"):
         config().resolve()
 
 

@@ -1,4 +1,4 @@
-"""From messages to records: formats, poison, and where each record stands."""
+"""From messages to records: formats, poison, and the place of each record."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Unreachable(Format[str]):
 
 
 @pytest.mark.parametrize("values", [[b"now"], [b"poison", b"now"]])
-def test_a_record_is_no_poison_when_nothing_can_be_decoded(values: list[bytes]) -> None:
+def test_a_record_is_not_poison_when_nothing_can_be_decoded(values: list[bytes]) -> None:
     """A schema registry that is away fails the job; its records are not thrown away for it."""
     with pytest.raises(SourceError, match="no answer"):
         Decoder("events", Unreachable(), None).decode(EVENTS, [message(value) for value in values])
@@ -91,7 +91,7 @@ def test_null_is_none_in_every_format() -> None:
 def test_the_function_of_a_user_is_named_when_it_raises() -> None:
     decoded = Decoder("events", format_of(int), None).decode(EVENTS, [message(b"x", 7)])
     error = decoded.poison[0].error
-    assert "the value at offset 7 of topic events, partition 0, is no int" in str(error)
+    assert "the value at offset 7 of topic events, partition 0, is not valid int" in str(error)
     assert isinstance(error.__cause__, ValueError)
 
 

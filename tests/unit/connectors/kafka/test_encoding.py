@@ -185,10 +185,12 @@ def test_a_record_that_is_too_large_is_named_before_any_is_written() -> None:
 
 @pytest.mark.parametrize("topic", ["kept", lambda value: "kept"])
 def test_a_record_without_the_key_that_a_compacted_topic_needs_is_named(topic: Any) -> None:
-    with pytest.raises(SinkError, match="kept is compacted, and takes no record without a key: 'b'") as error:
+    with pytest.raises(
+        SinkError, match="kept is compacted and accepts no record without a key: 'b'"
+    ) as error:
         encode(["a", "b"], topic=topic, key={"a": "k", "b": None}.get)
     assert not error.value.retryable
-    with pytest.raises(SinkError, match="takes no record without a key: 'a'"):
+    with pytest.raises(SinkError, match="accepts no record without a key: 'a'"):
         encode(["a", "b"], topic=topic)
     assert encode(["a"], topic=topic, key=str).keys == [b"a"]
 
@@ -197,9 +199,9 @@ def test_a_record_without_the_key_that_a_compacted_topic_needs_is_named(topic: A
 def test_a_time_that_the_topic_does_not_take_is_named(topic: Any) -> None:
     """It is 5 ms after 1970."""
     assert encode(["3", "6"], topic=topic, timestamp=int).timestamps == [3, 6]
-    with pytest.raises(SinkError, match="does not take the time 7, 2 ms ahead of the clock: '7'"):
+    with pytest.raises(SinkError, match="does not accept the time 7, 2 ms ahead of the clock: '7'"):
         encode(["3", "7"], topic=topic, timestamp=int)
-    with pytest.raises(SinkError, match="does not take the time 2, 3 ms behind the clock: '2'"):
+    with pytest.raises(SinkError, match="does not accept the time 2, 3 ms behind the clock: '2'"):
         encode(["3", "2"], topic=topic, timestamp=int)
     assert encode(["a"], topic=topic).timestamps == 5, "the time of the writing is nobody's fault"
 

@@ -82,7 +82,7 @@ def test_what_is_written_and_what_waits_is_bounded_together() -> None:
     assert of.takes_more(99)
 
 
-def test_a_dropped_epoch_gives_its_id_once() -> None:
+def test_a_dropped_epoch_emits_its_id_once() -> None:
     of = epochs()
     handle = written(of, "log-1", 60)
     assert of.any_waiting
@@ -187,5 +187,5 @@ def test_the_mark_tells_what_became_of_a_commit(marked: int, outcome: CommitOutc
 
 
 def test_without_a_mark_nothing_tells() -> None:
-    with pytest.raises(SinkError, match="cannot be told"):
+    with pytest.raises(SinkError, match="cannot be determined"):
         outcome_by_mark(None, epochs().begin(), NOTHING_SAID)

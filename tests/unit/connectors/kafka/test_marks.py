@@ -28,7 +28,7 @@ def test_a_mark_of_this_lineage_decides(found: int, verdict: Verdict, choices: R
 @pytest.mark.parametrize("found", [None, mark(7, "another"), mark(9, "another"), mark(3, "")])
 def test_without_a_mark_of_this_lineage_it_is_refused(found: Mark | None) -> None:
     """There was one before the first record: that it is gone says nothing about the epoch."""
-    with pytest.raises(SinkError, match="whether epoch 7 was committed cannot be told") as error:
+    with pytest.raises(SinkError, match="cannot be determined whether epoch 7 was committed") as error:
         judge(found, 7, "ours", NOTHING_SAID)
     assert not error.value.retryable
     assert "--assume-committed or --assume-uncommitted" in str(error.value)

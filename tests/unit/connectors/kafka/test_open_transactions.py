@@ -81,7 +81,7 @@ def test_a_partition_that_an_open_transaction_holds_up_is_said_once(caplog: Any)
     assert said.startswith("t-0 waits at offset 8")
 
 
-@pytest.mark.parametrize("ends", [(8, 8), (7, 8), None], ids=["slow", "slow and open behind", "no answer"])
+@pytest.mark.parametrize("ends", [(8, 8), (7, 8), None], ids=["slow", "slow and open after it", "no answer"])
 def test_a_partition_that_is_held_up_by_something_else_is_not_said(caplog: Any, ends: Any) -> None:
     """Committed records are pending, or nobody answers."""
     scene = Scene(caplog)
@@ -98,7 +98,7 @@ def test_a_partition_that_moves_is_not_asked_about(caplog: Any) -> None:
     assert scene.brokers.questions == []
 
 
-def test_a_source_without_an_end_gives_transactions_longer(caplog: Any) -> None:
+def test_a_source_without_an_end_waits_longer_for_transactions(caplog: Any) -> None:
     """A job that takes a checkpoint each minute has one open for a minute."""
     scene = Scene(caplog, ends=False)
     scene.brokers.ends = {ONE: (5, 8)}

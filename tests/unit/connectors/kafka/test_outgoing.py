@@ -27,7 +27,7 @@ BATCHES = st.builds(
 
 
 @given(batch=BATCHES)
-def test_the_log_gives_back_what_was_written(batch: Outgoing) -> None:
+def test_the_log_returns_what_was_written(batch: Outgoing) -> None:
     """Null and empty are told apart, and a second writing passes the client the same arguments."""
     read = Outgoing.from_bytes(batch.to_bytes())
     assert list(read.arguments()) == list(batch.arguments())

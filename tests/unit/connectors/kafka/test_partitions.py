@@ -40,7 +40,7 @@ def test_offsets_come_back_from_a_checkpoint_as_they_were(offsets: dict[Partitio
 
 
 @pytest.mark.parametrize("state", [{"source_type": "jdbc_query"}, {}, [1], "x", 3])
-def test_what_is_no_position_of_kafka_is_refused(state: object) -> None:
+def test_what_is_not_a_position_of_kafka_is_refused(state: object) -> None:
     with pytest.raises(SourceError, match="no position of a Kafka source") as caught:
         Position.from_state(state)  # pyright: ignore[reportArgumentType] - what a damaged checkpoint may hold
     assert not caught.value.retryable
@@ -56,7 +56,7 @@ def test_the_form_is_that_of_the_specification() -> None:
 
 
 @pytest.mark.parametrize(("offset", "inside"), [(1, False), (2, True), (7, True), (8, False)])
-def test_an_offset_is_inside_from_the_oldest_record_to_behind_the_newest(offset: int, inside: bool) -> None:
+def test_an_offset_is_inside_from_the_oldest_record_to_after_the_newest(offset: int, inside: bool) -> None:
     position = Position({EVENTS: offset}, {})
     if inside:
         position.check_range({EVENTS: 2}, {EVENTS: 7})
@@ -65,7 +65,7 @@ def test_an_offset_is_inside_from_the_oldest_record_to_behind_the_newest(offset:
             position.check_range({EVENTS: 2}, {EVENTS: 7})
 
 
-def test_a_topic_made_anew_is_told_by_its_id() -> None:
+def test_a_topic_recreated_is_reported_by_its_id() -> None:
     position = Position({EVENTS: 5}, {"events": "old"})
     with pytest.raises(SourceError, match="events was deleted and created again"):
         position.check_topics({"events": Topic("new", 1)})

@@ -50,17 +50,17 @@ def test_a_missing_broker_says_where_it_is_looked_for(monkeypatch: pytest.Monkey
         ({"topics": ["a", "a"]}, "needs a topic"),
         ({"topics": ""}, "needs a topic"),
         ({"topics": "a", "pattern": "a"}, "needs a topic"),
-        ({"pattern": "("}, "is no regular expression"),
+        ({"pattern": "("}, "is not a regular expression"),
         ({"topics": "a", "start": "first"}, "start must be 'earliest', 'latest', 'group', a datetime or"),
         ({"topics": "a", "start": {"a": [1]}}, "start must be"),
         ({"topics": "a", "start": {"a": {0: -1}}}, "start must be"),
         ({"topics": "a", "stop": "earliest"}, "stop must be 'latest', a datetime or"),
-        ({"topics": "a", "stop": datetime(2026, 1, 1)}, "names no time zone"),  # noqa: DTZ001 - the test's point
+        ({"topics": "a", "stop": datetime(2026, 1, 1)}, "has no time zone"),  # noqa: DTZ001 - the test's point
         ({"topics": "a", "key": Text()}, "give metadata=True too"),
         ({"topics": "a", "on_error": ErrorPolicy.retry(2)}, "must be fail, skip or dead_letter, not retry"),
         ({"topics": "a", "isolation": "none"}, "isolation must be 'read_committed' or 'read_uncommitted'"),
         ({"topics": "a", "discovery_interval": timedelta()}, "discovery_interval"),
-        ({"topics": "a", "config": {"enable.auto.commit": True}}, "is the engine's"),
+        ({"topics": "a", "config": {"enable.auto.commit": True}}, "belongs to the engine"),
         ({"topics": "a", "config": {"group.id": "g"}}, "it is set by group_id="),
     ],
 )

@@ -15,7 +15,7 @@ SLICE = timedelta(milliseconds=200)
 
 
 class Brokers:
-    """Answer as they are told to, one question after the other, then as they did last."""
+    """Answer as configured, one question after the other, then as they did last."""
 
     def __init__(self, answers: Iterable[bool], clock: ManualClock) -> None:
         self._answers = list(answers)
@@ -69,7 +69,7 @@ def test_brokers_that_do_not_answer_are_waited_for_without_an_end(caplog: pytest
     assert caplog.messages == ["waiting to flush: the brokers do not answer another client either"]
 
 
-def test_the_end_of_an_outage_gives_the_client_its_grace() -> None:
+def test_the_end_of_an_outage_emits_the_client_its_grace() -> None:
     """Only answers in a row count: a broker that stumbles is not yet back."""
     watch, brokers, clock = watched(False, True, False, True)
     with pytest.raises(SinkError, match="the client hangs"):

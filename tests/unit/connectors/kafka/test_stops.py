@@ -26,7 +26,7 @@ class Brokers:
         self.ends = {Partition("events", "abc".index(name)): end for name, end in ends.items()}
 
     def first_offsets(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
-        raise AssertionError("a stop is no start")
+        raise AssertionError("a stop is not a start")
 
     def end_offsets(self, partitions: Sequence[Partition], *, committed: bool) -> Mapping[Partition, int]:
         return {partition: self.ends[partition] for partition in partitions}
@@ -36,7 +36,7 @@ class Brokers:
         return {partition: at if at < self.ends[partition] else -1 for partition in partitions}
 
     def group_offsets(self, group: str, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
-        raise AssertionError("a stop is no group")
+        raise AssertionError("a stop is not a group")
 
 
 class Record:

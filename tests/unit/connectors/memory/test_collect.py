@@ -27,7 +27,7 @@ def test_the_list_is_the_one_the_user_holds() -> None:
     assert sink.values is values
 
 
-def test_a_restart_takes_back_what_is_behind_its_checkpoint() -> None:
+def test_a_restart_takes_back_what_is_after_its_checkpoint() -> None:
     sink = CollectSink[int]()
     first = attempt(sink)
     first.invoke_batch([1, 2, 3], CTX)
@@ -48,7 +48,7 @@ def test_a_start_from_the_beginning_begins_with_an_empty_list() -> None:
 
 
 def test_in_another_process_the_list_holds_what_came_since() -> None:
-    """The count goes on, so that restarts within that process are put right as well."""
+    """The count continues, so that restarts within that process are put right as well."""
     sink = CollectSink[int]()
     first = attempt(sink, 100)
     first.invoke_batch([100, 101], CTX)

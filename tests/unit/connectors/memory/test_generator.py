@@ -43,7 +43,7 @@ def test_a_wait_for_the_next_record_holds_up_neither_barrier_nor_cancel() -> Non
         assert driver.emitted == [0]
 
 
-def test_the_pace_starts_anew_with_each_attempt() -> None:
+def test_the_pace_restarts_with_each_attempt() -> None:
     """A restored source does not hurry to make up for the time it was down."""
     with SourceDriver(GeneratorSource(identity, count=10)) as driver:
         driver.take(5)

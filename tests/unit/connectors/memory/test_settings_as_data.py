@@ -1,4 +1,4 @@
-"""`to_config` of the connectors without a system behind them."""
+"""`to_config` of the connectors without an external system."""
 
 from __future__ import annotations
 
@@ -60,6 +60,6 @@ def test_a_collection_that_is_data(values: Any) -> None:
         ([{"a": {"$secret": "b"}}], "a record comes back"),
     ],
 )
-def test_a_collection_that_is_no_data(values: Any, reason: str) -> None:
+def test_a_collection_that_is_not_a_data(values: Any, reason: str) -> None:
     with pytest.raises(ConfigError, match=f"cannot be expressed as data: {reason}"):
         config_of(CollectionSource(values))

@@ -20,7 +20,7 @@ def test_key_columns_come_with_their_types() -> None:
     [
         ("nam", "'nam' is not in the query's result — did you mean 'name'"),
         ("zzz", "'zzz' is not in the query's result — its columns are id, name, doc, doc"),
-        ("doc", "2 columns the name of the key 'doc'"),
+        ("doc", "2 columns of the query have the name of the key 'doc'"),
     ],
 )
 def test_a_key_that_is_not_one_column_of_the_result_is_refused(key: str, message: str) -> None:

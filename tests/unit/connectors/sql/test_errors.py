@@ -103,7 +103,7 @@ def test_an_unknown_state_is_not_retried() -> None:
         ("failed to resolve host 'db': [Errno -3] Temporary failure in name resolution", True),
     ],
 )
-def test_a_refused_connection_is_told_by_its_words(message: str, retryable: bool) -> None:
+def test_a_refused_connection_is_reported_by_its_words(message: str, retryable: bool) -> None:
     error = connect_error(
         psycopg.OperationalError(f"connection failed: {message}\n"), "database 'x' on db as me"
     )
@@ -126,7 +126,7 @@ def test_a_server_that_refuses_is_not_one_that_cannot_be_reached() -> None:
 
 
 def test_a_database_that_the_dsn_does_not_name_is_not_given_a_name() -> None:
-    """`the default user` is no database; with a user libpq takes the one of that name."""
+    """`the default user` is not a database; with a user libpq takes the one of that name."""
     nobody_listens = "postgresql://{}127.0.0.1:1"
     with pytest.raises(SourceError, match=r"to the default database on .* as the default user"):
         Session(nobody_listens.format(""), "test").connect()

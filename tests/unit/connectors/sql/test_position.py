@@ -43,7 +43,7 @@ def stored(position: Position, key: int) -> Position:
     page=integers(1, 5),
     key=sampled_from((1, 2)),
 )
-def test_any_number_of_restarts_gives_each_row_once(
+def test_any_number_of_restarts_reads_each_row_once(
     rows: list[Row], stops: list[int], page: int, key: int
 ) -> None:
     """Read some rows in pages, stop, restore from the checkpoint; what the server sends again is dropped.
@@ -149,7 +149,7 @@ def test_a_resumed_run_counts_its_own_result_set() -> None:
     ],
 )
 def test_a_query_that_changed_is_not_continued(name: str, now: Any, message: str) -> None:
-    """A position means a row only of the result it was taken in."""
+    """A position means a row only in the result it comes from."""
     state = Position().advanced([(7, "x")], by_first, None).to_state(IDENTITY)
     with pytest.raises(SourceError, match=message) as caught:
         Position.from_state(state, {**IDENTITY, name: now})
@@ -181,7 +181,7 @@ def test_a_query_without_a_key_is_never_continued() -> None:
     ],
 )
 def test_null_and_nan_in_a_key_are_refused_with_their_row(rows: list[Row], message: str) -> None:
-    """No comparison finds them again: a resumed run would lose them in silence."""
+    """No comparison finds them again: a resumed run would silently lose them."""
     with pytest.raises(SourceError, match=message) as caught:
         check_keys(rows, [0, 1], ["a", "b"], 11)
     assert not caught.value.retryable

@@ -26,7 +26,7 @@ def test_a_result_without_columns_has_empty_records() -> None:
     assert shaper(RowShape.DICT, [])([(), ()]) == [{}, {}]
 
 
-def test_tuples_are_handed_on_as_they_came() -> None:
+def test_tuples_are_emitted_as_they_came() -> None:
     """Also where two columns have one name, as in a join of all columns."""
     assert shaper(RowShape.TUPLE, ["id", "id"])(ROWS) is ROWS
 
@@ -36,8 +36,8 @@ def test_namedtuples_have_attributes() -> None:
 
 
 @pytest.mark.parametrize("shape", [RowShape.DICT, RowShape.NAMEDTUPLE])
-def test_a_column_is_never_lost_behind_another_of_its_name(shape: RowShape) -> None:
-    with pytest.raises(ConfigError, match="more than one column the name id"):
+def test_a_column_is_never_lost_to_another_of_its_name(shape: RowShape) -> None:
+    with pytest.raises(ConfigError, match="more than one column of the query has the name id"):
         shaper(shape, ["id", "x", "id"])
 
 

@@ -43,7 +43,7 @@ def test_defaults_are_in_it_and_what_the_machine_adds_is_not(monkeypatch: pytest
     assert config_of(SqlQuerySource("SELECT 1")).options == options
 
 
-def test_a_parameter_that_is_no_data_is_refused_by_its_place() -> None:
+def test_a_parameter_that_is_not_a_data_is_refused_by_its_place() -> None:
     source = SqlQuerySource("SELECT %(least)s", parameters={"least": Decimal("1.5")})
     with pytest.raises(
         ConfigError, match=r"parameters\.least of a sql connector cannot be expressed as data"

@@ -29,7 +29,7 @@ ID = [KeyColumn("id", "bigint")]
         ("SELECT 1 -- not /* a comment\n, 2;", "SELECT 1 -- not /* a comment\n, 2"),
     ],
 )
-def test_what_may_not_stand_in_parentheses_is_taken_off(sql: str, expected: str) -> None:
+def test_what_may_not_be_in_parentheses_is_removed(sql: str, expected: str) -> None:
     """A closing semicolon and comments at the end go; what only looks like them stays."""
     assert bare(sql) == expected
 
@@ -43,7 +43,7 @@ def test_a_query_with_nothing_in_it_is_refused(sql: str) -> None:
 @pytest.mark.parametrize(
     "sql", ["SHOW timezone", "-- first\nexplain SELECT 1", "SELECTED", "INSERT INTO t VALUES (1)"]
 )
-def test_what_is_no_query_is_refused_by_its_first_word(sql: str) -> None:
+def test_what_is_not_a_query_is_refused_by_its_first_word(sql: str) -> None:
     """The server would point at a text that the user never wrote."""
     with pytest.raises(ConfigError, match=r"begins with \w+, expected SELECT, VALUES, TABLE or WITH"):
         bare(sql)

@@ -96,7 +96,7 @@ def test_chain_and_handles_build_the_same_graph() -> None:
     assert as_chain().config == with_handles().config
 
 
-def test_name_and_config_may_stand_anywhere() -> None:
+def test_name_and_config_may_be_anywhere() -> None:
     early = StreamJob.builder().config(SETTINGS).name("j").source(FakeSource()).sink(FakeSink()).build()
     late = StreamJob.builder().source(FakeSource()).sink(FakeSink()).config(SETTINGS).name("j").build()
     middle = StreamJob.builder().source(FakeSource()).name("j").map(parse).config(SETTINGS)
@@ -177,7 +177,7 @@ class Connected:
 
 class TestRefused:
     @pytest.mark.parametrize("name", ["", "a b", "a/b", "..", ".", "x" * 201, "näme", "a\n", 5])
-    def test_a_name_that_is_no_folder(self, name: Any) -> None:
+    def test_a_name_that_is_not_a_folder(self, name: Any) -> None:
         with pytest.raises(GraphError, match="cannot be a job's name") as caught:
             StreamJob(name)
         assert "a-z, A-Z, 0-9" in str(caught.value.hint)  # `ä` is a letter too
@@ -209,7 +209,7 @@ class TestRefused:
             build(lambda job: None)
 
     def test_no_sink(self) -> None:
-        with pytest.raises(GraphError, match=r"behind map:parse \(.*test_job.py:\d+\) has no sink"):
+        with pytest.raises(GraphError, match=r"output of map:parse \(.*test_job.py:\d+\) has no sink"):
             build(lambda job: job.source(FakeSource()).map(parse))
 
     def test_a_union_of_two_jobs(self) -> None:
@@ -231,7 +231,7 @@ class TestRefused:
         chain = job.source(FakeSource(mode=JobMode.SQL_TASK, durable=False)).key_by(user)
         chain.reduce(lambda a, b: a | b).sink(FakeSink())
         job.stream_graph()
-        with pytest.raises(GraphError, match="a lambda gives it no name"):
+        with pytest.raises(GraphError, match="a lambda has no name"):
             job.stream_graph({"checkpoint_rows": "10"})
 
     def test_a_lambda_with_a_uid_is_fine(self) -> None:
@@ -240,7 +240,7 @@ class TestRefused:
         assert "per-user" in {node.uid for node in built.stream_graph().nodes}
 
     @pytest.mark.parametrize("method", ["map", "filter", "flat_map", "map_batches", "key_by"])
-    def test_what_is_no_function(self, method: str) -> None:
+    def test_what_is_not_a_function(self, method: str) -> None:
         with pytest.raises(GraphError, match=f"{method} needs a function, found 'x'"):
             build(lambda job: getattr(job.source(FakeSource()), method)("x"))
 
@@ -306,20 +306,20 @@ class TestRefused:
             (ErrorPolicy.skip, "call the method: ErrorPolicy.skip(…)"),
         ],
     )
-    def test_what_is_no_error_policy(self, method: str, wrong: Any, hint: str) -> None:
+    def test_what_is_not_an_error_policy(self, method: str, wrong: Any, hint: str) -> None:
         """When the job is built, not at the first record."""
         with pytest.raises(ConfigError, match=f"^{method}: on_error must be an ErrorPolicy, not ") as raised:
             build(lambda job: getattr(job.source(FakeSource()), method)(parse, on_error=wrong))
         assert raised.value.hint == hint
 
-    def test_what_is_no_error_policy_of_a_fold(self) -> None:
+    def test_what_is_not_an_error_policy_of_a_fold(self) -> None:
         wrong: Any = "skip"
         keyed = StreamJob("j").source(FakeSource()).key_by(user)
         for fold in (keyed, keyed.window(FIVE_MINUTES)):
             with pytest.raises(ConfigError, match="on_error must be an ErrorPolicy, not 'skip'"):
                 fold.reduce(merge, on_error=wrong)
 
-    def test_what_is_no_aggregate(self) -> None:
+    def test_what_is_not_an_aggregate(self) -> None:
         class Half:
             def add(self, value: Any, accumulator: Any) -> Any:
                 return accumulator
@@ -328,7 +328,7 @@ class TestRefused:
             with pytest.raises(GraphError, match=message):
                 build(lambda job, wrong=wrong: job.source(FakeSource()).key_by(user).aggregate(wrong))  # pyright: ignore[reportArgumentType]
 
-    def test_what_is_no_assigner(self) -> None:
+    def test_what_is_not_an_assigner(self) -> None:
         with pytest.raises(GraphError, match="window needs an assigner"):
             build(lambda job: job.source(FakeSource()).key_by(user).window(timedelta(minutes=5)))  # pyright: ignore[reportArgumentType]
 

@@ -89,7 +89,7 @@ def test_any_other_name_is_a_plain_attribute_error(part: str) -> None:
     assert raised.value.name == "mpa"
 
 
-def test_it_is_an_attribute_error_for_who_asks_for_one() -> None:
+def test_it_is_an_attribute_error_too() -> None:
     """`hasattr` answers, and so does what looks for the protocols of an object."""
     stream = PARTS["Stream"]()
     assert not hasattr(stream, "build")

@@ -32,7 +32,7 @@ class TestFinding:
     @pytest.mark.parametrize(
         "code", ["job = make('totals')", "report = make('totals')", "job = b = make('totals')"]
     )
-    def test_nothing_is_told_of_an_only_job(self, write_job: WriteJob, code: str) -> None:
+    def test_an_only_job_is_not_mentioned(self, write_job: WriteJob, code: str) -> None:
         told = list[str]()
         assert load_job(str(write_job(code)), tell=told.append).name == "totals"
         assert told == []
@@ -230,7 +230,7 @@ class TestRefused:
             load_job(f"{tmp_path}/none.py{suffix}")
         assert raised.value.hint == "expected: pipeline run FILE.py[:JOB]"
 
-    def test_a_folder_is_no_file(self, tmp_path: Path) -> None:
+    def test_a_folder_is_not_a_file(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="there is no file"):
             load_job(str(tmp_path))
 
@@ -260,7 +260,7 @@ class TestRefused:
         assert raised.value.hint == f"name it: pipeline run {path}:NAME"
 
     @pytest.mark.parametrize(("name", "found"), [("jbo", "nothing"), ("n", "a int"), ("StreamJob", "a type")])
-    def test_a_name_that_is_no_job(self, write_job: WriteJob, name: str, found: str) -> None:
+    def test_a_name_that_is_not_a_job(self, write_job: WriteJob, name: str, found: str) -> None:
         path = write_job("n = 5; job = make('totals')")
         with pytest.raises(ConfigError, match=f"expected a StreamJob called '{name}', found {found}$"):
             load_job(f"{path}:{name}")

@@ -86,7 +86,7 @@ class TestExplain:
         path = write_job("job = StreamJob('totals'); job.source(CollectionSource([1])).map(double)")
         shown = command("explain", path)
         assert shown.exit_code == 2
-        assert shown.stderr.startswith("error: the stream behind map:double")
+        assert shown.stderr.startswith("error: the output of map:double")
 
     @pytest.mark.parametrize("run_or_explain", ["run", "explain"])
     def test_what_the_file_raises_is_shown_from_its_own_lines_on(
@@ -105,7 +105,7 @@ class TestExplain:
         assert "    job = = 5\n          ^\nSyntaxError: invalid syntax\n" in shown.stderr
         assert "Traceback" not in shown.stderr
 
-    def test_a_wrong_argument_is_shown_with_the_line_that_gave_it(self, write_job: WriteJob) -> None:
+    def test_a_wrong_argument_is_shown_with_its_line(self, write_job: WriteJob) -> None:
         """And not with the lines of ours that looked at it."""
         path = write_job("make('totals')\nmake('a/b')")
         shown = command("explain", path)
@@ -331,7 +331,9 @@ class TestRun:
         shown = command("run", write_job(), "--quiet")
         assert "cli/run.py" in "".join(files_shown(shown))
 
-    def test_what_is_no_error_of_ours_is_a_defect(self, write_job: WriteJob, options: dict[str, Any]) -> None:
+    def test_what_is_not_an_error_of_ours_is_a_defect(
+        self, write_job: WriteJob, options: dict[str, Any]
+    ) -> None:
         options["outcome"] = AttributeError("no kind")
         shown = command("run", write_job(), "--quiet", "--json")
         assert shown.exit_code == 1

@@ -352,16 +352,14 @@ def test_a_stop_that_is_forced_shows_first_what_held_it(
         (StatusChanged(JobStatus.RUNNING), []),
     ],
 )
-def test_what_people_want_to_know_is_told_at_once(
+def test_what_people_want_to_know_is_reported_at_once(
     reported: Reported, capsys: pytest.CaptureFixture[str], event: JobEvent, said: list[str]
 ) -> None:
     reported.report.listen(event)
     assert lines(capsys) == said
 
 
-def test_what_stands_in_a_message_is_not_read_as_markup(
-    reported: Reported, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_message_is_not_read_as_markup(reported: Reported, capsys: pytest.CaptureFixture[str]) -> None:
     """`[job totals]` in an error is text, also in brackets."""
     reported.report.listen(CheckpointFailed(7, "[red] [job totals] :boom:"))
     assert lines(capsys) == ["checkpoint 7 failed: [red] [job totals] :boom:"]

@@ -1,4 +1,4 @@
-"""A chain gives what its stages, one behind the other, would give."""
+"""A chain emits what its stages, one after the other, would emit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pipeline.spi.operator import StreamOperator
 
 
 class RunningSum(StreamOperator[int, int]):
-    """Sums up; a watermark gives the sum so far, negative, the end gives it as it is."""
+    """Sums up; a watermark emits the sum so far, negative, the end emits it as it is."""
 
     def __init__(self) -> None:
         self.sum = 0
@@ -76,7 +76,7 @@ def test_every_kind_of_step(build, steps, expected):
     assert list(build(*steps).process(Batch(range(4))).values) == expected
 
 
-def test_a_chain_without_stages_hands_on_what_it_gets(build):
+def test_a_chain_without_stages_passes_on_what_it_gets(build):
     batch = Batch([1, 2], [10, 20])
     chain = build()
 
@@ -133,11 +133,11 @@ def test_a_watermark_passes_stage_by_stage(build):
     """What an earlier stage fires is processed by a later one before that sees the watermark."""
     first, second = RunningSum(), RunningSum()
     chain = build(first, Map(lambda x: x + 100), second, Filter(lambda x: x != 0))
-    chain.process(Batch([1, 2]))  # first gives 1, 3; second gives 101, 204
+    chain.process(Batch([1, 2]))  # first emits 1, 3; second emits 101, 204
 
     fired = chain.watermark(7)
 
-    # first fires -3, mapped to 97: second gives 204 + 97, then fires its own sum.
+    # first fires -3, mapped to 97: second emits 204 + 97, then fires its own sum.
     assert fired.values == [301, -301]
     assert fired.timestamps is None
 

@@ -79,7 +79,7 @@ SAME, ONE, YES = Map(lambda x: x), FlatMap(lambda x: [x]), Filter(lambda x: True
 )
 @pytest.mark.parametrize("marked", [False, True])
 def test_the_line_tells_the_step_wherever_it_stands(ctx, before, failing, after, marked):
-    """A comprehension gives its own line to what it does between calls; the step is found all the same."""
+    """A comprehension owns what it does between calls; the step is found all the same."""
     batch = Batch([7, 8], [1, 2] if marked else None, OriginRange("f", 3, 2))
     chain = chain_of(ctx, *before, failing, *after)
 
@@ -151,7 +151,7 @@ def test_a_plain_chain_is_a_comprehension(ctx):
     assert "def iterate" not in source
 
 
-def test_the_try_of_a_guarded_call_stands_around_that_call(ctx):
+def test_the_try_of_a_guarded_call_encloses_that_call(ctx):
     source = chain_of(ctx, Map(parse), Map(str, ErrorPolicy.skip())).source
 
     assert source is not None
@@ -202,7 +202,7 @@ def test_a_uid_cannot_break_the_source(ctx, uid):
 @pytest.mark.parametrize("policy", [ErrorPolicy.fail(), ErrorPolicy.skip(), ErrorPolicy.retry(2)])
 @pytest.mark.parametrize("step", [SAME, YES, ONE], ids=lambda step: step.kind)
 def test_chains_of_any_length_can_be_compiled(ctx, step, policy):
-    """Python lets only 20 blocks stand inside one another."""
+    """Python allows only 20 nested blocks."""
     chain = chain_of(ctx, *[type(step)(step.function, policy)] * 300)
 
     assert list(chain.process(Batch([1, 2])).values) == [1, 2]

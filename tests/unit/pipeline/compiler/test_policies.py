@@ -231,7 +231,7 @@ async def partly_async(value: int):
 @both_ways
 @pytest.mark.parametrize("function", [partly, partly_async])
 @pytest.mark.parametrize("policy", [ErrorPolicy.skip(), ErrorPolicy.retry(5, DELAY, then=ErrorPolicy.skip())])
-def test_a_flat_map_that_raises_midway_keeps_what_it_gave_and_is_not_repeated(
+def test_a_flat_map_that_raises_midway_keeps_what_it_emitted_and_is_not_repeated(
     build, ctx, function, policy, suspended
 ):
     chain = build(FlatMap(function, policy), Map(lambda x: x * 10))
@@ -269,7 +269,7 @@ def test_a_flat_map_must_return_an_iterable(build, ctx, function, suspended):
 @pytest.mark.parametrize(
     "outer", [ErrorPolicy.skip(), ErrorPolicy.dead_letter(), ErrorPolicy.retry(2), ErrorPolicy.fail()]
 )
-def test_a_guarded_flat_map_does_not_answer_for_the_steps_behind(build, ctx, outer, suspended):
+def test_a_guarded_flat_map_does_not_answer_for_the_steps_after(build, ctx, outer, suspended):
     """Their errors pass through its `try`, and keep their own policy."""
     chain = build(FlatMap(lambda x: [x], outer), Map(Flaky().same))
     with pytest.raises(UserFunctionError) as caught:
@@ -298,7 +298,7 @@ def test_a_stop_iteration_is_an_error_like_any_other(build, kind, policy, suspen
 @both_ways
 @pytest.mark.parametrize("policy", [ErrorPolicy.skip(), ErrorPolicy.fail(), ErrorPolicy.retry(2)])
 @pytest.mark.parametrize("kind", [Map, Filter, FlatMap, MapBatches])
-def test_what_is_no_exception_passes(build, ctx, kind, policy, suspended):
+def test_what_is_not_an_exception_passes(build, ctx, kind, policy, suspended):
     """An interrupt or an exit is nobody's bad record."""
 
     def leave(x: Any) -> Any:
@@ -393,7 +393,7 @@ def test_an_error_without_a_message_or_origins(build):
     assert caught.value.position is None
 
 
-def test_positions_are_lost_behind_an_operator_that_does_not_carry_them(build):
+def test_positions_are_lost_after_an_operator_that_does_not_carry_them(build):
     chain = build(MapBatches(lambda values: [*values, 0]), Map(lambda x: 1 // x))
 
     with pytest.raises(UserFunctionError) as caught:

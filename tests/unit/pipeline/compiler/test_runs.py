@@ -1,4 +1,4 @@
-"""A run gives exactly what is asked for, and calls nothing before it is."""
+"""A run emits exactly what is requested, and calls nothing before that."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_close_reaches_every_segment(build):
 
 
 @pytest.mark.parametrize("parts", [[Map(str)], [FlatMap(range)], [MapBatches(list)], [Map(abs), Pairs()]])
-def test_a_closed_run_gives_nothing_more(build, parts):
+def test_a_closed_run_emits_nothing_more(build, parts):
     run = build(*parts).iterate(Batch([1, 2]))
     run.close()
 

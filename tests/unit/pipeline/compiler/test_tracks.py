@@ -32,7 +32,7 @@ VALUES = list(range(9))
 
 
 def expected(build, parts, track):
-    """What each record alone gives says which mark its outputs have."""
+    """The output of each record alone shows which mark its outputs have."""
     return [
         mark for value, mark in zip(VALUES, track, strict=True) for _ in build(*parts).process(Batch([value]))
     ]

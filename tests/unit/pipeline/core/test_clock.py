@@ -23,7 +23,7 @@ def test_monotonic_time_is_in_milliseconds() -> None:
 
 
 @pytest.mark.parametrize(("timeout_ms", "seconds"), [(None, None), (1500, 1.5), (0, 0), (-20, 0)])
-def test_a_limit_is_handed_on_in_seconds(
+def test_a_limit_is_passed_on_in_seconds(
     monkeypatch: pytest.MonkeyPatch, timeout_ms: int | None, seconds: float | None
 ) -> None:
     """None waits for ever; a limit that has passed already does not wait, nor raise."""

@@ -87,7 +87,7 @@ def test_a_copy_knows_all_that_the_error_knew(
         (InternalError, Fault.ENGINE, False),
     ],
 )
-def test_each_says_who_can_mend_it_and_whether_a_retry_helps(
+def test_each_says_who_can_fix_it_and_whether_a_retry_helps(
     cls: type[PipelineError], fault: Fault, retryable: bool
 ) -> None:
     """A fenced job must never restart, a lost connection may: restarts hang on this."""

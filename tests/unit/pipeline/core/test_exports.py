@@ -27,7 +27,7 @@ def test_a_name_is_imported_when_first_asked_for(package: ModuleType) -> None:
     assert vars(package)["Price"] is float
 
 
-def test_an_unknown_name_is_told_as_python_tells_it(package: ModuleType) -> None:
+def test_an_unknown_name_is_reported_as_python_reports_it(package: ModuleType) -> None:
     """`hasattr` and `from … import` rely on the kind of error."""
     assert not hasattr(package, "Prise")
     with pytest.raises(AttributeError, match="module 'shop' has no attribute 'Prise'"):

@@ -41,7 +41,7 @@ def test_an_exception_stays_what_it_is() -> None:
     assert as_exception(error) is error
 
 
-def test_what_is_no_exception_becomes_the_users_error() -> None:
+def test_what_is_not_an_exception_becomes_the_users_error() -> None:
     """It names the function that raised, is its cause, and no restart is tried."""
     with pytest.raises(asyncio.CancelledError) as caught:
         leave()

@@ -93,7 +93,7 @@ def test_a_restart_helps_where_the_error_or_the_strategy_says_so(error: Pipeline
 
 
 @pytest.mark.parametrize("given", ["ConnectionError", (1,), (KeyboardInterrupt,)])
-def test_what_is_no_exception_is_refused(given: Any) -> None:
+def test_what_is_not_an_exception_is_refused(given: Any) -> None:
     with pytest.raises(ConfigError, match="failure_rate: retry_on must list exception classes, not"):
         RestartStrategy.failure_rate(retry_on=given)
 

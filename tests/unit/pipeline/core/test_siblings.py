@@ -32,7 +32,7 @@ def test_our_own_is_fine_and_not_imported(folder: Path) -> None:
     assert "stately" not in sys.modules
 
 
-def test_one_in_front_of_ours_is_told_with_both_paths(
+def test_one_in_front_of_ours_is_reported_with_both_paths(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     theirs = make_package(tmp_path / "theirs")
@@ -57,7 +57,7 @@ def test_one_that_was_imported_already_counts(folder: Path, monkeypatch: pytest.
         require_siblings(folder, ["stately"])
 
 
-def test_a_missing_one_is_told(folder: Path) -> None:
+def test_a_missing_one_is_reported(folder: Path) -> None:
     with pytest.raises(ImportError, match=r"the package 'checkpointed' .* finds nothing"):
         require_siblings(folder, ["stately", "checkpointed"])
 

@@ -63,7 +63,7 @@ class Graph(GraphBuilder):
     """A builder that is quick to write a line of operators with."""
 
     def line(self, *parts: Source[Any] | OperatorSpec | AnySink[Any], behind: Output | None = None) -> Output:
-        """Add the parts one behind the other and return what stands behind the last of them."""
+        """Add the parts one after the other and return the output of the last one."""
         end = behind
         for part in parts:
             if isinstance(part, Source):

@@ -49,7 +49,7 @@ class TestWhere:
         assert (found(job), names(job)) == ({}, ["Source+Map+Sink"])
 
     @pytest.mark.parametrize("strategy", [S.DROP, S.ERROR])
-    def test_the_jobs_stands_behind_its_source(self, strategy: S) -> None:
+    def test_the_jobs_is_after_its_source(self, strategy: S) -> None:
         job = line(Map(parse)).job(backpressure=strategy)
         assert found(job) == {"backpressure:kafka:events": (strategy, DEFAULT_SIZE)}
         assert names(job) == ["Source", "Map+Sink"]
@@ -63,12 +63,12 @@ class TestWhere:
         assert found(line().job(buffer_size=None)) == {"backpressure:kafka:events": (S.BUFFER, None)}
         assert found(line().job(buffer_size=10)) == {}
 
-    def test_the_users_stands_where_it_was_put(self) -> None:
+    def test_the_users_is_where_it_was_put(self) -> None:
         job = line(Map(parse), Backpressure(S.DROP, 7), Filter(bool)).job()
         assert found(job) == {"backpressure:DROP": (S.DROP, 7)}
         assert names(job) == ["Source+Map", "Backpressure+Filter+Sink"]
 
-    def test_the_users_behind_a_source_replaces_the_jobs(self) -> None:
+    def test_the_users_after_a_source_replaces_the_jobs(self) -> None:
         job = line(Backpressure(S.BUFFER, 7)).job(backpressure=S.DROP)
         assert found(job) == {"backpressure:BUFFER": (S.BUFFER, 7)}
 
@@ -101,7 +101,7 @@ class TestNames:
         with pytest.raises(GraphError, match="has no name"):
             graph.job(backpressure=S.DROP)
 
-    def test_readers_behind_one_exchange_are_told_apart(self) -> None:
+    def test_readers_after_one_exchange_are_told_apart(self) -> None:
         graph = Graph()
         keyed = graph.line(FakeSource(), KeyBy(str))
         graph.line(Reduce(merge, str), FakeSink("a", "none"), behind=keyed)
@@ -112,14 +112,14 @@ class TestNames:
             "backpressure:kafka:events:reduce:merge",
         ]
 
-    def test_the_buffer_before_an_exchange_stands_behind_it(self) -> None:
+    def test_the_buffer_before_an_exchange_is_after_it(self) -> None:
         """Each subtask reads from a buffer of its own, not from a queue that was filled from one."""
         job = line(KeyBy(str), Reduce(merge, str)).job(backpressure=S.DROP, parallelism=3)
         assert physical(job).lanes() == {"backpressure:kafka:events": 3}
 
 
 class TestFreshness:
-    def test_what_is_behind_latest_collects_nothing(self) -> None:
+    def test_what_is_after_latest_collects_nothing(self) -> None:
         job = line(Backpressure(S.LATEST, 1), KeyBy(str), Reduce(merge, str)).job()
         plan = physical(job)
         fresh = {vertex.name: plan.is_fresh(vertex.id) for vertex in plan.vertices}

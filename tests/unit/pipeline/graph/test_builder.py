@@ -28,19 +28,19 @@ from .conftest import FakeSink, FakeSource, Graph, merge, parse
         (FakeSink(), "expected a source, found <", "pipeline.spi.source.Source"),
     ],
 )
-def test_what_is_no_source_is_refused(wrong: Any, message: str, hint: str) -> None:
+def test_what_is_not_a_source_is_refused(wrong: Any, message: str, hint: str) -> None:
     with pytest.raises(GraphError, match=message) as raised:
         Graph().add_source(wrong)
     assert hint in str(raised.value.hint)
 
 
-def test_what_is_no_sink_is_refused() -> None:
+def test_what_is_not_a_sink_is_refused() -> None:
     graph = Graph()
     with pytest.raises(GraphError, match="expected a sink, found <built-in function print>"):
         graph.add_sink(print, graph.line(FakeSource()))  # pyright: ignore[reportArgumentType]
 
 
-def test_what_is_no_strategy_is_refused() -> None:
+def test_what_is_not_a_strategy_is_refused() -> None:
     with pytest.raises(GraphError, match="watermarks must be a WatermarkStrategy"):
         Graph().add_source(FakeSource(), watermarks=5)  # pyright: ignore[reportArgumentType]
 
@@ -64,7 +64,7 @@ def test_a_parallelism_is_at_least_one() -> None:
         graph.set_parallelism(graph.line(FakeSource()).node, 0)
 
 
-def test_edges_behind_a_key_by_go_by_hash() -> None:
+def test_edges_after_a_key_by_go_by_hash() -> None:
     graph = Graph()
     graph.line(FakeSource(), Filter(bool), KeyBy(str), Reduce(merge, str), FakeSink())
     assert [edge.partitioning for edge in graph.stream().edges] == [
@@ -102,7 +102,7 @@ def test_the_sources_upstream_of_a_node_are_known() -> None:
 
 
 def test_the_sources_of_records_that_no_operator_has_made_are_known() -> None:
-    """Their fields are those of the source; behind a map, or of dead letters, they may be any."""
+    """Their fields are those of the source; after a map, or of dead letters, they may be any."""
     graph = Graph()
     left, right = graph.line(FakeSource("left")), graph.line(FakeSource("right"))
     both = graph.add_operator(Union(), [graph.line(Filter(parse), behind=left), right])

@@ -51,7 +51,7 @@ UP, DOWN = link().upstream, link().downstream
         ({"downstream": replace(DOWN, chaining=Chaining.NEVER)}, "kept out of chains"),
         (
             {"buffer": Buffer("backpressure:source", BackpressureStrategy.DROP, 10, of_job=True)},
-            "DROP buffer stands behind its source",
+            "DROP buffer is directly downstream of its source",
         ),
     ],
 )
@@ -68,6 +68,6 @@ def test_the_head_of_a_chain_may_be_followed() -> None:
     assert why_not_fused(link(upstream=replace(UP, chaining=Chaining.HEAD))) is None
 
 
-def test_a_buffer_of_the_user_is_no_reason_of_its_own() -> None:
+def test_a_buffer_of_the_user_is_not_a_reason_of_its_own() -> None:
     """Its operator starts a chain, which says so already."""
     assert why_not_fused(link(buffer=Buffer("mine", BackpressureStrategy.DROP, 10))) is None

@@ -133,7 +133,7 @@ class TestFacts:
 
 class TestText:
     def test_it_names_each_operator_with_function_and_place(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """uid, function, file:line relative to where the reader stands, error policy."""
+        """uid, function, file:line relative to the current folder, error policy."""
         monkeypatch.chdir(Path(__file__).parent)
         text = explain_text(facts(line(Map(parse, ErrorPolicy.skip()), KeyBy(len), Reduce(merge, len))))
         row = next(row for row in text.splitlines() if "map:parse" in row)

@@ -130,7 +130,7 @@ def test_the_user_may_break_chains() -> None:
     assert names(graph.job()) == ["Source", "Map", "Filter+Sink"]
 
 
-def test_a_dropping_buffer_stands_behind_the_source() -> None:
+def test_a_dropping_buffer_is_after_the_source() -> None:
     """SPEC 4: a strategy other than BUFFER is a queue with state, so it breaks the chain there."""
     graph = Graph()
     graph.line(FakeSource(), Map(parse), FakeSink())

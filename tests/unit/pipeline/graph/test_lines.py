@@ -34,7 +34,7 @@ def names(job: JobGraph) -> list[str]:
     return [vertex.name for vertex in physical(job).vertices]
 
 
-def test_one_subtask_before_a_key_by_and_one_behind_are_a_line() -> None:
+def test_one_subtask_before_a_key_by_and_one_after_are_a_line() -> None:
     """It keeps the id of its first vertex and all nodes in their order; no edge is left."""
     graph = Graph()
     graph.line(FakeSource(), Map(parse), KeyBy(len), Reduce(merge, len), FakeSink())
@@ -82,7 +82,7 @@ def test_the_edges_of_a_line_are_those_of_its_vertices() -> None:
 
 
 class TestApart:
-    """What keeps a thread of its own for what stands behind the key_by."""
+    """What requires a separate thread for the operators after the key_by."""
 
     def behind(self, *before: Any, then: Any = FOLD, **settings: Any) -> list[str]:
         graph = Graph()
@@ -103,7 +103,7 @@ class TestApart:
         assert self.behind(before, then=Reduce(merge, str)) == ["Source", "Backpressure+KeyBy+Reduce+Sink"]
 
     @pytest.mark.parametrize("chaining", [Chaining.HEAD, Chaining.NEVER])
-    def test_a_user_who_starts_a_chain_behind_it(self, chaining: Chaining) -> None:
+    def test_a_user_who_starts_a_chain_after_it(self, chaining: Chaining) -> None:
         """It then reads on while the source waits for the network."""
         graph = Graph()
         reduced = graph.line(FakeSource(), KeyBy(len), Reduce(merge, len))

@@ -1,4 +1,4 @@
-"""The plan: what the runtime is told of vertices and exchanges."""
+"""The plan: what the runtime knows of vertices and exchanges."""
 
 from __future__ import annotations
 

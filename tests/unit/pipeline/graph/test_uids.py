@@ -62,7 +62,7 @@ def test_an_aggregate_goes_by_its_class() -> None:
 
 
 def test_inserting_an_operator_changes_no_other_uid() -> None:
-    """What stands before or between does not count, so state is found again after a change of the job."""
+    """Other operators do not count, so state is matched after a change of the job."""
     before, after = Graph(), Graph()
     before.line(FakeSource(), KeyBy(str), Reduce(merge, str), FakeSink())
     after.line(FakeSource(), Filter(bool), Map(parse), KeyBy(str), Reduce(merge, str), FakeSink())
@@ -84,7 +84,7 @@ def test_a_lambda_names_nothing() -> None:
     ]
 
 
-def test_the_users_choice_stands_and_a_default_like_it_steps_aside() -> None:
+def test_the_users_choice_wins_and_an_equal_default_changes() -> None:
     """A given uid is never changed; a default that equals it is not unique."""
     given_one = UidRequest("map:parse", "map:other", nameless=False)
     default = UidRequest(None, "map:parse", nameless=False)

@@ -30,7 +30,7 @@ def test_a_job_has_a_source() -> None:
 
 
 def test_every_stream_has_a_sink() -> None:
-    """Records that nobody takes are not dropped in silence."""
+    """Records without a reader are not silently dropped."""
     graph = Graph()
     source = graph.line(FakeSource())
     graph.line(FakeSink(), behind=source)
@@ -41,7 +41,7 @@ def test_every_stream_has_a_sink() -> None:
     assert "no sink" in error.message
 
 
-def test_a_side_output_is_no_reader_of_the_main_output() -> None:
+def test_a_side_output_is_not_a_reader_of_the_main_output() -> None:
     graph = Graph()
     behind_map = graph.line(FakeSource(), Map(parse, ErrorPolicy.dead_letter()))
     graph.line(FakeSink(), behind=Output(behind_map.node, DEAD_LETTERS))
@@ -69,7 +69,7 @@ def test_no_sink_overwrites_what_is_anothers() -> None:
 
 
 def test_sinks_may_share_what_neither_owns() -> None:
-    """As two may write to one topic; and one behind a union is only one."""
+    """As two may write to one topic; and one after a union is only one."""
     graph = Graph()
     source = graph.add_source(FakeSource())
     graph.add_sink(FakeSink("topic"), source, uid="x")
@@ -118,7 +118,7 @@ def test_sources_that_meet_do_not_read_the_same() -> None:
 
 
 def test_a_dead_letter_needs_a_reader() -> None:
-    """Dead letters that go nowhere would be records lost in silence."""
+    """Dead letters that go nowhere would be silently lost records."""
     graph = Graph()
     graph.line(FakeSource(), Map(parse, ErrorPolicy.dead_letter()), FakeSink())
     assert "nobody reads the dead letters of map:parse" in refusal(graph).message
@@ -142,7 +142,7 @@ def test_more_subtasks_than_a_connector_can_have_are_refused(part: str) -> None:
     assert "at most 1" in refusal(graph).message
 
 
-def test_state_behind_a_lambda_needs_a_uid_where_checkpoints_are_taken() -> None:
+def test_state_named_by_a_lambda_needs_a_uid_where_checkpoints_are_taken() -> None:
     """Only there: without checkpoints nothing has to be found again."""
     graph = Graph()
     graph.line(FakeSource(), KeyBy(str), Reduce(lambda a, b: a + b, str), FakeSink())

@@ -30,7 +30,7 @@ class Flaky:
     Args:
         function: what to call otherwise.
         bad: the value that it cannot handle.
-        failures: how often it raises before it gives in.
+        failures: how often it raises before it succeeds.
     """
 
     def __init__(self, function: Callable[..., Any], bad: Any, failures: int = 10**9) -> None:

@@ -45,7 +45,7 @@ def running_means(values: Sequence[int], modulus: int) -> list[float]:
     return results
 
 
-def test_each_record_gives_the_result_so_far() -> None:
+def test_each_record_emits_the_result_so_far() -> None:
     with OperatorHarness(Aggregate(Mean(), parity)) as harness:
         assert harness.process([1, 2, 3, 4]) == [1.0, 2.0, 2.0, 3.0]
         assert harness.process([5]) == [3.0]
@@ -119,7 +119,7 @@ def test_state_follows_its_keys_to_more_subtasks_and_back(
         assert harness.process(values[cut:]) == expected[cut:]
 
 
-def test_a_snapshot_shares_nothing_with_what_goes_on() -> None:
+def test_a_snapshot_shares_nothing_with_what_continues() -> None:
     """The accumulator is changed in place; what was stored of it is not."""
     with OperatorHarness(Aggregate(Mean(), parity)) as harness:
         harness.process([1])

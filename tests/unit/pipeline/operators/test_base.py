@@ -1,4 +1,4 @@
-"""What graph, compiler and runtime are told of each operator: kind, label, functions, state, neighbours."""
+"""What graph, compiler and runtime know of each operator: kind, label, functions, state, neighbours."""
 
 from __future__ import annotations
 

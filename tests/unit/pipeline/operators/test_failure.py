@@ -133,7 +133,7 @@ def test_what_a_batch_does_not_carry_it_does_not_get(ctx: HarnessContext, droppe
     assert (list(out), out.timestamps, out.origins) == ([2] if dropped else [1, 2], None, None)
 
 
-def test_a_repetition_that_succeeds_is_no_loss(ctx: HarnessContext) -> None:
+def test_a_repetition_that_succeeds_is_not_a_loss(ctx: HarnessContext) -> None:
     answers: list[Callable[[], int]] = []
 
     def again() -> int:

@@ -26,7 +26,7 @@ MAX_PARALLELISM = 128
 
 
 def running_sums(values: Sequence[int], modulus: int) -> list[int]:
-    """What a running sum by remainder gives, written as one would by hand."""
+    """The running sum by remainder, written by hand."""
     sums: dict[int, int] = {}
     results: list[int] = []
     for value in values:
@@ -35,7 +35,7 @@ def running_sums(values: Sequence[int], modulus: int) -> list[int]:
     return results
 
 
-def test_each_record_gives_the_result_so_far() -> None:
+def test_each_record_emits_the_result_so_far() -> None:
     """A key's first record is its first result."""
     with OperatorHarness(Reduce(add, parity)) as harness:
         assert harness.process([1, 2, 3, 4]) == [1, 2, 4, 6]
@@ -98,7 +98,7 @@ def test_batching_makes_no_difference(batches: list[list[int]], modulus: int) ->
 
 
 class TestSnapshots:
-    def test_a_restored_one_goes_on_where_the_snapshot_was_taken(self) -> None:
+    def test_a_restored_one_continues_where_the_snapshot_was_taken(self) -> None:
         """Nothing that came after it is remembered."""
         with OperatorHarness(Reduce(add, parity)) as harness:
             harness.process([1, 2])
@@ -107,7 +107,7 @@ class TestSnapshots:
         with OperatorHarness(Reduce(add, parity), restore=snapshot) as harness:
             assert harness.process([3, 4]) == [4, 6]
 
-    def test_a_snapshot_does_not_change_what_goes_on(self) -> None:
+    def test_a_snapshot_does_not_change_what_continues(self) -> None:
         with OperatorHarness(Reduce(add, parity)) as harness:
             harness.process([1])
             assert harness.snapshot() == harness.snapshot()
@@ -201,7 +201,7 @@ class TestErrors:
             (5, Origin("f", 3)),
         ]
 
-    def test_a_dead_letter_holds_what_is_needed_to_mend_it(self) -> None:
+    def test_a_dead_letter_holds_what_is_needed_to_fix_it(self) -> None:
         rejected: SideTag[DeadLetter] = SideTag("rejected")
         flaky = Flaky(add, 3)
         with OperatorHarness(Reduce(flaky, parity, ErrorPolicy.dead_letter(rejected)), uid="sums") as harness:
@@ -222,7 +222,7 @@ class TestErrors:
                 assert harness.process([1, 2, 3, 5]) == [1, 2, 4, 9]
                 assert (harness.pauses, harness.failed) == ([delay] * 2, 0)
 
-    def test_the_last_failure_is_the_one_that_is_told(self) -> None:
+    def test_the_last_failure_is_the_one_that_is_reported(self) -> None:
         """After the last repetition the policy's end follows, with the newest error."""
         count = iter(range(1, 10))
 
@@ -251,7 +251,7 @@ class TestErrors:
         assert (raised.value.operator, raised.value.function) == ("sums", str(function_ref(customer)))
 
     def test_a_result_that_cannot_be_stored_is_refused_at_once(self) -> None:
-        """Not only at the next checkpoint; the record named is the one that gave it, whatever was dropped."""
+        """Not only at the next checkpoint; the named record is the one that produced it."""
         selector = Flaky(lambda _: "k", 2)
         with (
             OperatorHarness(Reduce(add, selector, ErrorPolicy.skip()), uid="sums") as harness,

@@ -45,7 +45,7 @@ class Reminders(StreamOperator[Command, Any]):
         return Batch([(due.timestamp, due.name, key) for key in due.keys])
 
 
-def test_timers_are_called_in_the_order_of_their_instants_before_the_watermark_goes_on() -> None:
+def test_timers_are_called_in_the_order_of_their_instants_before_the_watermark_continues() -> None:
     with OperatorHarness(Reminders()) as harness:
         harness.process([("set", "b", 30), ("set", "a", 10), ("set", "a", 20), ("set", "c", 10)])
         assert harness.watermark(9) == []

@@ -74,7 +74,7 @@ def test_a_datetime_with_its_zone_is_a_time() -> None:
         (10**400, "after the year 9999"),
     ],
 )
-def test_what_is_no_time_is_named_with_the_record(value: Any, message: str) -> None:
+def test_what_is_not_a_time_is_named_with_the_record(value: Any, message: str) -> None:
     with pytest.raises(UserFunctionError, match=message) as refused:
         Bench(own).stamp([3, value, 4])
     assert (refused.value.operator, refused.value.position) == ("in", "f@8")
@@ -94,7 +94,7 @@ def test_a_function_that_raises_is_named_with_the_record() -> None:
 def test_a_record_without_a_time_follows_the_policy_and_no_other_does(
     policy: ErrorPolicy, wrong: Any
 ) -> None:
-    """Whether the function raises or returns what is no time; first, last, in the middle or all of them."""
+    """Whether the function raises or returns a wrong value; first, last, in the middle or all of them."""
 
     def timestamp(record: dict[str, Any]) -> int:
         return record["ts"]
@@ -177,6 +177,6 @@ def of_the_source() -> Timestamps:
 def test_a_source_may_bring_its_timestamps() -> None:
     timestamps, batch = of_the_source(), Batch(["a", "b"], [9, 7])
     assert timestamps.stamp(batch) == (batch, 9)
-    with pytest.raises(SourceError, match="gives its records no timestamps") as refused:
+    with pytest.raises(SourceError, match="have no timestamps") as refused:
         timestamps.stamp(Batch(["a"]))
     assert "timestamp=lambda" in str(refused.value.hint)

@@ -60,7 +60,7 @@ def test_without_a_window_function_the_result_is_what_was_folded() -> None:
         assert harness.finish() == [4, 5]
 
 
-def test_an_aggregate_gives_its_result_once() -> None:
+def test_an_aggregate_emits_its_result_once() -> None:
     with OperatorHarness(WindowAggregate(Windowing(TEN, parity), described, aggregate=Mean())) as harness:
         harness.process([1, 3, 2], [0, 9, 5])
         harness.process([8], [5])

@@ -95,7 +95,7 @@ class TestOrder:
         assert channel.buffered == 0
         assert not channel.has_records
 
-    def test_a_whole_batch_is_handed_on_as_it_is(self, upstream: Upstream) -> None:
+    def test_a_whole_batch_is_emitted_as_it_is(self, upstream: Upstream) -> None:
         channel = open_channel(upstream, 100)
         batch = Batch([1, 2, 3], [10, 20, 30])
         channel.on_next_batch(batch)
@@ -379,7 +379,7 @@ class TestWaitingTogether:
         assert [channel.next_records, len(channel.take_records(2 * MAX_BATCH))] == [MAX_BATCH - 1] * 2
         assert channel.buffered == MAX_BATCH - 1
 
-    def test_one_of_another_kind_and_what_comes_behind_it_keep_their_places(self) -> None:
+    def test_one_of_another_kind_and_what_comes_after_it_keep_their_places(self) -> None:
         channel = Channel[int](None, 100)
         channel.extend([1])
         channel.on_next_batch((2, 3))

@@ -57,13 +57,13 @@ class TestDemandOfTheSubscriber:
         probe.subscription.request(2)
         assert source.requests == [3, 2]
 
-    def test_single_records_are_handed_on_one_by_one(self, source: Source) -> None:
+    def test_single_records_are_emitted_one_by_one(self, source: Source) -> None:
         probe = Probe(first=5)
         source.flux.subscribe(probe)
         source.subscriber.on_next_batch([1, 2, 3])
         assert probe.values == [1, 2, 3]
 
-    def test_batches_go_to_those_who_take_batches(self, source: Source) -> None:
+    def test_batches_go_to_those_that_take_batches(self, source: Source) -> None:
         probe = FullProbe(first=5)
         source.flux.subscribe(probe)
         batch = [1, 2, 3]
@@ -81,7 +81,7 @@ class TestDemandOfTheSubscriber:
         source.subscriber.on_control("barrier")
         assert probe.values == [(1, 2)]
 
-    def test_control_elements_reach_those_who_know_them(self, source: Source) -> None:
+    def test_control_elements_reach_those_that_know_them(self, source: Source) -> None:
         """They need no demand, and stay where they are among the records."""
         full, simple = FullProbe(first=9), Probe(first=9)
         for probe in (full, simple):
@@ -101,7 +101,7 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("forgetful")
 class TestLostDemand:
-    def test_a_plain_rx_operator_behind_a_flux_warns_once_by_name(self, source: Source) -> None:
+    def test_a_plain_rx_operator_after_a_flux_warns_once_by_name(self, source: Source) -> None:
         with pytest.warns(DemandLost, match="reactivex's map downstream of a Flux requests everything"):
             source.flux.pipe(ops.map(lambda x: x)).subscribe()
         source.flux.pipe(ops.map(lambda x: x)).subscribe()
@@ -113,7 +113,7 @@ class TestLostDemand:
             source.flux.pipe(ops.map(lambda x: x), ops.filter(bool)).subscribe()
         assert [warning.filename for warning in warned] == [__file__]
 
-    def test_who_awaits_the_last_record_is_no_operator(self) -> None:
+    def test_awaiting_the_last_record_is_not_an_operator(self) -> None:
         async def last() -> int:
             return await from_iterable(range(3))
 

@@ -53,7 +53,7 @@ def test_nor_is_a_completion_held_up() -> None:
     assert (probe.values, probe.errors, probe.completed) == ([1], [], 1)
 
 
-def test_an_abort_hands_on_nothing_that_waits() -> None:
+def test_an_abort_passes_on_nothing_that_waits() -> None:
     """It ends the stream at once, whatever waits."""
     outbox, probe = watched(0)
     outbox.put(1)

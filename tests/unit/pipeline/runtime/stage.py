@@ -1,4 +1,4 @@
-"""What stands around a FusedChain in its tests: a head without a thread, chains, a strict consumer."""
+"""What is around a FusedChain in its tests: a head without a thread, chains, a strict consumer."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ class FakeChain:
         function: from a record to its outputs.
         expands: what the chain says of itself.
         run: of which kind its runs are.
-        held_back: what it gives at the end of the input.
-        fires: what it gives whenever time goes on.
+        held_back: what it emits at the end of the input.
+        fires: what it emits whenever time advances.
 
     Attributes:
-        reached: how far time has come for it, each time it went on.
+        reached: how far time has come for it, each time it advanced.
         inputs: of each batch, the input that it came from.
         ended: the inputs that have ended.
     """
@@ -131,7 +131,7 @@ class FakeChain:
 
 
 class Consumer:
-    """Notes records and control elements in one list, and stands no record that it did not ask for.
+    """Notes records and control elements in one list, and rejects a record that it did not request.
 
     Args:
         refill: requested whenever a batch has come, from within `on_next_batch`, as a sink does.

@@ -126,7 +126,7 @@ class TestBarriers:
         assert held.take_control() == barrier(7)
         assert overtaken(held, 7) == ([[1]], 0)
 
-    def test_what_is_replaced_behind_a_barrier_counts_as_dropped_before_it(self) -> None:
+    def test_what_is_replaced_after_a_barrier_counts_as_dropped_before_it(self) -> None:
         """The snapshot does not hold it, so its count must."""
         held = BufferQueue()
         held.append(Batch([1]))

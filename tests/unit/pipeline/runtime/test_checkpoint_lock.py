@@ -30,7 +30,7 @@ class TestLockScope:
         assert (held, lock.locked()) == ([True], False)
 
     def test_an_error_inside_settles_nothing_and_frees_the_lock(self) -> None:
-        """Half a batch may be out: no barrier may pass behind it."""
+        """Half a batch may be out: no barrier may follow it."""
         lock = threading.Lock()
         settled: list[int] = []
         scope = LockScope(lock, lambda: settled.append(1))
@@ -59,7 +59,7 @@ class TestLockScope:
 
 
 class Host:
-    """Performs what is due; waits before that if told to, and raises what it is told to."""
+    """Performs what is due; waits before that if asked to, and raises what it is given."""
 
     def __init__(self) -> None:
         self.performed: list[int] = []
@@ -138,7 +138,7 @@ class TestBarrierThread:
         assert host.thread.join(PATIENCE)
         assert host.errors == [host.error]
 
-    def test_a_cancel_is_no_error(self, host: Host) -> None:
+    def test_a_cancel_is_not_an_error(self, host: Host) -> None:
         host.error = Interrupted()
         host.thread.put(barrier(1))
         host.thread.start()

@@ -207,7 +207,7 @@ class TestSettings:
         checkpoint_timeout=timedelta(seconds=9),
     )
 
-    def test_numbers_go_on_from_the_history(self, world: World) -> None:
+    def test_numbers_continue_from_the_history(self, world: World) -> None:
         stored = Stored(cast("Any", world), cast("Any", None), None, retention=3)
         settings = settings_of(self.CONFIG, stored, resumable=True)
         assert settings == CoordinatorSettings(5, 2_000, 10, 5, 9_000, 3)

@@ -45,7 +45,7 @@ class Requests:
 
 
 class Bench:
-    """A buffer, what it asked for, and a clock that stands."""
+    """A buffer, what it requested, and a clock that does not advance."""
 
     def __init__(self, strategy: S, size: int | None, *, stored: bool = True, **buffer: Any) -> None:
         self.now = 100.0
@@ -92,7 +92,7 @@ class TestStrategies:
         bench = Bench(S.ERROR, 3)
         bench.give(1, 2, 3)
         with pytest.raises(
-            BackpressureOverflow, match="3 records wait for a buffer of 3 and 2 more"
+            BackpressureOverflow, match="3 records are waiting in a buffer of 3 and 2 more"
         ) as raised:
             bench.give(4, 5)
         assert (raised.value.retryable, raised.value.operator) == (True, "backpressure:x")
@@ -192,7 +192,7 @@ class TestSnapshots:
         assert [again.buffer.take_control(), again.buffer.take_control()] == [Watermark(5), IDLE]
         assert again.take() == [2]
 
-    def test_drops_behind_the_barrier_are_not_counted_before_it(self) -> None:
+    def test_drops_after_the_barrier_are_not_counted_before_it(self) -> None:
         bench = Bench(S.DROP, 1)
         bench.give(1, 2)
         bench.buffer.on_control(BARRIER)

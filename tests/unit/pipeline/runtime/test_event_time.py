@@ -60,7 +60,7 @@ def test_once_all_are_idle_the_furthest_counts_whichever_fell_silent_first() -> 
         assert Watermark(10) in told
 
 
-def test_the_first_that_wakes_is_told_of_though_time_stands() -> None:
+def test_the_first_that_wakes_is_reported_though_time_does_not_advance() -> None:
     """Who waits for the slowest of several must wait for this one again."""
     time = MergedTime("a")
     time.advance("a", 10)

@@ -39,17 +39,17 @@ def consumers(count: int) -> list[Consumer]:
 
 
 class TestPartitioners:
-    def test_forward_gives_everything_to_one(self) -> None:
+    def test_forward_emits_everything_to_one(self) -> None:
         batch = Batch([1, 2])
         assert list(Forward().split(batch)) == [(0, batch)]
 
-    def test_broadcast_gives_everything_to_each(self) -> None:
+    def test_broadcast_emits_everything_to_each(self) -> None:
         batch = Batch([1, 2])
         assert list(Broadcast(3).split(batch)) == [(0, batch), (1, batch), (2, batch)]
 
     @pytest.mark.parametrize("sizes", [[1] * 20, [7, 2, 9, 0, 1, 5], [3, 3, 3], [1_000, 1]])
     @pytest.mark.parametrize("count", [1, 2, 3, 7])
-    def test_rebalance_gives_each_as_many(self, sizes: list[int], count: int) -> None:
+    def test_rebalance_sends_as_many_to_each(self, sizes: list[int], count: int) -> None:
         """Whatever the batches, no one is more than one record ahead; nothing is lost or repeated."""
         rebalance, totals, position = Rebalance(count), Counter[int](), 0
         for size in sizes:
@@ -224,7 +224,7 @@ class TestSideOutputs:
         }
         assert main.heard == []
 
-    def test_go_on_together(self) -> None:
+    def test_continue_together(self) -> None:
         """Dead letters come one at a time; as batches of one they would cost more than the records."""
         side, reader = SideOutput("map", self.REJECTED), SideConsumer()
         fanout, _ = subscribe(Output([Consumer()], Forward()), Output([reader], Forward(), side))
@@ -247,7 +247,7 @@ class TestSideOutputs:
         fanout.flush_aside()
         assert [reader.heard for reader in readers] == [[1, 2], [1], [2]]
 
-    def test_that_nobody_reads_lose_nothing_in_silence(self) -> None:
+    def test_that_nobody_reads_lose_nothing_silently(self) -> None:
         fanout, _ = subscribe(Output([Consumer()], Forward()))
         with pytest.raises(InternalError, match=r"'late' of map:a has no reader"):
             fanout.send_side(SideOutput("map:a", self.LATE), [1])

@@ -38,7 +38,7 @@ def build(function: Any, *, expands: bool, refill: int = 0, **options: Any) -> B
 
 
 class TestDirect:
-    """A chain that never gives more than it takes."""
+    """A chain that never emits more than it takes."""
 
     def test_passes_demand_through(self) -> None:
         head, consumer, _ = build(lambda x: [x * 10], expands=False)
@@ -118,7 +118,7 @@ class TestExpanding:
         assert not head.fused.resumable
         assert run is EagerRun or chain.given <= 3, "one record of look-ahead at the most"
 
-    def test_goes_on_from_the_heads_thread(self, run: Any) -> None:
+    def test_continues_from_the_heads_thread(self, run: Any) -> None:
         """`request` only wakes: what runs the chain is `resume`."""
         head, consumer, _ = build(thrice, expands=True, run=run)
         head.feed([1, 2])
@@ -132,7 +132,7 @@ class TestExpanding:
         head.run()
         assert consumer.heard == [1, 1, 1, 2, 2]
 
-    def test_the_record_looked_at_is_handed_on_with_those_behind_it(self, run: Any) -> None:
+    def test_the_record_looked_at_is_emitted_with_those_after_it(self, run: Any) -> None:
         """Not as a batch of its own: to a sink each batch may be a round trip."""
         head, consumer, _ = build(lambda x: range(6), expands=True, run=run)
         head.feed([1])
@@ -306,7 +306,7 @@ class TestEndOfInput:
         assert (consumer.heard, chain.finished) == ([END_OF_INPUT, "barrier"], 0)
 
 
-def test_records_behind_the_end_of_the_input_are_refused() -> None:
+def test_records_after_the_end_of_the_input_are_refused() -> None:
     head, consumer, _ = build(even, expands=False, held_back=[7])
     head.feed(END_OF_INPUT)
     head.run()
@@ -389,7 +389,7 @@ class TestSideOutputs:
         assert not head.fused.resumable
 
     @pytest.mark.parametrize("expands", [False, True])
-    def test_it_goes_on_when_the_side_output_wants_more(self, expands: bool) -> None:
+    def test_it_continues_when_the_side_output_wants_more(self, expands: bool) -> None:
         head, main, aside = self.build(expands=expands)
         aside.subscription.request(1)
         main.request(10)
@@ -407,7 +407,7 @@ class TestSideOutputs:
 
     @pytest.mark.parametrize("expands", [False, True])
     @pytest.mark.parametrize("last", ["barrier", END_OF_INPUT])
-    def test_what_went_aside_is_before_the_control_element_behind_it(
+    def test_what_went_aside_is_before_the_control_element_after_it(
         self, expands: bool, last: object
     ) -> None:
         """It belongs to the same epoch, also if nothing of the batch is left for the main output, or

@@ -54,7 +54,7 @@ def test_an_event_is_waited_for_until_the_deadline() -> None:
 
 
 def test_what_comes_during_a_pause_is_kept_in_its_order() -> None:
-    """A commit is tried again while records go on to end, fail and arrive: all of that counts afterwards."""
+    """A commit is tried again while records end, fail and arrive: all of that counts afterwards."""
     desk = Desk(FIRST, SECOND)
     desk.incoming.pause(500)
     assert desk.clock.monotonic_ms() == 500
@@ -112,7 +112,7 @@ class TestInterrupting:
         return Incoming(Mailbox(control.queue), PATIENCE_MS, ManualClock(), nobody)
 
     @pytest.mark.parametrize("broken", [True, False])
-    def test_an_interrupt_stands_for_the_error_it_causes(
+    def test_an_interrupt_replaces_the_error_it_causes(
         self, control: JobControl, incoming: Incoming, broken: bool
     ) -> None:
         """And for none, where it comes too late to break anything."""

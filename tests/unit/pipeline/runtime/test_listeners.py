@@ -1,4 +1,4 @@
-"""Listeners: each is told everything, and none can end the job."""
+"""Listeners: each gets everything, and none can end the job."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_one_that_raises_is_logged_and_the_others_are_told(caplog: pytest.LogCap
     assert record.exc_info is not None
 
 
-def test_without_listeners_nobody_is_told() -> None:
+def test_without_listeners_nothing_is_called() -> None:
     Listeners()(EVENT)
 
 

@@ -122,7 +122,7 @@ class TestWriting:
             "out": {"kind": "collect", "parallelism": 2, "max_parallelism": 128, "sources": ["in"]},
         }
 
-    def test_subtasks_stand_in_their_order_whoever_answered_first(self) -> None:
+    def test_subtasks_are_in_their_order_whichever_answered_first(self) -> None:
         """The place in the list is the subtask; eleven of them, since text would sort 10 before 2."""
         snapshots = [inner(subtask) for subtask in (10, 0, 9, 2, 1, 3, 8, 4, 7, 5, 6)]
         (manifest,) = write(FakeStorage(), 7, snapshots=snapshots)

@@ -166,7 +166,7 @@ def assert_hint_is_fresh(error: CheckpointError) -> None:
 
 
 def test_an_output_that_nothing_replaces_can_end() -> None:
-    """The others have what they had and go on; it takes the flag, since what was staged is given up."""
+    """The others have what they had and continue; it takes the flag, since what was staged is given up."""
     before, after = united("a", sinks=("kept", "gone")), united("a", sinks=("kept",))
     error = refusal(before, after, allowed=False)
     assert error is not None

@@ -19,7 +19,7 @@ from pipeline.testing import ManualClock
 
 
 class Recorded:
-    """A function that writes down what is done with it, and fails where it is told to."""
+    """A function that records what is done with it, and fails where it is asked to."""
 
     def __init__(
         self, name: str, events: list[Any], fails: str = "", error: BaseException | None = None
@@ -91,7 +91,7 @@ def adopt(ctx: VertexContext) -> Adopt:
 
 
 def test_each_subtask_has_a_copy(kind: type[Recorded], ctx: VertexContext, events: list[Any]) -> None:
-    """What `open` makes is not there for another subtask, what the user gave is not touched."""
+    """What `open` makes is not there for another subtask, the user's object is not touched."""
     given = kind("a", events)
     opened = OpenedFunctions(ctx)
     own: Any = opened.adopt("map:a", Map(given)).function

@@ -100,7 +100,7 @@ class TestRestoring:
         keyed = [b"of 000000000007-sum-0", b"of 000000000007-sum-1"]
         assert self.restore(subtasks=3)[3] == ("sum", 2, keyed, [{0}, {1}])
 
-    def test_what_the_manifest_does_not_know_begins_anew(self) -> None:
+    def test_what_the_manifest_does_not_know_begins_again(self) -> None:
         assert self.restore(1, source="new", operator="newer", sink="newest") == [
             ("newer", 0, [], []),
             ("newest", 0, "recover 7", [], []),

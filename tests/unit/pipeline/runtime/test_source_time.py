@@ -1,4 +1,4 @@
-"""Event time of a source: timestamps, watermarks behind records, splits, snapshots, what is refused."""
+"""Event time of a source: timestamps, watermarks after records, splits, snapshots, what is refused."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def fall_silent(time: SourceTime, clock: ManualClock, ms: int) -> None:
 
 
 def emitted(time: SourceTime, values: Sequence[Any], split: str = "") -> list[Any]:
-    """Timestamps of each batch that goes on, and the control elements between them."""
+    """Timestamps of each batch that is emitted, and the control elements between them."""
     return [
         list(element.timestamps or ()) if isinstance(element, Batch) else element
         for element in time.stamped(Batch(values), split)
@@ -48,7 +48,7 @@ def emitted(time: SourceTime, values: Sequence[Any], split: str = "") -> list[An
 
 
 def test_a_watermark_is_a_bound_and_a_millisecond_behind_the_greatest() -> None:
-    """One behind: a record of the watermark's own timestamp would be late."""
+    """One less: a record of the watermark's own timestamp would be late."""
     time = source()
     assert emitted(time, [100, 90]) == [[100, 90], Watermark(89)]
     assert emitted(time, [95]) == [[95]]
@@ -90,8 +90,8 @@ def test_silence_lets_event_time_pass() -> None:
     assert emitted(time, [20], "b") == [Watermark(89), [20]], "b is waited for before its records are seen"
 
 
-def test_a_restored_source_stands_where_it_stood() -> None:
-    """The slower split still leads, and the count goes on."""
+def test_a_restored_source_is_where_it_was() -> None:
+    """The slower split still leads, and the count continues."""
     strategy = BOUNDED.emit_every(2)
     time = source(strategy)
     time.declare(["a", "b", "c"])
@@ -152,7 +152,7 @@ def test_an_ended_split_holds_nothing_back_even_where_it_was_silent() -> None:
 
 
 def test_silence_is_nothing_until_the_source_has_confirmed_it() -> None:
-    """A broker that stands still, or has not answered yet, is silent as well."""
+    """A broker that hangs, or has not answered yet, is silent as well."""
     clock = ManualClock()
     time = source(BOUNDED.with_idleness(timedelta(seconds=1)), clock, confirms_silence=True)
     time.declare(["a", "b"])

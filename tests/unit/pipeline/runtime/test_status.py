@@ -94,7 +94,7 @@ def test_what_is_over_neither_fails_nor_is_cancelled(status: JobStatus) -> None:
 
 
 def test_a_listener_sees_the_new_state() -> None:
-    """Who asks for progress from within the listener gets what it was told."""
+    """Who asks for progress from within the listener gets what it was notified of."""
     seen: list[JobStatus] = []
     tracker = StatusTracker(lambda _: seen.append(tracker.status))
     tracker.change(JobStatus.SCHEDULED)

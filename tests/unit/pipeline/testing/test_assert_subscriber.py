@@ -1,4 +1,4 @@
-"""AssertSubscriber: hears what comes and notices what must not."""
+"""AssertSubscriber: records its signals and notices what must not come."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ManualClock: time stands still until a test moves it, and who waits learns of it."""
+"""ManualClock: time does not advance until a test moves it, and waiting threads notice."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def clock() -> Iterator[ManualClock]:
     clock.advance(timedelta(days=1))  # nobody is left waiting
 
 
-def test_time_stands_still(clock: ManualClock) -> None:
+def test_time_does_not_advance(clock: ManualClock) -> None:
     assert [(clock.now_ms(), clock.monotonic_ms()) for _ in range(3)] == [(1_000, 0)] * 3
 
 
@@ -73,7 +73,7 @@ def test_who_waits_wakes_at_its_time_and_not_before(clock: ManualClock) -> None:
     assert sleeper.awake()
 
 
-def test_all_who_wait_are_woken(clock: ManualClock) -> None:
+def test_all_that_wait_are_woken(clock: ManualClock) -> None:
     """On one condition or on several."""
     shared = threading.Condition()
     sleepers = [Sleeper(clock, 5, shared), Sleeper(clock, 5, shared), Sleeper(clock, 5)]

@@ -88,7 +88,7 @@ def test_what_the_operator_asks_of_its_context_can_be_seen() -> None:
         assert sums(harness) == {1: 1, 2: 2, 3: 3, 5: 5}
 
 
-def test_the_operator_is_told_where_it_stands() -> None:
+def test_the_operator_gets_its_place() -> None:
     clock = ManualClock(start_ms=5)
     spy = Spy()
     with OperatorHarness(spy, uid="sums", clock=clock, subtask=1, parallelism=3):

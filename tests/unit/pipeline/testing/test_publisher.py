@@ -20,7 +20,7 @@ class Raw(FullProbe):
 
 
 class TestKeepingTheRules:
-    def test_records_go_to_those_who_asked_for_them(self) -> None:
+    def test_records_go_to_those_that_asked_for_them(self) -> None:
         publisher = TestPublisher[int]()
         first, second = AssertSubscriber[int](2), AssertSubscriber[int](3)
         publisher.subscribe(first)
@@ -49,7 +49,7 @@ class TestKeepingTheRules:
         assert raw.ends == 0
         publisher.assert_cancelled(1).assert_no_subscribers()
 
-    def test_who_comes_after_the_end_hears_the_end(self) -> None:
+    def test_a_subscriber_after_the_end_gets_the_end(self) -> None:
         publisher = TestPublisher[int]().error(KeyError("gone"))
         subscriber = AssertSubscriber[int]()
         publisher.subscribe(subscriber)

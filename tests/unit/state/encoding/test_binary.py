@@ -97,7 +97,7 @@ def test_encoding_takes_no_notice_of_what_changes_later() -> None:
     ids=lambda item: type(item).__name__,
 )
 def test_a_subclass_is_refused_and_not_made_plain(value: Any, plain: str) -> None:
-    with pytest.raises(EncodingError, match=f"would come back as a plain {plain} ") as refused:
+    with pytest.raises(EncodingError, match=f"would be restored as a plain {plain} ") as refused:
         codec.encode([value])
     assert refused.value.message.startswith("state 'x' of operator reduce:sum: a ")
     assert type(value).__qualname__ in refused.value.message
@@ -126,7 +126,7 @@ def test_a_subclass_is_refused_and_not_made_plain(value: Any, plain: str) -> Non
 )
 def test_what_cannot_be_stored_is_refused_by_its_type(value: Any) -> None:
     """The message has owner and type, the hint says what to do."""
-    with pytest.raises(EncodingError, match="cannot be stored so that it comes back equal") as refused:
+    with pytest.raises(EncodingError, match="cannot be stored and restored as an equal value") as refused:
         codec.encode({"a": (value,)})
     assert "state 'x' of operator reduce:sum" in refused.value.message
     assert f"{type(value).__module__}.{type(value).__qualname__}" in refused.value.message

@@ -195,7 +195,7 @@ def test_attributes_beside_the_fields_are_refused_and_not_lost() -> None:
     assert "make them fields" in str(refused.value.hint)
 
 
-def test_a_cached_property_is_computed_anew() -> None:
+def test_a_cached_property_is_computed_again() -> None:
     @dataclasses.dataclass
     class Area:
         side: int
@@ -216,7 +216,7 @@ def test_a_cached_property_is_computed_anew() -> None:
 )
 def test_a_dataclass_with_content_beside_its_fields_is_refused(base: type) -> None:
     cls = dataclasses.make_dataclass("Bag", [("x", int, 0)], bases=(base,))
-    with pytest.raises(EncodingError, match=r"would come back as a plain|cannot be stored"):
+    with pytest.raises(EncodingError, match=r"would be restored as a plain|cannot be stored"):
         Codec("x", cls).encode(cls())
 
 

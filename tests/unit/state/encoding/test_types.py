@@ -124,7 +124,7 @@ def test_a_zone_without_a_key_is_refused() -> None:
         zone = ZoneInfo.from_file(file)
     with pytest.raises(EncodingError, match="a ZoneInfo without a key cannot be stored") as refused:
         codec.encode(DAY.replace(tzinfo=zone))
-    assert refused.value.hint == "make it by its key"
+    assert refused.value.hint == "create it by its key"
 
 
 def test_a_zone_that_this_machine_does_not_know_is_named() -> None:

@@ -52,7 +52,7 @@ class TestDemand:
         buffer.subscriber.request(1)
         assert buffer.source.requested == 15
 
-    def test_time_that_is_up_while_no_list_is_wanted_is_no_error(self) -> None:
+    def test_time_that_is_up_while_no_list_is_wanted_is_not_an_error(self) -> None:
         """Reactor: FluxBufferTimeoutFairBackpressureTest.downstreamNoReplenishButTimeout"""
         buffer = Fixture(request=1)
         buffer.source.next(1, 2)

@@ -208,7 +208,7 @@ class TestEnds:
         subscriber.assert_complete()
 
     @pytest.mark.parametrize("batch_size", [1, 4])
-    def test_an_error_of_the_function_comes_behind_the_records_before_it(self, batch_size: int) -> None:
+    def test_an_error_of_the_function_comes_after_the_records_before_it(self, batch_size: int) -> None:
         subscriber = AssertSubscriber[int]()
         source = from_iterable([2, 1, 0, 1], batch_size=batch_size)
         source.pipe(flat_map(lambda n: [2 // n])).subscribe(subscriber)
@@ -271,7 +271,7 @@ class TestEnds:
         source.assert_cancelled(1)
         assert [publisher.cancelled for publisher in inner] == [1, 1, 1]
 
-    def test_an_iterator_that_raises_ends_the_stream_behind_what_it_gave(self) -> None:
+    def test_an_iterator_that_raises_ends_the_stream_after_what_it_emitted(self) -> None:
         def failing(_: int) -> Iterator[int]:
             yield 1
             raise RuntimeError("boom")

@@ -58,7 +58,7 @@ def test_what_is_not_wanted_yet_waits_here() -> None:
     assert upstream.made == [8, 6]
 
 
-def test_an_unbounded_rate_is_no_limit() -> None:
+def test_an_unbounded_rate_is_not_a_limit() -> None:
     upstream = Requests(from_iterable(range(10)))
     subscriber = AssertSubscriber[int](10)
     upstream.pipe(limit_rate(UNBOUNDED)).subscribe(subscriber)
@@ -66,7 +66,7 @@ def test_an_unbounded_rate_is_no_limit() -> None:
     assert upstream.made == [UNBOUNDED]
 
 
-def test_a_source_that_gives_more_ends_the_stream() -> None:
+def test_a_source_that_emits_more_ends_the_stream() -> None:
     """What waits here stays bounded even then."""
     publisher = TestPublisher[int].create_noncompliant(Violation.REQUEST_OVERFLOW)
     subscriber = AssertSubscriber[int](0)

@@ -47,7 +47,7 @@ class TestUnbounded:
         subscriber.request(90).assert_value_count(95).assert_not_terminated()
         subscriber.request(5).assert_values(*range(1, 101)).assert_complete()
 
-    def test_an_error_comes_behind_what_is_kept(self) -> None:
+    def test_an_error_comes_after_what_is_kept(self) -> None:
         publisher = TestPublisher[str]()
         subscriber = subscribed(publisher.pipe(on_backpressure_buffer()))
         publisher.next("a", "b").error(OSError("lost"))
@@ -62,7 +62,7 @@ class TestUnbounded:
         assert lost.discarded == ["b", "c"]
         publisher.assert_cancelled(1)
 
-    def test_batches_go_on_as_batches_as_far_as_they_are_wanted(self) -> None:
+    def test_batches_continue_as_batches_as_far_as_they_are_wanted(self) -> None:
         class Batches(AssertSubscriber[int]):
             def on_next_batch(self, values: Any) -> None:
                 assert len(values) > 1 or self.requested == 3
@@ -96,7 +96,7 @@ class TestBounded:
         subscriber = subscribed(from_iterable(range(1, 101)).pipe(on_backpressure_buffer(8)))
         subscriber.request(9).assert_values(*range(1, 9)).assert_error(BackpressureOverflow)
 
-    def test_the_callback_hears_of_the_first_too_many(self) -> None:
+    def test_the_callback_gets_the_first_too_many(self) -> None:
         """Reactor: FluxOnBackpressureBufferTest.onBackpressureBufferMaxCallback"""
         overflown: list[int] = []
         subscriber = subscribed(
@@ -205,7 +205,7 @@ class TestStrategies:
         self.run(DROP_OLDEST, dropped.append).assert_values("normal", "over2", "over3").assert_complete()
         assert dropped == ["over1"]
 
-    def test_error_ends_the_stream_behind_what_is_kept(self) -> None:
+    def test_error_ends_the_stream_after_what_is_kept(self) -> None:
         """Reactor: FluxOnBackpressureBufferStrategyTest.error,
         FluxOnBackpressureBufferStrategyTest.bufferOverflowOverflowDelayedWithErrorStrategy
         """
@@ -242,7 +242,7 @@ class TestStrategies:
             (ERROR, ["over1", "over2"]),
         ],
     )
-    def test_a_callback_that_raises_ends_the_stream_behind_what_is_kept(
+    def test_a_callback_that_raises_ends_the_stream_after_what_is_kept(
         self, strategy: BufferOverflowStrategy, kept: list[str]
     ) -> None:
         """Reactor: FluxOnBackpressureBufferStrategyTest.dropCallbackError,
@@ -277,7 +277,7 @@ class TestStrategies:
             subscriber.assert_complete()
 
     @pytest.mark.parametrize("strategy", [DROP_LATEST, DROP_OLDEST])
-    def test_upstreams_error_is_immediate_where_nobody_hears_of_drops(
+    def test_upstreams_error_is_immediate_where_nobody_is_notified_of_drops(
         self, lost: Lost, strategy: BufferOverflowStrategy
     ) -> None:
         publisher = TestPublisher[str]()
@@ -340,7 +340,7 @@ class TestByAge:
         subscriber.assert_values(1, 2, 3, 4, 5).assert_complete()
         assert evicted == []
 
-    def test_the_oldest_of_a_full_buffer_gives_way(
+    def test_the_oldest_of_a_full_buffer_is_dropped(
         self, evicted: list[int], scheduler: TestScheduler
     ) -> None:
         """Reactor: FluxOnBackpressureBufferTimeoutTest.bufferLimit"""
@@ -427,7 +427,7 @@ class TestByAge:
         assert evicted == [1, 2, 3, 4, 5, 6, 7]
         subscriber.request(10).assert_values(8, 9, 10).assert_complete()
 
-    def test_an_error_comes_behind_what_is_kept(self, evicted: list[int], scheduler: TestScheduler) -> None:
+    def test_an_error_comes_after_what_is_kept(self, evicted: list[int], scheduler: TestScheduler) -> None:
         """Reactor: FluxOnBackpressureBufferTimeoutTest.errorDelayed"""
         publisher = TestPublisher[int]()
         aging = on_backpressure_buffer(None, evicted.append, ttl=MINUTE, scheduler=scheduler)

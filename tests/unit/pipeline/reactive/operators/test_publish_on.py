@@ -102,7 +102,7 @@ class TestDemand:
 
 
 class TestEnds:
-    def test_an_error_comes_behind_the_records_before_it(self) -> None:
+    def test_an_error_comes_after_the_records_before_it(self) -> None:
         scheduler = VirtualTimeScheduler()
         source = TestPublisher[int]()
         subscriber = AssertSubscriber[int](2)

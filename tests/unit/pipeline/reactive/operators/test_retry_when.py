@@ -69,7 +69,7 @@ class TestRetryWhen:
         tries[1].next_batch([3, 4])
         subscriber.assert_values(1, 2, 3, 4)
 
-    def test_the_companion_is_told_of_each_error(self) -> None:
+    def test_the_companion_gets_each_error(self) -> None:
         told: list[str] = []
 
         def again(errors: Flux[Exception]) -> Flux[Exception]:

@@ -48,7 +48,7 @@ class TestMap:
         subscribed(source.pipe(map(str)), 3).request(5)
         assert source.made == [3, 5]
 
-    def test_what_the_function_raises_ends_the_stream_behind_what_came_before(self, batch_size: int) -> None:
+    def test_what_the_function_raises_ends_the_stream_after_what_came_before(self, batch_size: int) -> None:
         publisher = TestPublisher[int]()
         subscriber = subscribed(publisher.pipe(map(lambda n: 6 // n)))
         if batch_size == 1:
@@ -101,7 +101,7 @@ class TestSeveralInARow:
         subscriber = subscribed(flux, 4).assert_values(2, 4, 8, 10)
         subscriber.request(9).assert_values(2, 4, 8, 10, 14, 16, 20).assert_complete()
 
-    def test_what_stands_before_stays_as_it_was(self, batch_size: int) -> None:
+    def test_what_is_before_stays_as_it_was(self, batch_size: int) -> None:
         """A stream that others build on is not changed by them."""
         tens = from_iterable([1, 2], batch_size=batch_size).pipe(map(lambda n: n * 10))
         hundreds = tens.pipe(map(lambda n: n * 10))
@@ -126,7 +126,7 @@ class TestSeveralInARow:
         subscriber.assert_values()
         assert lost.dropped[:1] == [3]
 
-    def test_an_observer_without_on_error_raises_to_the_one_who_subscribed(self, batch_size: int) -> None:
+    def test_an_observer_without_on_error_raises_to_the_one_that_subscribed(self, batch_size: int) -> None:
         def refuse(value: int) -> None:
             raise OSError(f"no {value}")
 

@@ -56,7 +56,7 @@ class TestAllOrNothing:
         slow.assert_values("a")
         fast.assert_values("a")
 
-    def test_they_go_on_when_there_is_room_again(self) -> None:
+    def test_they_continue_when_there_is_room_again(self) -> None:
         """Reactor: SinkManyBestEffortTest.downstreamStillUsableAfterBackpressure"""
         sink = Sinks.multicast_all_or_nothing()
         slow, fast = subscribed(sink, 0, 10)
@@ -128,7 +128,7 @@ class TestBuffered:
         (second,) = subscribed(sink, 1)
         second.assert_values(1)
 
-    def test_the_slow_one_leaving_lets_the_others_go_on(self) -> None:
+    def test_the_slow_one_leaving_lets_the_others_continue(self) -> None:
         sink = Sinks.multicast()
         slow, fast = subscribed(sink, 0, 10)
         sink.try_emit_next(1)
@@ -172,7 +172,7 @@ class TestEach:
         gc.collect()
         assert reference() is None
 
-    def test_those_who_come_and_go_meanwhile_hear_of_no_record_twice(
+    def test_those_that_come_and_go_meanwhile_get_no_record_twice(
         self, make: Callable[[], Sink[Any]]
     ) -> None:
         """One thread emits, one subscribes and cancels, one requests: each gets an ascending sequence."""

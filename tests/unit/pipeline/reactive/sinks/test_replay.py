@@ -22,7 +22,7 @@ def heard(sink: Sink[Any], request: int = 100) -> AssertSubscriber[Any]:
     return subscriber
 
 
-def test_all_is_kept_for_those_who_come_later() -> None:
+def test_all_is_kept_for_those_that_come_later() -> None:
     sink = Sinks.replay_all()
     early = heard(sink)
     assert [sink.try_emit_next(n) for n in range(3)] == [EmitResult.OK] * 3
@@ -60,7 +60,7 @@ def test_none_is_kept_that_is_too_old() -> None:
     heard(sink).assert_no_values()
 
 
-def test_who_lags_behind_misses_nothing() -> None:
+def test_one_that_lags_behind_misses_nothing() -> None:
     """It reads on at its own pace what the sink has forgotten, and then the end."""
     sink = Sinks.replay_limit(1)
     slow = heard(sink, 0)
@@ -112,7 +112,7 @@ def test_bounds_that_mean_nothing_are_refused(make: Callable[[], Any]) -> None:
         make()
 
 
-def test_those_who_come_meanwhile_hear_all_in_order() -> None:
+def test_those_that_come_meanwhile_get_all_in_order() -> None:
     sink = Sinks.replay_all()
     subscribers: list[AssertSubscriber[Any]] = []
 

@@ -84,7 +84,7 @@ class TestSubscribers:
 
 
 class TestEnds:
-    def test_the_end_comes_behind_what_waits(self) -> None:
+    def test_the_end_comes_after_what_waits(self) -> None:
         sink: Sink[int] = Sinks.unicast()
         subscriber = AssertSubscriber[int](1)
         sink.flux.subscribe(subscriber)

@@ -172,7 +172,7 @@ class TestToAsyncIterator:
 
         run(work())
 
-    def test_an_error_is_raised_behind_what_came_before(self) -> None:
+    def test_an_error_is_raised_after_what_came_before(self) -> None:
         async def work() -> None:
             def emitter(sink: Any) -> None:
                 sink.next(1).error(OSError("broken"))

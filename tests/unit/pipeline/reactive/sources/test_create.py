@@ -96,7 +96,7 @@ class TestEachStrategy:
         in_threads(lambda: three(sink))
         subscriber.assert_values("test1", "test2", "test3").assert_complete()
 
-    def test_an_error_comes_behind_the_records(self, make: Make, overflow: str) -> None:
+    def test_an_error_comes_after_the_records(self, make: Make, overflow: str) -> None:
         """Reactor: FluxCreateTest.fluxCreateBufferedError, FluxCreateTest.fluxCreateLatestError,
         FluxCreateTest.fluxCreateDropError, FluxCreateTest.fluxCreateErrorError,
         FluxCreateTest.fluxCreateIgnoreError, FluxCreateTest.fluxCreateSerializedError
@@ -311,7 +311,7 @@ class TestCallbacks:
 
 
 class TestOnRequest:
-    def test_push_hears_once_of_everything(self) -> None:
+    def test_push_is_notified_once_for_everything(self) -> None:
         """Reactor: FluxCreateTest.fluxPushOnRequest"""
         heard: list[int] = []
 
@@ -328,7 +328,7 @@ class TestOnRequest:
         subscriber.request(2).assert_values(1, 2, 3, 4, 5).assert_complete()
         assert heard == [UNBOUNDED]
 
-    def test_create_hears_of_each_request(self) -> None:
+    def test_create_is_notified_of_each_request(self) -> None:
         """Reactor: FluxCreateTest.fluxCreateGenerateOnRequest"""
         numbers = iter(range(1, 100))
 
@@ -344,7 +344,7 @@ class TestOnRequest:
         subscriber.request(2).assert_values(1, 2, 3)
         subscriber.cancel().assert_not_terminated()
 
-    def test_what_was_asked_for_before_is_told_first(self) -> None:
+    def test_what_was_requested_before_is_reported_first(self) -> None:
         """What has been emitted of it is taken off."""
         sink, subscriber = opened(n=5)
         sink.next("a").next("b")
@@ -420,7 +420,7 @@ class TestOnRequest:
         assert (greedy.heard, greedy.completed, deepest) == (count, True, 1)
 
     @EACH
-    def test_a_producer_that_gives_what_is_asked_for_overflows_no_strategy(self, overflow: str) -> None:
+    def test_a_producer_that_emits_what_is_asked_for_overflows_no_strategy(self, overflow: str) -> None:
         """Reactor: FluxCreateTest.fluxCreateOnRequestSingleThread"""
         numbers = iter(range(10_000))
         sink, subscriber = opened(create, 0, overflow)

@@ -51,12 +51,12 @@ class TestReading:
     def test_an_empty_one_needs_no_demand(self, batch_size: int) -> None:
         subscribed(from_iterable([], batch_size=batch_size)).assert_no_values().assert_complete()
 
-    def test_each_subscriber_begins_anew(self, batch_size: int) -> None:
+    def test_each_subscriber_begins_again(self, batch_size: int) -> None:
         flux = from_iterable([1, 2], batch_size=batch_size)
         subscribed(flux, 5).assert_values(1, 2)
         subscribed(flux, 5).assert_values(1, 2)
 
-    def test_what_it_raises_comes_behind_what_it_gave(self, batch_size: int) -> None:
+    def test_what_it_raises_comes_after_what_it_emitted(self, batch_size: int) -> None:
         def broken() -> Iterator[int]:
             yield 1
             yield 2
@@ -194,7 +194,7 @@ def test_batches_are_as_large_as_wanted() -> None:
     assert batches.sizes == [4, 1, 4, 1]
 
 
-def test_what_an_observer_without_on_error_raises_reaches_the_one_who_subscribed() -> None:
+def test_what_an_observer_without_on_error_raises_reaches_the_one_that_subscribed() -> None:
     def refuse(value: int) -> None:
         raise OSError(f"no {value}")
 

@@ -1,4 +1,4 @@
-"""from_observable: a plain Observable, which knows no demand, with a strategy."""
+"""from_observable: a plain Observable, which has no demand, with a strategy."""
 
 from __future__ import annotations
 

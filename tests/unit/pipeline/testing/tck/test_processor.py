@@ -71,7 +71,7 @@ class Suite(ProcessorVerification[int]):
     [
         (KeepsErrors, "spec104_must_pass_an_error"),
         (WrapsErrors, "spec104_must_pass_an_error"),
-        (KeepsErrors, "behind_records"),
+        (KeepsErrors, "after_records"),
         (KeepsCancels, "cancel_must_reach"),
         (AsksForOne, "requested_long_ago"),
         (LosesARecord, "requested_long_ago"),

@@ -55,7 +55,7 @@ class Numbers:
         self.wanted += n
         if self.faults == "demand overflows":
             self.wanted = (self.wanted + 2**63) % 2**64 - 2**63
-        if self.faults == "gives one too many" and self.number == 0:
+        if self.faults == "emits one too many" and self.number == 0:
             self.wanted += 1
         if self.faults == "recurses" or not self.emitting:
             self.emit()
@@ -65,7 +65,7 @@ class Numbers:
             raise ValueError("rule 3.9")
         if self.faults == "ignores what rule 3.9 forbids":
             return
-        self.ended = self.faults != "goes on after a refused request"
+        self.ended = self.faults != "continues after a refused request"
         message = "no" if self.faults == "does not name the rule" else f"rule 3.9: {n}"
         self.subscriber.on_error(ValueError(message))
 
@@ -74,7 +74,7 @@ class Numbers:
             self.subscriber.on_error(RuntimeError("already free"))
         if self.faults == "computes in cancel":
             threading.Event().wait(2 * BRIEF.total_seconds())
-        self.ended = self.faults != "goes on after a cancel"
+        self.ended = self.faults != "continues after a cancel"
         if self.faults == "completes on a cancel":
             self.subscriber.on_completed()
 
@@ -182,7 +182,7 @@ def matching(*parts: str) -> list[str]:
 
 
 CAUGHT = {
-    "gives one too many": ["spec101"],
+    "emits one too many": ["spec101"],
     "a record before on_subscribe": ["spec109_must_issue"],
     "an empty stream never ends": ["spec105_empty"],
     "never ends": ["create_publisher", "spec102", "spec105_must", "many_upfront_must_complete"],
@@ -201,10 +201,10 @@ CAUGHT = {
     "frees twice": ["spec307"],
     "completes on a cancel": ["spec306", "spec307"],
     "ignores what rule 3.9 forbids": ["spec309", "spec316"],
-    "goes on after a refused request": ["spec309_a_refused"],
+    "continues after a refused request": ["spec309_a_refused"],
     "does not name the rule": ["spec309_the_error"],
     "raises from request": ["spec309_request", "spec316"],
-    "goes on after a cancel": ["spec312"],
+    "continues after a cancel": ["spec312"],
     "keeps its subscribers": ["spec313"],
     "demand overflows": ["spec317_more", "spec317_must_not"],
 }

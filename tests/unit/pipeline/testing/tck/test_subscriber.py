@@ -14,10 +14,10 @@ BRIEF = timedelta(milliseconds=40)
 
 
 class Taking:
-    """Hands everything on to a probe that it gives its subscription; by itself it asks for what comes.
+    """Forwards everything to a probe that gets its subscription; by itself it requests what comes.
 
     Args:
-        probe: hears what it hears; None for one that stands alone.
+        probe: gets the same signals; None for one without a probe.
         fault: what it does wrong.
     """
 
