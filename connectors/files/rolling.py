@@ -12,7 +12,7 @@ Existing: TypeAlias = Literal["append", "replace", "refuse"]
 
 @dataclass(frozen=True, slots=True)
 class RollingPolicy:
-    """A part ends with its epoch at the latest, so that a part becomes visible whole.
+    """When a part file ends: with its epoch at the latest, so that it becomes visible as a whole.
 
     Args:
         max_rows: the most rows a part holds; None for no limit.

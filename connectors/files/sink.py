@@ -1,4 +1,4 @@
-"""Writes csv and jsonl files that appear whole, each record in them once."""
+"""Writes csv and jsonl files that appear as a whole, with each record once."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from pipeline.spi.source import JsonLike
 class FileSink(TwoPhaseCommitSink[Any, EpochFiles]):
     r"""Writes records to one file, or to part files with `rolling`.
 
-    One file appears under its name when the job is complete, replacing what was there; until then
+    One file appears under its name when the job is complete and replaces the previous one; until then
     it grows beside it under a hidden name (`.report.csv.….staged`). Parts appear with the
     checkpoint that covers them, each at most one epoch long. Text is UTF-8, lines end with `\n`.
     As long as a run lives it holds two locks there (hidden, `….lock`), without which a second run of
@@ -55,12 +55,12 @@ class FileSink(TwoPhaseCommitSink[Any, EpochFiles]):
 
     Args:
         path: the file; parts are named after it. Missing folders are created.
-        format: `csv` or `jsonl`; default what the suffix says.
+        format: `csv` or `jsonl`; default by the suffix.
         rolling: when to start the next part; None for one whole file.
         fields: names and order of the csv fields; default those of the first record.
         header: whether a csv file begins with the names of its fields.
         delimiter: of csv; default a comma, for `.tsv` a tab.
-        quoting: whether quotes enclose csv fields: `minimal`, where a field needs it, or `none`, where
+        quoting: whether quotes enclose csv fields: `minimal`, if a field needs it, or `none`, so that
             such a field is an error; default `minimal`, for `.tsv` `none`.
         null: the text of None in a csv field, such as `\N`; a text that equals it is an error.
 

@@ -48,37 +48,36 @@ class _Position(NamedTuple):
 
 
 class FileSource(PollingSource[Any]):
-    r"""Reads one file, or all that match a pattern, in the order of their names.
+    r"""Reads one file, or all files that match a pattern, in the order of their names.
 
-    A csv record is a dict of strings by field name, a jsonl record is what the line holds, a text
+    A csv record is a dict of strings by field name, a jsonl record is the value of the line, a text
     record is the line without its line end. The origin of a record is its file and its number
-    there, counted from 1. The position is `{"files": {path: …}}`: of each file how many bytes,
-    lines and records were read, with its size, inode and digests of its beginning and of what comes
-    before the position.
+    there, counted from 1. The position is `{"files": {path: …}}`: for each file the number of bytes,
+    lines and records read, its size, its inode, and digests of its beginning and of what precedes
+    the position.
 
-    The files are listed when the job starts, each once, whatever links lead to it. A job that
-    continues refuses a file that is not the one it has read; it reads what has been appended to
-    one, and files that have appeared.
+    The files are listed when the job starts, each once, whatever links point to it. A job that
+    continues rejects a file that is not the one it has read; it reads lines that were appended, and
+    new files.
 
     Args:
-        path: a file, or a pattern with `*`, `?`, `[…]` and `**`; a relative one starts at the
-            working directory of the process, `~` at the user's own folder.
-        format: `csv`, `jsonl` or `text`; default what the suffix says.
+        path: a file, or a pattern with `*`, `?`, `[…]` and `**`; a relative path starts in the
+            working directory of the process, `~` is the user's home folder.
+        format: `csv`, `jsonl` or `text`; default by the suffix.
         delimiter: of csv; default a comma, for `.tsv` a tab.
         fields: names of the csv fields, for files without a header; default their first line.
         encoding: of csv and text, any in which a line end is the byte 10; jsonl is always UTF-8.
-        quoting: whether quotes enclose csv fields: `minimal`, or `none` where a quote is a character
-            like any other; default `minimal`, for `.tsv` `none`.
+        quoting: whether quotes enclose csv fields: `minimal`, or `none` if a quote is an ordinary
+            character; default `minimal`, for `.tsv` `none`.
         null: the text of a csv field that is read as None, such as `\N`; default none, so that an
             empty field is an empty text.
-        max_record_lines: the most lines of one csv record; more are taken for a quote that is not
-            closed.
-        on_error: what happens to a line that cannot be read: fail, skip or dead-letter. Its dead
-            letter has the line as text, or as bytes where it cannot be decoded.
+        max_record_lines: the most lines of one csv record; more are taken for an unclosed quote.
+        on_error: what happens to a line that cannot be read: fail, skip or dead-letter. The dead
+            letter has the line as text, or as bytes if it cannot be decoded.
 
     Raises:
         ConfigError: an unknown or compressed format, an option that does not belong to it.
-        SourceError: no such file, another file than was read before, a line that cannot be read.
+        SourceError: no such file, not the file that was read before, a line that cannot be read.
 
     Example:
         >>> FileSource("flights/*.csv").info.kind

@@ -21,13 +21,13 @@ _CONFIG: Final = {"subject.name.strategy.type": "TOPIC"}
 
 
 class Avro(Format[dict[str, Any]]):
-    """Records of Avro, each with the id of the schema it was written with.
+    """Avro records, each with the id of the schema it was written with.
 
     Args:
         registry: URL of the Schema Registry, with the path of its API; default `PIPELINE_SCHEMA_REGISTRY`.
-        schema: what to read them as, JSON of an Avro schema that theirs can be resolved to; None
-            for what each was written with. A sink needs it: it is what it writes, registered at its
-            start as `<topic>-value`.
+        schema: the Avro schema, as JSON, to which the records' own schemas are resolved; None for the
+            schema each was written with. A sink requires it, and registers it at its start as
+            `<topic>-value`.
         config: further settings of the registry's client, such as `basic.auth.user.info`.
 
     Raises:

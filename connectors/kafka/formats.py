@@ -1,4 +1,4 @@
-"""What the bytes of keys and values mean: plain bytes, text, JSON; `avro` has one more."""
+"""Formats of keys and values: plain bytes, text, JSON; `avro` has one more."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Format(ABC, Generic[T]):
 
 
 class Bytes(Format[bytes]):
-    """Leave them as they are."""
+    """Bytes, unchanged."""
 
     @property
     def name(self) -> str:
@@ -62,7 +62,7 @@ class Bytes(Format[bytes]):
 
 
 class Text(Format[str]):
-    """Text in UTF-8."""
+    """Text, encoded as UTF-8."""
 
     @property
     def name(self) -> str:
@@ -81,12 +81,12 @@ class Text(Format[str]):
 class Json(Format[T]):
     """JSON, as Python's own dicts, lists and scalars or as a type that msgspec knows.
 
-    Every record is decoded by itself: as quick as joining a batch into one array (0.25 µs each), and
-    no two broken records can make a sound pair.
+    Every record is decoded by itself: as fast as joining a batch into one array (0.25 µs each), and
+    no two broken records can make a valid pair.
 
     Args:
         kind: a `msgspec.Struct`, dataclass, TypedDict, `list[int]`, …; what does not fit it is poison.
-        non_finite: what a sink does with NaN and infinity, for which JSON has no number: `refuse` the
+        non_finite: what a sink does with NaN and infinity, which JSON does not have: `refuse` the
             record, or write `null`.
 
     Raises:

@@ -56,30 +56,30 @@ class KafkaSink(TwoPhaseCommitSink[Any, Epoch]):
 
     Args:
         topic: the topic, or a function that returns the topic of a record. Topics must exist.
-        bootstrap_servers: the brokers; default what the file of `PIPELINE_KAFKA_CONFIG` names, then
-            `PIPELINE_KAFKA`.
-        value: a format, `Json()`, `Text()`, `Bytes()`, `Avro(…)`, or a function to bytes or text (None is
-            null).
+        bootstrap_servers: the brokers; default those in the file that `PIPELINE_KAFKA_CONFIG` names,
+            then `PIPELINE_KAFKA`.
+        value: a format, `Json()`, `Text()`, `Bytes()`, `Avro(…)`, or a function that returns bytes or
+            text (None is null).
         key: returns a record's key, as bytes, text or None; records of one key stay in their order.
         partitioner: chooses a partition by key and number of partitions; default by CRC-32 of the key,
-            alternately where there is none.
+            round robin without a key.
         headers: returns a record's headers, pairs of a name and bytes or text.
         timestamp: returns a record's time in milliseconds UTC, above 0; default when it is written.
         guarantee: `exactly-once` or `at-least-once`.
-        transactional_id: begins the transactional ids and the group of the marks, and is to be unique on the
+        transactional_id: prefix of the transactional ids and of the group of the marks, unique on the
             cluster; default job and uid.
         marks_topic: has the marks as a group's offsets, and no records; created if it is missing.
-        transaction_timeout: after which a broker aborts what a dead process left open; no more than the
+        transaction_timeout: after this time a broker aborts what a dead process left open; at most the
             broker's `transaction.max.timeout.ms`.
-        epoch_max_bytes: what epochs that are written or wait for their commit may hold; beyond it the
-            sink asks for nothing and hastens the checkpoint.
+        epoch_max_bytes: limit of the epochs that are being written or wait for their commit; beyond it
+            the sink requests nothing and asks for an early checkpoint.
         commit_timeout: how long a commit is tried before the job restarts and recovers from the log.
         config: client settings by librdkafka's names: TLS, SASL, compression, linger.
 
     Raises:
         ConfigError: an argument is wrong, a client setting is not for a job to set, or (at `open`) the
             transaction timeout is too short for the checkpoint interval.
-        SinkError: a topic does not exist or may not be written to, or would refuse a record.
+        SinkError: a topic does not exist or may not be written to, or would reject a record.
 
     Example:
         KafkaSink("alerts", key=lambda alert: alert["origin"])

@@ -1,4 +1,4 @@
-"""Read Kafka topics from the offsets that the checkpoint holds."""
+"""Reads Kafka topics from the offsets in the checkpoint."""
 
 from __future__ import annotations
 
@@ -59,18 +59,18 @@ class KafkaSource(Source[T]):
 
     Partitions are assigned by the engine, without a group's rebalancing. After a failure reading
     continues at the offsets of the checkpoint, never at the group's: those are only shown, to people who
-    watches the lag. New partitions are found and read from their beginning. An offset that is gone,
+    watch the lag. New partitions are found and read from their beginning. An offset that is gone,
     and a topic that was deleted or recreated, fail the job by name. Brokers that are down are waited for.
 
     Args:
         topics: a topic, or several.
         pattern: a regular expression that the whole names of the topics match; new ones are found.
-        bootstrap_servers: the brokers; default what the file of `PIPELINE_KAFKA_CONFIG` names, then
-            `PIPELINE_KAFKA`.
-        start: where a job without a checkpoint begins: `earliest`, `latest`, `group` (where the group
-            is, else earliest), a datetime in the past (with its zone), or offsets `{topic: {partition:
-            offset}}`. It is looked up once: restarts begin there, whatever was written meanwhile.
-        stop: the source ends there: `latest` (where the partitions end when the job starts), a
+        bootstrap_servers: the brokers; default those in the file that `PIPELINE_KAFKA_CONFIG` names,
+            then `PIPELINE_KAFKA`.
+        start: where a job without a checkpoint begins: `earliest`, `latest`, `group` (the group's
+            offsets, else earliest), a datetime in the past (with its zone), or offsets `{topic:
+            {partition: offset}}`. It is looked up once: restarts begin there, too.
+        stop: where the source ends: `latest` (the ends of the partitions when the job starts), a
             datetime, which may be in the future, or offsets, which are not read; None for never.
             It is looked up once, too.
         value, key: formats, `Json()`, `Json(type)`, `Text()`, `Bytes()`, `Avro(…)`, or functions from bytes.
@@ -78,13 +78,13 @@ class KafkaSource(Source[T]):
             offset, instead of the value alone.
         on_error: what happens to a record that cannot be decoded: fail, skip or dead-letter.
         group_id: under which the offsets are shown; default the job's name.
-        isolation: `read_committed` does not see what transactions wrote that are open or aborted.
+        isolation: `read_committed` ignores records of open and aborted transactions.
         discovery_interval: how often to look for new partitions and recreated topics.
         config: client settings by librdkafka's names: TLS, SASL, fetch sizes.
 
     Raises:
         ConfigError: (here) an argument is wrong, or a client setting is not for a job to set; (at
-            `open`) no broker is named.
+            `open`) no broker is configured.
 
     Example:
         KafkaSource("events", value=Json(Event), start="latest")

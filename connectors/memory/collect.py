@@ -1,4 +1,4 @@
-"""A sink that keeps what it is given in a list."""
+"""A sink that collects records in a list."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class CollectSink(Sink[T], Generic[T]):
     """Appends each record to `values`, a list that all attempts share.
 
     A restart removes what arrived after its checkpoint, so that `values` has every record
-    once when the job is done. While it runs, records show before their checkpoint is complete:
-    hence at-least-once. A job continued by another process finds there only what came since.
+    once when the job is done. While it runs, records are visible before their checkpoint is complete:
+    hence at-least-once. In a job continued by another process it has only the records since then.
 
     Example:
         >>> CollectSink[int]().values

@@ -1,4 +1,4 @@
-"""A source that calls a function for each record, as fast as wanted or at a steady rate."""
+"""A source that calls a function for each record, as fast as requested or at a steady rate."""
 
 from __future__ import annotations
 

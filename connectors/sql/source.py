@@ -36,10 +36,10 @@ _STARTS_OVER: Final = (
 class SqlQuerySource(PollingSource[T]):
     """The rows of one query, in constant memory, as one consistent snapshot of the database.
 
-    With a key the rows come in its order, whatever ORDER BY the query has, and a restarted job
-    continues after the last one, in a new snapshot of the same database: what was inserted or changed
-    up to that key meanwhile is not read. Only where rows share a key and the run ended in their
-    midst are they told apart by content; one of these that was changed meanwhile is read again.
+    With a key, rows are read in its order, whatever ORDER BY the query has, and a restarted job
+    continues after the last one, in a new snapshot of the same database: rows inserted or changed
+    up to that key meanwhile are not read. If rows share a key and the run ended between them, they
+    are told apart by content; one of these that was changed meanwhile is read again.
 
     Args:
         sql: one SELECT, VALUES, TABLE or WITH.
@@ -51,12 +51,12 @@ class SqlQuerySource(PollingSource[T]):
         parameters: values for psycopg's placeholders, `%s` or `%(name)s`; with it a literal `%` in
             the query is written `%%`.
         rows: what a record is: `dict`, `tuple` or `namedtuple`.
-        fetch_size: rows fetched at once; smaller for rows of megabytes, or for a query that
-            trickles. What fills up is waited for, and with a key also the row after it.
+        fetch_size: rows fetched at once; use less for rows of megabytes, or for a slow query: a
+            record is emitted when that many rows have arrived, and with a key also the next one.
 
     Raises:
         ConfigError: (here) the query is empty or more than one statement, or an argument is wrong;
-            (at `open`) there is no DSN, or the key is not in the result or of no use.
+            (at `open`) there is no DSN, or the key is not in the result or cannot be used.
 
     Example:
         SqlQuerySource("SELECT id, total FROM orders WHERE total > %s", key="id", parameters=[100])
