@@ -20,7 +20,7 @@ Subject = Callable[[], float]
 """Does the work once and returns what was measured, in the unit of its case."""
 
 OnStep = Callable[[str], None]
-"""Hears what is being done now."""
+"""Called with what is being done now."""
 
 
 @dataclass(frozen=True)

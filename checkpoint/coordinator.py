@@ -128,12 +128,12 @@ class CheckpointCoordinator:
         return self._trigger_if_due(now)
 
     def rows_emitted(self, total: int, now: int) -> list[Command]:
-        """Hear how many records the sources have emitted since the start of the run, all together."""
+        """Record how many records the sources have emitted since the start of the run, in total."""
         self._schedule.rows_emitted(total)
         return self._trigger_if_due(now)
 
     def hasten(self, now: int) -> list[Command]:
-        """Hear that somebody can take no more in this epoch: let it end as soon as the pause allows."""
+        """End this epoch as soon as the pause allows: a participant can take no more in it."""
         self._schedule.hasten()
         return self._trigger_if_due(now)
 

@@ -137,7 +137,7 @@ class TwoPhaseDriver(Generic[Txn]):
         return to_retry
 
     def declined(self, checkpoint_id: int) -> None:
-        """Hear that a checkpoint will not complete: its transaction waits for the next one that does."""
+        """React to a checkpoint that will not complete: its transaction waits for the next one that does."""
 
     def close(self, undecided_from: int) -> None:
         """Abort what no manifest can name; what may be decided is left to the recovery.

@@ -133,7 +133,7 @@ def proxy(postgres: str) -> Iterator[TcpProxy]:
 
 @pytest.fixture
 def through_proxy(proxy: TcpProxy) -> Callable[[Database], str]:
-    """Gives the DSN that leads to a database through `proxy`."""
+    """Returns the DSN that leads to a database through `proxy`."""
 
     def dsn(database: Database) -> str:
         return make_conninfo(database.dsn, host="127.0.0.1", port=proxy.port, sslmode="disable")

@@ -22,7 +22,7 @@ ADVICE: Final = {
     r"\bbehind\b(?! the (?:clock|latest|greatest|furthest|newest|wall)\b)": "downstream of; after (in time)",
     r"\bmend(?:s|ed|ing)?\b": "fix",
     r"\banew\b": "recreated, restarted, again",
-    r"\b[Ww]hoever\b": "a caller that …, users who …",
+    r"\bwhoever\b": "a caller that …, users who …",
     r"\bstands?\b(?! for\b| in for\b| out\b|-)": "is",
     r"\b(?:is|are|was|were) no (?!\w+er\b|more\b|less\b)": "is not a, is not",
     r"\b(?:gives|gave)\b(?! up\b| \w+ up\b)": "returns, yields, emits",
@@ -39,7 +39,7 @@ ADVICE: Final = {
     r"\basked (?:were|was)\b": "but … is …",
     r"\bleft word\b": "recorded",
     r"\b(?:is|are) wanting\b": "is missing",
-    r"\bRefused (?:are|is)\b": "… are rejected",
+    r"\brefused are\b": "… are rejected",
     r"\btakes? up\b(?! to\b)|\btak(?:es?|en) in\b": "read, accept",
 }
 """Turns of phrase at which readers stumble, and what to write instead."""
@@ -54,7 +54,7 @@ ALLOWED: Final = re.compile(
 OWN: Final = ("tools/wording.py", "tests/architecture/test_wording.py")
 """The check and its test, which name the words."""
 
-_PATTERNS: Final = [(re.compile(pattern), advice) for pattern, advice in ADVICE.items()]
+_PATTERNS: Final = [(re.compile(pattern, re.IGNORECASE), advice) for pattern, advice in ADVICE.items()]
 
 
 def findings(folder: Path) -> Iterator[str]:

@@ -41,7 +41,7 @@ class Output(ABC):
         """Hand what is buffered to the operating system."""
 
     def finish(self) -> None:
-        """Hear that no record will follow."""
+        """No record will follow."""
 
     @abstractmethod
     def pre_commit(self, txn: EpochFiles) -> EpochFiles | None:
@@ -56,7 +56,7 @@ class Output(ABC):
         """Continue where `snapshot` stood, in another attempt."""
 
     def give_up(self, state: Mapping[str, Any]) -> None:
-        """Hear that the run which stood at `state` is not continued; called instead of `restore`."""
+        """The run that was at `state` is not continued; called instead of `restore`."""
 
     def begin(self) -> None:
         """Begin a run, or continue what was restored."""

@@ -81,7 +81,7 @@ class TimerQueue:
         self._table = table
 
     def restored(self) -> None:
-        """Take up the timers that the table has been restored with."""
+        """Read the timers that the table was restored with."""
         if self._table is not None:
             for timestamp, name in self._table.windows():
                 self._enqueue((timestamp, name))
@@ -171,7 +171,7 @@ class OperatorTimers:
             queue.keep_in(backend.window_table(WindowStateDescriptor(name=name)))
 
     def restored(self) -> None:
-        """Take up the timers that the state has been restored with."""
+        """Read the timers that the state was restored with."""
         self.event.restored()
         self.wall.restored()
 

@@ -109,7 +109,7 @@ class Timestamps:
         left: Iterator[Any],
         error: Exception,
     ) -> Batch[Any]:
-        """Go on after a call that raised; return the records that have a time.
+        """Continue after a call that raised; return the records that have a time.
 
         Args:
             timestamps: of the records before that one; those of the others are added.

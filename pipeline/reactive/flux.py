@@ -105,7 +105,7 @@ def _module_of(frame: FrameType | None) -> str:
 
 
 class _Link(Generic[T]):
-    """Stands between a Flux and a foreign subscriber, to both of them as the other.
+    """Sits between a Flux and a foreign subscriber, and acts to each as the other.
 
     It refuses a second subscription (2.5), passes nothing on after the end or a cancel, in either
     direction (1.7, 3.6, 3.7), and then lets go of the subscriber (3.13). What the subscriber asks for

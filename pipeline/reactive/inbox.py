@@ -144,7 +144,7 @@ class Inbox(Generic[T]):
         self._channel.consumed(values)
 
     def hand_on(self, downstream: Subscriber[T], limit: int) -> int:
-        """Hand on what comes next, a control element or up to `limit` records; return how many records."""
+        """Emit what comes next, a control element or up to `limit` records; return how many records."""
         element, values, channel = None, None, self._channel
         with channel.guard:
             if channel.has_control:

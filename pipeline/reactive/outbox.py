@@ -110,7 +110,7 @@ class Outbox(Emission[T]):
         return room > 0
 
     def offer_all(self, values: Records[T], size: int | None = None) -> int:
-        """Take in as many of the first of `values` as there is room for, see `offer`; return how many."""
+        """Accept as many of the first of `values` as there is room for, see `offer`; return how many."""
         taken = 0
         while taken < len(values) and not self.done:
             with self._lock:
@@ -141,7 +141,7 @@ class Outbox(Emission[T]):
         return evicted
 
     def control(self, element: object) -> None:
-        """Take in a control element: it waits for the records before it, not for demand."""
+        """Queue a control element: it waits for the records before it, not for demand."""
         with self._lock:
             self._waiting.append(_Control(element))
         self._drain()

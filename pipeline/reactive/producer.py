@@ -168,7 +168,7 @@ class ThreadProducer(Generic[T]):
         return True
 
     def next_batch(self, values: Records[T]) -> None:
-        """Hand on records that were asked for.
+        """Emit records that were requested.
 
         Raises:
             InternalError: they are more than were requested (rule 1.1); none was emitted.
@@ -183,7 +183,7 @@ class ThreadProducer(Generic[T]):
         downstream.on_next_batch(values)
 
     def control(self, element: object) -> None:
-        """Hand on a control element; it needs no demand.
+        """Emit a control element; it needs no demand.
 
         Raises:
             Interrupted: the stream was cancelled.

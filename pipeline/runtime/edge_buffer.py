@@ -219,7 +219,7 @@ class EdgeBuffer:
         return self._queue.take(min(limit, MAX_BATCH))
 
     def forget(self, checkpoint_id: int) -> None:
-        """Hear that a checkpoint has been dealt with, one way or the other."""
+        """A checkpoint has ended, completed or not."""
         self._queue.forget(checkpoint_id)
 
     # --- the consumer's thread, not holding it ---------------------------------------------------

@@ -1,4 +1,4 @@
-"""Stands in a job for a source that a checkpoint has read to its end."""
+"""Replaces a source that a checkpoint has read to its end."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class SinkLogs:
         self._sealed = {part.name: (checkpoint_id, part) for part in logs}
 
     def at_barrier(self, checkpoint_id: int) -> None:
-        """Hear for which checkpoint the next log is sealed."""
+        """Set the checkpoint for which the next log is sealed."""
         self._coming = checkpoint_id
 
     def needed(self) -> list[Part]:

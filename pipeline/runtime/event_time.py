@@ -19,7 +19,7 @@ class _Input:
 
 
 class MergedTime(Generic[K]):
-    """Goes on with the slowest input that is not idle, and never back.
+    """Follows the slowest input that is not idle, and never goes back.
 
     An input that has ended holds nothing back. Where all that are left are idle, so is the whole,
     and it advances to the furthest of them: otherwise it would depend on which fell silent first.
@@ -46,7 +46,7 @@ class MergedTime(Generic[K]):
         return self._changes()
 
     def advance(self, key: K, timestamp: int) -> list[TimeElement]:
-        """Hear that an input has come to `timestamp`; it is not idle."""
+        """An input has reached `timestamp`; it is not idle."""
         found = self._inputs[key]
         if timestamp <= found.timestamp and not found.idle:
             return []
@@ -55,12 +55,12 @@ class MergedTime(Generic[K]):
         return self._changes()
 
     def fall_idle(self, key: K) -> list[TimeElement]:
-        """Hear that no record is expected from an input for now."""
+        """No record is expected from an input for now."""
         self._inputs[key].idle = True
         return self._changes()
 
     def end(self, key: K) -> list[TimeElement]:
-        """Hear that an input has ended."""
+        """An input has ended."""
         self._inputs[key].ended = True
         return self._changes()
 
@@ -93,7 +93,7 @@ class MergedTime(Generic[K]):
         return holder, None if slowest == BEGINNING else furthest - slowest
 
     def restore(self, timestamp: int) -> None:
-        """Stand where a snapshot stood; the inputs are restored one by one."""
+        """Restore a snapshot; the inputs are restored one by one."""
         self.timestamp = timestamp
 
     def now(self) -> list[TimeElement]:

@@ -192,7 +192,7 @@ class Fanout:
         pending.extend(values)
 
     def flush_aside(self) -> None:
-        """Hand on what was sent aside while a batch was processed: dead letters come one at a time."""
+        """Emit what was sent aside while a batch was processed: dead letters come one at a time."""
         for side, pending in self._pending.items():
             if not pending:
                 continue

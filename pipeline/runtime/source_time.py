@@ -124,7 +124,7 @@ class SourceTime:
         return [] if self.idleness is None else self.idleness.take_due()
 
     def settle_silence(self, split: str, *, pending: bool) -> list[TimeElement]:
-        """Hear what a silent split has: event time passes it if nothing, else its silence counts from now."""
+        """Record what a silent split has: if nothing, event time passes it, else its silence restarts."""
         if self.idleness is None or self.idleness.counts(split):  # it has emitted since it was asked about
             return []
         if pending:

@@ -1,4 +1,4 @@
-"""Hears a stop while the job's thread, which would, waits for what its connectors wait for."""
+"""Reacts to a stop while the job's own thread waits for what its connectors wait for."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ class Subtask(ABC):
 
     @abstractmethod
     def abandon(self, checkpoint_id: int) -> None:
-        """Hear that a checkpoint was given up."""
+        """A checkpoint was given up."""
 
     @property
     def processed(self) -> int:

@@ -178,7 +178,7 @@ class AnySink(ABC, Generic[T_contra]):
         """Pass on what is buffered; records taken before are out of this process's hands after."""
 
     def finish(self) -> None:
-        """Hear that no record will follow: what the next pre-commit covers is complete."""
+        """No record will follow: what the next pre-commit covers is complete."""
 
     def snapshot_state(self) -> JsonLike:
         """Return what `restore_state` needs to continue after the last record taken."""
@@ -188,7 +188,7 @@ class AnySink(ABC, Generic[T_contra]):
         """Continue after the last record that `state` covers; called after `open`."""
 
     def give_up(self, state: JsonLike) -> None:
-        """Hear that a run before this one, which stood at `state`, did not complete and is not continued.
+        """An earlier run, which was at `state`, did not complete and is not continued.
 
         Called after `open`, instead of `restore_state`, once for each subtask of that run. What it
         has made visible may be replaced by what this one commits.

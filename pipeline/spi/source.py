@@ -225,7 +225,7 @@ class Source(ABC, Generic[T]):
         """Continue with the record that `state` names; called after `open`, before `run`."""
 
     def checkpoint_committed(self, checkpoint_id: int, /) -> None:
-        """Hear that an epoch is committed: a place to tell the system read from, never to rely on.
+        """An epoch is committed: a place to notify the system that is read, never to rely on.
 
         No snapshot is taken between that of this checkpoint and this call. So a queue that wants each
         message acknowledged keeps the tags of what it emitted up to `snapshot_state`, and

@@ -175,7 +175,7 @@ class AssertSubscriber(Generic[T]):
         return self
 
     def assert_value_count(self, count: int) -> Self:
-        """So many records have come so far."""
+        """Assert that this many records have arrived so far."""
         self.assert_protocol()
         assert len(self.values) == count, f"expected {count} records, found {len(self.values)}: {self!r}"
         return self

@@ -79,7 +79,7 @@ class StepVerifier(Generic[T]):
         return self
 
     def expect_next_count(self, count: int) -> Self:
-        """So many records come next, whatever they are."""
+        """Expect that many records next, whatever they are."""
         return self._step(Expect(f"{count} records", _is_next, count)) if count else self
 
     def expect_next_matches(self, predicate: Callable[[T], bool]) -> Self:

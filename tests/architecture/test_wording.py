@@ -15,6 +15,7 @@ from tools.wording import findings, stumbles
     [
         "put the buffer behind a map",
         "mend the function",
+        "Hear that the stream has ended",
         "the topic was made anew",
         "whoever reads this",
         "what stands in the file",

@@ -29,7 +29,7 @@ def flat_map(
     concurrency: int = PREFETCH,
     prefetch: int = SMALL_PREFETCH,
 ) -> Callable[[Observable[T]], Flux[R]]:
-    """Hand on the records of the streams that `function` makes, as they come.
+    """Emit the records of the streams that `function` returns, as they come.
 
     Records of one inner stream keep their order. An error of any of them ends it all, at once.
 
@@ -202,7 +202,7 @@ class _FlatMap(Emission[R], Generic[T, R]):
                 self._drain()  # another turn: one inner stream is not to hold up the others
 
     def _hand_on(self, inner: _Inner[R], downstream: Subscriber[R]) -> bool:
-        """Hand on some of what it has; return whether it may have more."""
+        """Emit some of what it has; return whether it may have more."""
         left = self._demand.left
         values = inner.take(min(MAX_BATCH, left)) if left > 0 else None
         if values is not None:

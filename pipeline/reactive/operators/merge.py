@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def merge(*others: Observable[T], prefetch: int = SMALL_PREFETCH) -> Callable[[Observable[T]], Flux[T]]:
-    """Hand on the records of the stream and of `others` as they come.
+    """Emit the records of the stream and of `others` as they come.
 
     The records of each keep their order. An error of any of them ends it all, at once.
 

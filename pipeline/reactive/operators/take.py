@@ -1,4 +1,4 @@
-"""Hand on the first records and ask for no more than these."""
+"""Emit the first records and request no more than these."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.reactive.subscriber import Records, Subscriber
 
 
 def take(count: int) -> Callable[[Observable[Any]], Flux[Any]]:
-    """Hand on the first `count` records, then cancel; upstream is never asked for more.
+    """Emit the first `count` records, then cancel; no more is ever requested from upstream.
 
     Args:
         count: records; with 0 the stream is empty and upstream not even subscribed.
@@ -71,7 +71,7 @@ class _Take(Operator[Any, Any]):
             self._last(lambda downstream: downstream.on_next_batch(wanted))
 
     def _last(self, hand_on: Callable[[Subscriber[Any]], object]) -> None:
-        """Hand on what completes the count, then end: downstream may have cancelled in between."""
+        """Emit what completes the count, then end: downstream may have cancelled in between."""
         hand_on(self._downstream)
         downstream = self._end()
         if self._upstream is not None:

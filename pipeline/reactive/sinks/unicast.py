@@ -114,7 +114,7 @@ class _Outlet(Emission[T]):
         return self._demand.left
 
     def wake(self) -> None:
-        """Hand on what has come."""
+        """Emit what has arrived."""
         self._drain()
 
     def _emit(self, downstream: Subscriber[T]) -> None:

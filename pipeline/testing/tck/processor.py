@@ -90,7 +90,7 @@ class ProcessorVerification(PublisherVerification[T], SubscriberWhiteboxVerifica
 
 
 class _Elements:
-    """So many elements, each time it is iterated."""
+    """That many elements, each time it is iterated."""
 
     def __init__(self, create: Callable[[int], Any], elements: int) -> None:
         self._create = create

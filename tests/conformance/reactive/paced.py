@@ -34,7 +34,7 @@ def paced(build: Build, elements: int) -> Flux[int]:
 
 
 class _Paced:
-    """Stands in front of the subscriber, and lets its requests through before they are fed."""
+    """Wraps the subscriber, and lets its requests through before they are fed."""
 
     def __init__(self, subscriber: Any, feed: Callable[[], Feed], elements: int) -> None:
         self._subscriber: Any = subscriber

@@ -15,7 +15,7 @@ class Numbers:
 
 
 class Quiet(BaseSubscriber[int]):
-    """Hears of errors and does nothing about them."""
+    """Receives errors and ignores them."""
 
     def hook_on_error(self, error: Exception) -> None: ...
 

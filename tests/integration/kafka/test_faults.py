@@ -196,7 +196,7 @@ def test_a_topic_that_is_deleted_fails_the_job_by_name(
 def test_an_offset_that_retention_has_taken_fails_the_job_by_name(
     topic: Topics, write: Write, kafka: str
 ) -> None:
-    """Behind a restart, and in a source that was too slow: never a silent reset."""
+    """After a restart, and in a source that was too slow: never a silent reset."""
     name = topic()
     write(name, range(10))
     source = KafkaSource(name, bootstrap_servers=kafka)

@@ -107,7 +107,7 @@ def test_async_functions_are_awaited_in_order() -> None:
 
 
 def test_an_endless_flat_map_is_taken_lazily(calling: Any) -> None:
-    """Behind a hand-over and before a sink: what nobody has asked for is not made."""
+    """After a channel and before a sink: what nobody has requested is not made."""
     made = 0
 
     def endless(n: int) -> Any:

@@ -72,7 +72,7 @@ def test_a_database_that_was_recreated_is_another_one(database: Database, readin
 
 @pytest.fixture
 def without_rights(database: Database) -> Iterator[Callable[[], str]]:
-    """Gives the DSN of a user that may read the table and nothing of the server."""
+    """Returns the DSN of a user that may read the table and nothing of the server."""
     role = f"plain_{os.getpid()}"
     schema = database.execute("SELECT current_schema")[0][0]
     database.execute(f"CREATE ROLE {role} LOGIN")

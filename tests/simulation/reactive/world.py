@@ -256,7 +256,7 @@ class World:
             self.check()
 
     def drop(self, value: Any) -> None:
-        """Be told by the operator of a record that it drops."""
+        """Record what the operator drops."""
         self.dropped.append(value)
 
     # --- what must hold ----------------------------------------------------------------------------------

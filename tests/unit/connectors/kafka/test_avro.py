@@ -26,7 +26,7 @@ RECORD = Message(topic="events", partition=0, offset=17, value=b"\0\0\0\0\1\2")
 
 
 class Registry(ThreadingHTTPServer):
-    """Gives one answer to every question."""
+    """Returns one answer to every request."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)

@@ -128,7 +128,7 @@ class TestLayers:
 
     @pytest.mark.parametrize("order", [1, -1])
     def test_settings_that_hang_together_come_in_any_order(self, order: int) -> None:
-        """200 subtasks need 200 groups; what is refused is the outcome, not a step on the way to it."""
+        """200 subtasks need 200 groups; the outcome is checked, not a step on the way to it."""
         items = [("parallelism", "200"), ("max_parallelism", "256")][::order]
         assert resolved(command_line=dict(items)).values.parallelism == 200
         assert resolved(stored=dict(items[:1]), command_line=dict(items[1:])).values.max_parallelism == 256

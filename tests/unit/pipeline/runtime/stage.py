@@ -211,7 +211,7 @@ class Head:
         self.inputs.extend(list(item) if isinstance(item, list) else item for item in inputs)
 
     def run(self) -> None:
-        """Go on until there is nothing to do: no input, or no demand for it."""
+        """Continue until there is nothing to do: no input, or no demand for it."""
         while True:
             if self.fused.suspended:
                 if not self.fused.resumable:

@@ -133,7 +133,7 @@ class TestReading:
 
 
 class _Once:
-    """Gives away the one iterator that it has."""
+    """Returns the one iterator that it has."""
 
     def __init__(self, iterators: list[Iterator[int]]) -> None:
         self._iterators = iterators
