@@ -18,8 +18,8 @@ class FetchWatch:
     """Asks where partitions end whenever a consumer has nothing more to give.
 
     A consumer waits for records without any call that could fail. If it has none, though the same offset
-    of a partition is found behind its end twice in a row, its client has lost its way; brokers that do not
-    answer are no evidence.
+    of a partition is found before its end twice in a row, its client hangs; brokers that do not
+    answer are not evidence.
 
     Args:
         brokers: who is asked; through another client than the consumer.

@@ -1,4 +1,4 @@
-"""Where a source stands while it reads: what is next in each partition, and which are still read."""
+"""The position of a source while it reads: the next record of each partition, and which are still read."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Standing:
         self.reads -= set(partitions)
 
     def pass_to(self, partition: Partition, offset: int) -> None:
-        """Go behind what no record is; never back."""
+        """Move past what is not a record; never back."""
         self.offsets[partition] = max(self.offsets[partition], offset)
 
     def of_reads(self) -> dict[Partition, int]:

@@ -205,7 +205,7 @@ def test_a_source_reads_on_with_a_new_client(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """From where it stands: nothing is lost or read twice."""
+    """From its position: nothing is lost or read twice."""
     monkeypatch.setattr(fetch_watch, "_EVERY_MS", 500)
     monkeypatch.setattr(drivers, "PATIENCE_S", 60)  # the client of the question has to be replaced as well
     write_to(crashable_kafka.address(), name, range(10))

@@ -52,7 +52,7 @@ class Scene:
         self.watch = FetchWatch(self.brokers, self.clock, committed=True)
 
     def rounds(self, count: int) -> list[bool]:
-        """Ask, and hear the answer, so often."""
+        """Ask, and get the answer, that often."""
         return [self.round() for _ in range(count)]
 
     def round(self) -> bool:
