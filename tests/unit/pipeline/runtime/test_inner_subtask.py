@@ -1,4 +1,4 @@
-"""A subtask behind several channels: none of them keeps the others waiting."""
+"""A subtask after several channels: none of them keeps the others waiting."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ def test_a_barrier_waits_for_every_output_of_a_record_however_slowly_they_are_as
         if count == 1:
             stage.subtask.inject(BARRIER)
         assert stage.subtask.perform_if_settled() is None
-        assert stage.events == []  # its position is behind all of them
+        assert stage.events == []  # its position is after all of them
     stage.consumer.request(1)
     stage.wait_for(Acknowledged)
     assert stage.consumer.heard == [1, 1, 1, 1, 1, BARRIER]

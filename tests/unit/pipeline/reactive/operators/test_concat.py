@@ -117,7 +117,7 @@ def test_a_request_that_breaks_the_rules_between_two_streams_is_refused_by_the_n
 
 
 def test_an_error_after_the_end_of_a_stream_is_reported_as_dropped(lost: Lost) -> None:
-    """The next stream goes on: it is not the place of an error of the one before."""
+    """The next stream continues: it is not the place of an error of the one before."""
     first, second = TestPublisher[int](Violation.CLEANUP_ON_TERMINATE), TestPublisher[int]()
     subscriber = AssertSubscriber[int]()
     first.pipe(concat(second)).subscribe(subscriber)
