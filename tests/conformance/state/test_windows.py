@@ -111,7 +111,7 @@ def test_their_size_grows_with_their_entries(backend: KeyedStateBackend) -> None
 
 
 def test_what_makes_no_sense_is_refused(backend: KeyedStateBackend) -> None:
-    with pytest.raises(ConfigError, match="as long as the window"):
+    with pytest.raises(ConfigError, match="as long as its window"):
         WindowStateDescriptor(name="w", ttl=timedelta(seconds=1))
     backend.window_table(WINDOWS)
     with pytest.raises(StateError, match="used as window and as value"):

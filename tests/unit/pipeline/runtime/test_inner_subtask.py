@@ -1,4 +1,4 @@
-"""A subtask after several channels: none of them keeps the others waiting."""
+"""A subtask with several channels: none of them keeps the others waiting."""
 
 from __future__ import annotations
 
