@@ -50,7 +50,7 @@ class S3Server:
         }
 
     def new_bucket(self) -> str:
-        """Make a bucket of one's own."""
+        """Create a new bucket."""
         name = f"test-{os.getpid()}-{next(_numbers)}"
         host = self.endpoint.partition("://")[2]
         client = Minio(host, self.access_key, self.secret_key, secure=self.endpoint.startswith("https"))
@@ -111,7 +111,7 @@ class MinioProcess:
         for line in self._said:
             self._lines.append(line)
             if re.search(r"^API: ", line):
-                # The pipe has to be read while it lives, or it would stand still when it is full.
+                # The pipe has to be read while it lives: it would block once the pipe is full.
                 self._drain = Thread(target=self._said.read, name="minio-log", daemon=True)
                 self._drain.start()
                 return True

@@ -61,7 +61,7 @@ def test_every_crash_point_is_survived(shop: Workshop, bucket: S3Store) -> None:
 
 
 def test_a_second_run_is_refused(shop: Workshop) -> None:
-    """While the first lives, wherever it runs; it is told when that ends by itself."""
+    """While the first lives, wherever it runs; the error says when that ends by itself."""
     running = shop.start(PACE="1")
     wait_for_claim(shop, running)
     refused = shop.run()

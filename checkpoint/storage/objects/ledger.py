@@ -54,7 +54,7 @@ class Ledger:
         self._log.ensure_newest()
 
     def forget(self, checkpoints: Container[int]) -> None:
-        """Hear of checkpoints that are deleted."""
+        """Forget deleted checkpoints; their slots are superseded."""
         self.decided = {one: attempt for one, attempt in self.decided.items() if one not in checkpoints}
         self._superseded |= {slot for one, slot in self._decisions.items() if one in checkpoints}
         self._decisions = {one: slot for one, slot in self._decisions.items() if one not in checkpoints}

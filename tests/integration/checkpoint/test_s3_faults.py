@@ -38,7 +38,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Fails:
-    """A rule: the first so many requests of one kind meet a fault."""
+    """A rule: the first n requests of one kind meet a fault."""
 
     def __init__(self, fault: str | int, place: str, times: int, method: str = "PUT") -> None:
         self._fault = fault
@@ -166,7 +166,7 @@ def test_wrong_rights_are_not_tried_again(s3: S3Server, proxy: HttpProxy) -> Non
 
 @pytest.mark.usefixtures("impatient")
 def test_a_closed_store_waits_for_no_further_try(s3: S3Server, proxy: HttpProxy) -> None:
-    """A run that ends does not stand still because its store does."""
+    """A run that ends does not hang because its store does."""
     proxy.rule = lambda method, path: store.close() or 503
     store = S3Store(s3.new_bucket(), S3Options(f"http://{proxy.address}", "us-east-1", "a", "b"))
     with pytest.raises(CheckpointError, match="503"):

@@ -1,4 +1,4 @@
-"""An object store in memory, which can be told to fail: for what only its failures show."""
+"""An object store in memory that fails on demand: for what only its failures show."""
 
 from __future__ import annotations
 
