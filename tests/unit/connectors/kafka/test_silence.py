@@ -56,5 +56,5 @@ def test_a_broker_that_does_not_answer_says_nothing_about_its_end() -> None:
 
 @pytest.mark.parametrize(("end", "more"), [(6, True), (5, False), (0, False), (None, True)])
 def test_a_partition_is_empty_only_if_its_broker_says_so(end: int | None, more: bool) -> None:
-    """Event time passes one that is: a broker that stands still may have records that would be late then."""
+    """Event time passes one that is: a broker that hangs may have records that would be late then."""
     assert may_have_more(5, end) is more
