@@ -13,7 +13,7 @@ state       may emit             a barrier may pass   why it is left
 ==========  ===================  ===================  ================================================
 READING     yes                  yes                  all that follow
 STOPPED     no                   yes                  the last barrier of a stop has passed
-ENDED       no                   yes                  the input has ended, and downstream was told
+ENDED       no                   yes                  the input has ended, downstream was notified
 BROKEN      no                   no                   a batch is out in part: the chain has raised
 FINISHED    no                   no                   the last checkpoint is committed
 CANCELLED   no                   no                   the attempt ends, wherever the source is

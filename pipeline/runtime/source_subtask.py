@@ -273,7 +273,7 @@ class SourceSubtask(Subtask):
                 self.fail(error)
                 raise
             defect = InternalError(
-                f"the chain behind {self.uid} broke: {describe(error)}",
+                f"the chain downstream of {self.uid} broke: {describe(error)}",
                 hint="please report it with the traceback",
             )
             defect.__cause__ = error

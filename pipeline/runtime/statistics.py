@@ -34,7 +34,7 @@ class SubtaskStatistics:
         state: in one word.
         demand: records that it may emit now.
         emitted: records that its source has emitted in this attempt; 0 without one.
-        written: records that its sink has taken in this attempt; 0 without one.
+        written: records that its sink has accepted in this attempt; 0 without one.
         suspended: whether output of a record in work waits for demand.
         inputs: in their order; none for a source.
     """

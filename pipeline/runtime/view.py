@@ -53,7 +53,7 @@ class AttemptView:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What a person should hear about sources and targets, each line once."""
+        """Notes on sources and targets, each line once."""
         parts = (*(source.opened.source for source in self._wired.sources), *self._wired.sinks)
         return tuple(dict.fromkeys(remark for part in parts for remark in part.remarks))
 

@@ -26,7 +26,7 @@ PATIENCE_S: Final = 20.0
 
 
 def stored(value: Any) -> str:
-    """Return `value` as a manifest keeps it, so that nothing is shared with who goes on."""
+    """Return `value` as a manifest keeps it, so that nothing is shared with the running source."""
     return json.dumps(to_json(value))
 
 
@@ -121,15 +121,15 @@ class SourceDriver(Generic[T]):
         return self.emitted[before:]
 
     def wait_until_emitted(self, records: int) -> None:
-        """Return once there are so many in all, or the input has ended."""
+        """Return once there are that many in all, or the input has ended."""
         self._wait_until(lambda: len(self.emitted) >= records or self._ended, f"{records} records")
 
     def wait_until_splits(self, splits: int) -> None:
-        """Return once the source has declared so many splits."""
+        """Return once the source has declared that many splits."""
         self._wait_until(lambda: len(self.heard.splits) >= splits, f"{splits} splits")
 
     def wait_until_ended_splits(self, splits: int) -> None:
-        """Return once the source has ended so many splits."""
+        """Return once the source has ended that many splits."""
         self._wait_until(lambda: len(self.heard.ended_splits) >= splits, f"{splits} ended splits")
 
     def ask_about(self, split: str) -> bool:

@@ -135,7 +135,7 @@ def test_by_rows_counts_from_barrier_to_barrier():
 
 
 def test_one_by_rows_that_is_declined_is_due_again_after_the_pause():
-    """Its epoch goes on: as many records more would make it twice as long, after hours in a slow stream."""
+    """Its epoch continues: as many records more would make it twice as long, after hours in a slow stream."""
     coordinator = coordinator_of(rows=100, min_pause_ms=500)
     coordinator.start(0)
     assert coordinator.rows_emitted(120, 1000) == [trigger(1)]

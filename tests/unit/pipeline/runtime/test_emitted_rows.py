@@ -1,4 +1,4 @@
-"""EmittedRows: a checkpoint is due once after so many records, counted from the last barrier."""
+"""EmittedRows: a checkpoint is due once after that many records, counted from the last barrier."""
 
 from __future__ import annotations
 

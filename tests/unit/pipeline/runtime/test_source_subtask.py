@@ -278,7 +278,7 @@ def test_no_barrier_passes_after_an_end_of_the_input_that_is_out_in_part(
 
 
 def test_a_failure_of_the_chain_that_a_source_swallows_fails_the_job() -> None:
-    """The records are lost, and the source would go on as if they were not."""
+    """The records are lost, and the source would continue as if they were not."""
 
     def script(ctx: SourceContext[int]) -> None:
         assert ctx.wait_demand()
@@ -357,7 +357,7 @@ def test_a_stop_for_the_other_sources_leaves_an_input_ended() -> None:
 
 
 def test_a_source_that_goes_on_after_the_barrier_of_a_stop_is_unwound() -> None:
-    """By its next word, whatever that is: event time does not go on either."""
+    """By its next word, whatever that is: event time does not advance either."""
     unwound: list[str] = []
 
     def script(ctx: SourceContext[int]) -> None:
