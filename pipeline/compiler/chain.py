@@ -35,7 +35,7 @@ class Chain(Protocol):
 
     Attributes:
         expands: one record in may give several out; then `iterate` bounds what is there at once.
-        assigns_time: event time begins anew inside: watermarks go in and end there, and `take_time` returns
+        assigns_time: event time restarts inside: watermarks go in and end there, and `take_time` returns
             those that come out.
         source: the generated code, for explain and debugging; None where nothing is generated.
     """

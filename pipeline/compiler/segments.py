@@ -121,7 +121,7 @@ class OperatorSegment(Segment):
 
 
 class TimeSegment(OperatorSegment):
-    """A running operator with whose output event time begins anew."""
+    """A running operator whose output restarts event time."""
 
     def __init__(self, stage: OperatorStage, operator: TimeOperator, ctx: ChainContext) -> None:
         super().__init__(stage, ctx, carry_origins=True)

@@ -25,7 +25,7 @@ class PlanVertex:
         name: as `Source+Map+Filter`; unique in the plan, by a `#2` where another vertex has the same.
         nodes: in the order of the stream; a source can only be the first, a sink only the last.
         parallelism: how many subtasks it runs as.
-        carry_origins: whether a vertex behind it dead-letters, so that origins must travel with its output.
+        carry_origins: whether a vertex downstream dead-letters, so that origins must travel with its output.
         carry_time: whether an operator reads the event time of its source, which must stamp records then.
         ended: whether nothing comes to it any more, as of the checkpoint to continue from.
         ended_inputs: the inputs to which nothing comes any more, likewise.

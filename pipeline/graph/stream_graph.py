@@ -72,7 +72,7 @@ class StreamNode:
 
     @property
     def assigns_time(self) -> bool:
-        """Whether event time begins anew with its output."""
+        """Whether event time restarts with its output."""
         return self.spec is not None and self.spec.assigns_time
 
     @property

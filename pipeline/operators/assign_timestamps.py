@@ -1,4 +1,4 @@
-"""assign_timestamps_and_watermarks: event time begins anew here, whatever it was upstream."""
+"""assign_timestamps_and_watermarks: event time restarts here, whatever it was upstream."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ class OperatorSpec(ABC):
         chaining: what it allows of its neighbours.
         keeps_records: whether its output consists of records of its input.
         reads_time: whether its results depend on event time or, where the sources have none, on the clock.
-        assigns_time: whether event time begins anew with its output; it makes a `TimeOperator`.
+        assigns_time: whether event time restarts with its output; it makes a `TimeOperator`.
         runs_in_next: whether it only describes what the operator after it does.
     """
 

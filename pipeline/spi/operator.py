@@ -195,7 +195,7 @@ class StreamOperator(ABC, Generic[In, Out]):
 
 
 class TimeOperator(StreamOperator[Any, Any]):
-    """An operator with whose output event time begins anew: watermarks from upstream end here.
+    """An operator whose output restarts event time: watermarks from upstream end here.
 
     Its records pass; it may drop some. It sets no timers of event time.
     """

@@ -1,4 +1,4 @@
-"""assign_timestamps: event time begins anew, in a chain and between chains, and over a restart."""
+"""assign_timestamps: event time restarts, in a chain and between chains, and over a restart."""
 
 from __future__ import annotations
 
