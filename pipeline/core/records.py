@@ -140,7 +140,7 @@ class Batch(Generic[T]):
         if len(filled) == 1:
             return filled[0]
         return Batch(
-            [value for batch in filled for value in batch.values],
+            _joined([batch.values for batch in filled]) or (),
             _joined([batch.timestamps for batch in filled]),
             _joined([batch.origins for batch in filled]),
         )
@@ -153,7 +153,10 @@ def _joined(tracks: Sequence[Sequence[Any] | None]) -> list[Any] | None:
     present = [track for track in tracks if track is not None]
     if len(present) < len(tracks):
         return None
-    return [mark for track in present for mark in track]
+    joined: list[Any] = []
+    for track in present:
+        joined += track  # copies a list as a whole: what many windows fire at once goes through here
+    return joined
 
 
 FAILED_RECORDS_KEPT: Final = 5
