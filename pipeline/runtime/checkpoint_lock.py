@@ -75,10 +75,13 @@ class BarrierThread:
             self._fresh = True
             self._condition.notify()
 
+    @property
+    def is_due(self) -> bool:
+        """Whether a barrier waits; it is looked at after each batch."""
+        return self._pending is not None
+
     def take(self) -> Barrier | None:
         """Take the due barrier, if there is one; the caller holds the checkpoint lock."""
-        if self._pending is None:  # as nearly always: it is looked at after each batch
-            return None
         with self._condition:
             barrier, self._pending = self._pending, None
             return barrier

@@ -88,6 +88,8 @@ class SourceLife:
 
     Attributes:
         state: where it is.
+        may_emit: whether it may emit records; if not, it should return from `run`. Kept, as it is
+            asked for several times in each batch.
 
     Example:
         >>> life = SourceLife("numbers")
@@ -100,6 +102,7 @@ class SourceLife:
         self._uid = uid
         self._changing = threading.Lock()
         self.state = SourceState.READING
+        self.may_emit = True
 
     def happens(self, event: SourceEvent) -> None:
         """Go to the state that follows.
@@ -112,11 +115,7 @@ class SourceLife:
             if follows is None:
                 raise InternalError(f"source {self._uid} is {self.state}: {event} cannot happen to it")
             self.state = follows
-
-    @property
-    def may_emit(self) -> bool:
-        """Whether it may emit records; if not, it should return from `run`."""
-        return self.state is SourceState.READING
+            self.may_emit = follows is SourceState.READING
 
     @property
     def lets_barriers_pass(self) -> bool:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -254,31 +253,34 @@ class SourceSubtask(Subtask):
 
     def _hand_on(self, element: Batch[Any] | TimeElement | EndOfInput) -> None:
         """Run the chain."""
-        with self._breaking():
+        try:
             if isinstance(element, Batch):
                 self.producer.next_batch(element)
             else:
                 self.producer.control(element)
-
-    @contextmanager
-    def _breaking(self) -> Generator[None]:
-        """Let no barrier pass once the chain has raised, and report that, as the source may swallow it."""
-        try:
-            yield
         except BaseException as error:
-            self._life.happens(SourceEvent.BREAK)
-            if isinstance(error, Interrupted):
-                raise
-            if isinstance(error, PipelineError) or not isinstance(error, Exception):
-                self.fail(error)
-                raise
-            defect = InternalError(
-                f"the chain downstream of {self.uid} broke: {describe(error)}",
-                hint="please report it with the traceback",
-            )
-            defect.__cause__ = error
-            self.fail(defect)
-            raise defect from error
+            self._break(error)
+            raise
+
+    def _break(self, error: BaseException) -> None:
+        """Let no barrier pass once the chain has raised, and report that, as the source may swallow it.
+
+        Raises:
+            InternalError: any other error is a defect of the engine, not of the source.
+        """
+        self._life.happens(SourceEvent.BREAK)
+        if isinstance(error, Interrupted):
+            return
+        if isinstance(error, PipelineError) or not isinstance(error, Exception):
+            self.fail(error)
+            return
+        defect = InternalError(
+            f"the chain downstream of {self.uid} broke: {describe(error)}",
+            hint="please report it with the traceback",
+        )
+        defect.__cause__ = error
+        self.fail(defect)
+        raise defect from error
 
     # --- the thread ---------------------------------------------------------------------------------
 
@@ -327,8 +329,11 @@ class SourceSubtask(Subtask):
                 self._lock.acquire()
             if not alive:
                 raise Interrupted
-            with self._breaking():
+            try:
                 fused.resume()
+            except BaseException as error:
+                self._break(error)
+                raise
         self._let_pass()
 
     def perform_if_settled(self) -> int | None:
@@ -342,8 +347,10 @@ class SourceSubtask(Subtask):
             return None if self._time is None else self._time.left_ms()
 
     def _let_pass(self) -> None:
-        barrier = self._barriers.take() if self._life.lets_barriers_pass else None
-        if barrier is None:
+        if not (self._barriers.is_due and self._life.lets_barriers_pass):  # the first as nearly never
+            return
+        barrier = self._barriers.take()
+        if barrier is None:  # given up meanwhile
             return
         self._rows.pass_barrier()
         position = self.opened.source.snapshot_state()
