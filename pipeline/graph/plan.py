@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -96,6 +96,10 @@ class JobPlan:
     vertices: tuple[PlanVertex, ...]
     edges: tuple[PlanEdge, ...]
 
+    def parallelism(self, vertex_id: int) -> int:
+        """Return how many subtasks a vertex has."""
+        return next(vertex.parallelism for vertex in self.vertices if vertex.id == vertex_id)
+
     def is_fresh(self, vertex_id: int) -> bool:
         """Return whether the output of a vertex was the newest a moment ago: LATEST is upstream of it.
 
@@ -109,10 +113,9 @@ class JobPlan:
 
     def lanes(self) -> Mapping[str, int]:
         """Return how many queues each buffer with a strategy is, by its uid."""
-        parallelism = {vertex.id: vertex.parallelism for vertex in self.vertices}
         return {
-            edge.buffer.uid: parallelism[edge.target]
-            * (1 if edge.partitioning is Partitioning.FORWARD else parallelism[edge.source])
+            edge.buffer.uid: self.parallelism(edge.target)
+            * (1 if edge.partitioning is Partitioning.FORWARD else self.parallelism(edge.source))
             for edge in self.edges
             if edge.buffer is not None
         }
@@ -213,11 +216,13 @@ def _before(vertices: set[int], edges: Sequence[PlanEdge]) -> set[int]:
 
 
 def _unique_names(chains: Sequence[JobVertex]) -> list[str]:
-    seen: Counter[str] = Counter()
+    taken = {vertex.name for vertex in chains}  # a user may have named a vertex `A#2`
     names: list[str] = []
     for vertex in chains:
-        seen[vertex.name] += 1
-        names.append(vertex.name if seen[vertex.name] == 1 else f"{vertex.name}#{seen[vertex.name]}")
+        numbered = (f"{vertex.name}#{number}" for number in itertools.count(2))
+        name = next(name for name in numbered if name not in taken) if vertex.name in names else vertex.name
+        taken.add(name)
+        names.append(name)
     return names
 
 

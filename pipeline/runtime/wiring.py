@@ -100,7 +100,6 @@ class Wiring:
         choices: RecoveryChoices | None = None,
     ) -> None:
         self._plan = plan
-        self._names = _unique_names(plan)
         self._config = config
         self._identity = identity
         self._backends = backends
@@ -111,10 +110,6 @@ class Wiring:
         self._choices = choices or RecoveryChoices()
         self._sources: list[SourceSubtask] = []
         self._inners: dict[tuple[int, int], InnerSubtask] = {}
-
-    @property
-    def _parallelism(self) -> dict[int, int]:
-        return {vertex.id: vertex.parallelism for vertex in self._plan.vertices}
 
     def build(self) -> Wired:
         """Build everything; nothing is opened or started yet."""
@@ -135,7 +130,7 @@ class Wiring:
 
     def _subtask(self, vertex: PlanVertex, subtask: int) -> Subtask:
         ctx = VertexContext(self._identity, subtask, vertex.parallelism, self._clock)
-        participant = Participant(self._names[vertex.id], subtask)
+        participant = Participant(vertex.name, subtask)
         operators = [
             self._operator(node, ctx) for node in vertex.nodes if isinstance(node.spec, OperatorFactory)
         ]
@@ -159,7 +154,7 @@ class Wiring:
             operators,
             self._post,
             self._parts.put,
-            name=self._names[vertex.id],
+            name=vertex.name,
             inputs=[
                 InputPlan(
                     edge.input_index if isinstance(head.spec, OperatorFactory) else 0,
@@ -177,7 +172,7 @@ class Wiring:
         if buffer is None:
             bound = 1 if self._plan.is_fresh(edge.source) else size if isinstance(size, int) else None
             return lambda condition: Channel(condition, bound)
-        lane = lane_of(edge.partitioning, subtask, upstream, self._parallelism[edge.source])
+        lane = lane_of(edge.partitioning, subtask, upstream, self._plan.parallelism(edge.source))
         stored = checkpointed(self._config)
         return lambda condition: EdgeBuffer(condition, buffer, lane, stored=stored)
 
@@ -200,7 +195,7 @@ class Wiring:
         """Say which subtasks of the edge's source feed this one of its target."""
         if edge.partitioning is Partitioning.FORWARD:
             return [subtask]
-        return list(range(self._parallelism[edge.source]))
+        return list(range(self._plan.parallelism(edge.source)))
 
     # --- streams --------------------------------------------------------------------------------------
 
@@ -211,7 +206,7 @@ class Wiring:
         }
         for vertex in self._plan.vertices:
             for index in range(vertex.parallelism):
-                self._wire(vertex, built[self._names[vertex.id], index], channels)
+                self._wire(vertex, built[vertex.name, index], channels)
 
     def _number_channels(self) -> dict[tuple[int, int, int], Input]:
         """Give each (edge, source subtask, target subtask) one channel of the target."""
@@ -233,7 +228,7 @@ class Wiring:
             if edge.source == vertex.id:
                 targets = [
                     channels[number, index, target]
-                    for target in range(self._parallelism[edge.target])
+                    for target in range(self._plan.parallelism(edge.target))
                     if (number, index, target) in channels
                 ]
                 outputs.append(
@@ -318,12 +313,3 @@ class Wiring:
 
 def _nothing_to_check() -> None:
     """Without storage there is one attempt only."""
-
-
-def _unique_names(plan: JobPlan) -> dict[int, str]:
-    """Name each vertex; those that share a name are told apart by their number."""
-    names = [vertex.name for vertex in plan.vertices]
-    return {
-        vertex.id: vertex.name if names.count(vertex.name) == 1 else f"{vertex.name}#{vertex.id}"
-        for vertex in plan.vertices
-    }

@@ -153,3 +153,19 @@ def test_a_plan_can_be_asked_for_a_vertex() -> None:
     plan = physical(graph.job())
     assert [plan.vertex(vertex.id) for vertex in plan.vertices] == list(plan.vertices)
     assert SideTag("x") not in {edge.side_tag for edge in plan.edges}
+
+
+def test_names_are_unique_whatever_users_name_theirs() -> None:
+    """A vertex may have the name that another one's number makes."""
+    graph = Graph()
+    kinds = [type("Map#2", (Map,), {"kind": "map#2"}), Map, Map, Map]
+    for number, kind in enumerate(kinds):
+        source = graph.line(FakeSource(str(number)))
+        graph.line(
+            Reduce(merge, len),
+            kind(parse),
+            FakeSink(str(number)),
+            behind=graph.line(KeyBy(len), behind=source),
+        )
+    names = [vertex.name for vertex in physical(graph.job(parallelism=2)).vertices]
+    assert len(set(names)) == len(names)
