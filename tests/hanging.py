@@ -20,7 +20,7 @@ STUCK_S = 5
 
 _PIPE_S = 5  # from a worker's death until what it sent must have been read
 
-_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 _stderr = pytest.StashKey[int]()
 _timer = pytest.StashKey[threading.Timer]()
@@ -28,7 +28,7 @@ _timer = pytest.StashKey[threading.Timer]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_stderr] = os.dup(2)  # which the tests' output is not captured from
-    for number in _STOPPING:
+    for number in _HEARD:
         if signal.getsignal(number) is signal.SIG_IGN:  # as in the background: a job would ignore it too
             signal.signal(number, signal.SIG_DFL)
 
@@ -37,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def heard_signals() -> Iterator[None]:
     """Fail a test that leaves signals ignored: the processes that later tests start would inherit that."""
     yield
-    ignored = [number for number in _STOPPING if signal.getsignal(number) is signal.SIG_IGN]
+    ignored = [number for number in _HEARD if signal.getsignal(number) is signal.SIG_IGN]
     for number in ignored:
         signal.signal(number, signal.SIG_DFL)
     assert not ignored

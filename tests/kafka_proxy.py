@@ -7,6 +7,7 @@ from typing import Final
 
 from .tcp_proxy import Filter, TcpProxy
 
+END_TXN: Final = 26
 _OFFSET_FETCH: Final = 9
 _VERSION: Final = 9  # on which librdkafka 2.16 and Kafka 4.1 agree
 _NOT_COORDINATOR: Final = 16
@@ -18,6 +19,7 @@ class KafkaProxy(TcpProxy):
     def __init__(self, upstream: tuple[str, int]) -> None:
         super().__init__(upstream)
         self._refusals = 0
+        self._to_lose: int | None = None
 
     @property
     def refusals_left(self) -> int:
@@ -37,21 +39,38 @@ class KafkaProxy(TcpProxy):
     async def _move(self, refusals: int) -> None:
         self._refusals = refusals
 
+    def lose_answer_to(self, request: int) -> None:
+        """Reset all connections instead of passing on the next answer to one kind of request.
+
+        Args:
+            request: its number in the protocol, such as `END_TXN`.
+        """
+        self._call(self._lose(request))
+
+    async def _lose(self, request: int) -> None:
+        self._to_lose = request
+
     async def _heal(self) -> None:
         self._refusals = 0
+        self._to_lose = None
         await super()._heal()
 
     def _filters(self) -> tuple[Filter, Filter]:
         groups: dict[int, bytes] = {}  # of the requests for offsets, by their numbers
+        to_lose: set[int] = set()  # numbers of requests
 
         def note(request: bytes) -> bytes:
             key, version, number = struct.unpack_from(">hhi", request)
             if key == _OFFSET_FETCH and version == _VERSION:
                 groups[number] = _group(request)
+            if key == self._to_lose:
+                to_lose.add(number)
             return request
 
         def refuse(answer: bytes) -> bytes:
             (number,) = struct.unpack_from(">i", answer)
+            if number in to_lose:
+                self._budget = 0  # of bytes that still pass
             group = groups.pop(number, None)
             if group is None or not self._refusals:
                 return answer

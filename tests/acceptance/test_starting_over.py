@@ -48,6 +48,6 @@ def test_parts_that_are_there_are_refused_on_wish(shop: Any) -> None:
     shop.complete()
     done = shop.run(EXISTING="refuse")
     assert done.returncode == 1
-    assert "are there already" in done.stderr
+    assert "already exist" in done.stderr
     assert 'existing="append"' in done.stderr
     assert rows(shop) == ROWS

@@ -126,8 +126,8 @@ def test_a_record_that_is_too_large_fails_by_name(kafka: str, topic: Topics) -> 
 @pytest.mark.parametrize(
     ("bad", "known", "unknown"),
     [
-        ({"key": None}, "takes no record without a key: {", "INVALID_RECORD.*give the sink key="),
-        ({"at": 2_000}, r"not take the time \d+, [\d,]+ ms ahead", "INVALID_TIMESTAMP.*let timestamp="),
+        ({"key": None}, "accepts no record without a key: {", "INVALID_RECORD.*give the sink key="),
+        ({"at": 2_000}, r"not accept the time \d+, [\d,]+ ms ahead", "INVALID_TIMESTAMP.*let timestamp="),
     ],
 )
 def test_a_record_that_the_topic_refuses_fails_by_name(
@@ -159,7 +159,7 @@ def test_a_record_that_the_topic_refuses_fails_by_name(
 
 @pytest.mark.parametrize("key", ["transactional.id", "transaction.timeout.ms", "enable.idempotence", "acks"])
 def test_what_the_promise_rests_on_is_not_for_a_job_to_set(key: str) -> None:
-    with pytest.raises(ConfigError, match=f"the client setting {key} is the engine's"):
+    with pytest.raises(ConfigError, match=f"the client setting {key} belongs to the engine"):
         KafkaSink("t", config={key: 1})
 
 

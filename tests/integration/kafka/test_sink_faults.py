@@ -25,6 +25,7 @@ from pipeline.testing.drivers import LogShelf, VerificationSinkContext
 from tests.integration.kafka.readers import read_committed
 from tests.integration.kafka.running import ROWS, Numbers, Running
 from tests.kafka_broker import Topics
+from tests.kafka_proxy import END_TXN, KafkaProxy
 from tests.tcp_proxy import TcpProxy
 
 LONG = int(os.environ.get("PIPELINE_KILLS", "3")) >= 100
@@ -214,11 +215,11 @@ def prepared(
 
 
 def test_a_commit_whose_answer_is_lost_is_found_by_its_mark(
-    crashable_kafka: EmbeddedKafka, kafka_proxy: TcpProxy, name: str, prepared: Any
+    crashable_kafka: EmbeddedKafka, kafka_proxy: KafkaProxy, name: str, prepared: Any
 ) -> None:
-    """The network breaks with the first byte of the answer: the broker has committed, nobody knows."""
+    """The network breaks just before the answer: the broker has committed, nobody knows."""
     sink, handle, successor = prepared
-    kafka_proxy.cut_after(1)
+    kafka_proxy.lose_answer_to(END_TXN)
     assert sink.commit(handle) is CommitOutcome.RETRY
     assert kafka_proxy.wait_cut(10)
     heir = successor("PLAINTEXT")

@@ -27,7 +27,7 @@ from pipeline import JobStatus, RestartStrategy
 from pipeline.core.errors import SinkError
 from pipeline.runtime.events import CheckpointCompleted
 from pipeline.spi.sink import CommitOutcome
-from pipeline.testing import drivers
+from pipeline.testing import source_driver
 from pipeline.testing.connectors import SourceDriver
 from pipeline.testing.drivers import LogShelf, VerificationSinkContext
 from tests.integration.kafka.conftest import write_to
@@ -207,7 +207,7 @@ def test_a_source_reads_on_with_a_new_client(
 ) -> None:
     """From its position: nothing is lost or read twice."""
     monkeypatch.setattr(fetch_watch, "_EVERY_MS", 500)
-    monkeypatch.setattr(drivers, "PATIENCE_S", 60)  # the client of the question has to be replaced as well
+    monkeypatch.setattr(source_driver, "PATIENCE_S", 60)  # the asking client is replaced, too
     write_to(crashable_kafka.address(), name, range(10))
     address = crashable_kafka.address("PROXIED")
     with SourceDriver(KafkaSource(name, bootstrap_servers=address, config=UNNOTICED)) as driver:

@@ -153,7 +153,7 @@ RESULT = JobResult(
 @pytest.fixture(autouse=True)
 def signals_kept() -> Iterator[None]:
     """`run` handles signals for the rest of the process."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
     # Tests that are run in the background have inherited ignored ones.
     kept = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
     yield
