@@ -5,13 +5,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import socket
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from checkpoint.storage.files import naming
+from checkpoint.storage.holder import describe, read_holder, this_process
 from pipeline.core.clock import Clock
 from pipeline.core.errors import JobAlreadyRunning
 
@@ -69,8 +67,7 @@ class FolderLock:
         return descriptor
 
     def _holder(self) -> bytes:
-        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since_ms": self._clock.now_ms()}
-        return json.dumps(holder).encode() + b"\n"
+        return json.dumps(this_process(self._clock)).encode() + b"\n"
 
     def _refusal(self) -> JobAlreadyRunning:
         return JobAlreadyRunning(
@@ -98,8 +95,7 @@ def _try_lock(path: Path) -> int | None:
 
 def _describe_holder(path: Path) -> str:
     try:
-        holder: Any = json.loads(path.read_bytes())
-        since = datetime.fromtimestamp(holder["since_ms"] / 1000, tz=UTC)
-        return f"process {holder['pid']} on {holder['host']}, since {since:%Y-%m-%d %H:%M:%S} UTC,"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "a process that has not given its name yet"
+        data = path.read_bytes()
+    except OSError:
+        data = b""
+    return describe(read_holder(data))

@@ -12,15 +12,18 @@ import os
 import socket
 import threading
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import timedelta
 from typing import Any, Final
 
+from checkpoint.storage.holder import describe, read_holder, this_process
 from checkpoint.storage.objects.store import ObjectStore, Stored
 from pipeline.core.clock import Clock
 from pipeline.core.errors import CheckpointError, JobAlreadyRunning
+from pipeline.core.waits import Waits
 
-RENEWAL_MS: Final = 5_000
+RENEWAL: Final = timedelta(seconds=5)
 LAPSES_MS: Final = 20_000
 """Longer than three renewals, and so than one that is lost and one that is retried."""
 
@@ -40,8 +43,7 @@ class LeaseLock:
         self._job = job
         self._clock = clock
         self._lease = b""
-        self._condition = threading.Condition()
-        self._released = False
+        self._waits = Waits(clock)
         self._thread: threading.Thread | None = None
 
     def acquire(self, *, take_over: bool) -> None:
@@ -59,7 +61,7 @@ class LeaseLock:
                 self._refuse_if_held()
             self._store.put(self._key, lease)
         self._lease = lease
-        self._released = False
+        self._waits = Waits(self._clock)
         self._thread = threading.Thread(target=self._renew, name=f"{self._job}/lease", daemon=True)
         self._thread.start()
 
@@ -67,9 +69,7 @@ class LeaseLock:
         """Give the lease back, unless somebody has taken it over; without effect if it is not held."""
         if self._thread is None:
             return
-        with self._condition:
-            self._released = True
-            self._condition.notify()
+        self._waits.cancel()
         self._thread.join()
         self._thread = None
         with suppress(CheckpointError):  # then it lapses
@@ -77,19 +77,11 @@ class LeaseLock:
                 self._store.delete([self._key])
 
     def _renew(self) -> None:
-        while not self._wait():
+        while self._waits.wait(RENEWAL):
             with suppress(CheckpointError):  # the next renewal may do
                 if not self._is_ours():
                     return
                 self._store.put(self._key, self._lease)
-
-    def _wait(self) -> bool:
-        """Wait for the next renewal; True if the lease was released meanwhile."""
-        until = self._clock.monotonic_ms() + RENEWAL_MS
-        with self._condition:
-            while not self._released and (left := until - self._clock.monotonic_ms()) > 0:
-                self._clock.wait(self._condition, left)
-            return self._released
 
     def _is_ours(self) -> bool:
         return self._store.get(self._key) == self._lease
@@ -98,38 +90,24 @@ class LeaseLock:
         found, stored = self._store.get(self._key), self._store.stat(self._key)
         if found is None or stored is None:
             return  # released this moment
-        holder = _holder(found)
+        holder = read_holder(found)
         if stored.age_ms < LAPSES_MS and not _has_died(holder):
             raise self._refusal(holder, stored)
 
-    def _refusal(self, holder: dict[str, Any], stored: Stored) -> JobAlreadyRunning:
+    def _refusal(self, holder: Mapping[str, Any], stored: Stored) -> JobAlreadyRunning:
         lapses = (LAPSES_MS - stored.age_ms) / 1000
         return JobAlreadyRunning(
-            f"job {self._job} is running already: {_describe(holder)} holds "
+            f"job {self._job} is running already: {describe(holder)} holds "
             f"{self._store.location}/{self._key} and renewed it {stored.age_ms / 1000:.0f} s ago",
             hint=f"stop that run first; if it has died, this ends by itself within {lapses:.0f} s, and "
             "--take-over starts at once and keeps it from committing",
         )
 
     def _new_lease(self) -> bytes:
-        holder = {
-            "pid": os.getpid(),
-            "host": socket.gethostname(),
-            "since_ms": self._clock.now_ms(),
-            "id": uuid.uuid4().hex,
-        }
-        return json.dumps(holder).encode() + b"\n"
+        return json.dumps({**this_process(self._clock), "id": uuid.uuid4().hex}).encode() + b"\n"
 
 
-def _holder(data: bytes) -> dict[str, Any]:
-    with suppress(ValueError):
-        read: Any = json.loads(data)
-        if isinstance(read, dict):
-            return read  # pyright: ignore[reportUnknownVariableType]
-    return {}
-
-
-def _has_died(holder: dict[str, Any]) -> bool:
+def _has_died(holder: Mapping[str, Any]) -> bool:
     """Whether the holder was a process of this machine that is no more: then nobody needs to wait."""
     pid = holder.get("pid")
     if holder.get("host") != socket.gethostname() or not isinstance(pid, int) or pid == os.getpid():
@@ -141,11 +119,3 @@ def _has_died(holder: dict[str, Any]) -> bool:
     except OSError:
         return False
     return False
-
-
-def _describe(holder: dict[str, Any]) -> str:
-    try:
-        since = datetime.fromtimestamp(holder["since_ms"] / 1000, tz=UTC)
-        return f"process {holder['pid']} on {holder['host']}, since {since:%Y-%m-%d %H:%M:%S} UTC,"
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return "a process that has not given its name"

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from checkpoint.storage.objects.lease import LAPSES_MS, RENEWAL_MS, LeaseLock
+from checkpoint.storage.objects.lease import LAPSES_MS, RENEWAL, LeaseLock
 from pipeline.core.errors import CheckpointError, JobAlreadyRunning
 from pipeline.testing.clock import ManualClock
 
@@ -78,7 +78,7 @@ def test_it_is_renewed(store, clock, new_lock):
     new_lock().acquire(take_over=False)
     store.before = lambda action, key: renewed.set() if action == "put" else None
     clock.await_waiters()
-    clock.advance(timedelta(milliseconds=RENEWAL_MS))
+    clock.advance(RENEWAL)
 
     assert renewed.wait(30)
 
@@ -96,10 +96,10 @@ def test_a_store_that_fails_once_does_not_end_the_renewals(store, clock, new_loc
     new_lock().acquire(take_over=False)
     store.before = fail
     clock.await_waiters()
-    clock.advance(timedelta(milliseconds=RENEWAL_MS))
+    clock.advance(RENEWAL)
     assert tried.wait(30)
     clock.await_waiters()
-    clock.advance(timedelta(milliseconds=RENEWAL_MS))
+    clock.advance(RENEWAL)
     assert renewed.wait(30)
 
 
