@@ -10,9 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from benchmarks.harness import Case, Limit, OnStep, Ratio, Subject
-from checkpoint.barrier import CheckpointKind
-from checkpoint.manifest import Manifest, Part
-from checkpoint.storage.base import CheckpointStorage, StorageAttempt
+from checkpoint.storage.base import CheckpointStorage
 from checkpoint.storage.local import LocalCheckpointStorage
 from checkpoint.storage.objects.storage import ObjectCheckpointStorage
 from connectors import CollectionSource, CollectSink
@@ -22,6 +20,7 @@ from state.backend import KeyedStateBackend
 from state.descriptors import ReducingStateDescriptor
 from state.memory import MemoryStateBackendFactory
 from tests.minio_server import MinioProcess
+from tests.unit.checkpoint.parts import manifest_of
 
 KEYS = 1_000_000
 """With a value of 100 bytes each some 100 MB."""
@@ -89,27 +88,6 @@ def filled(keys: int) -> KeyedStateBackend:
     return backend
 
 
-def _manifest(job: str, attempt: StorageAttempt, checkpoint_id: int, part: Part) -> Manifest:
-    return Manifest(
-        job=job,
-        mode="STREAMING",
-        checkpoint_id=checkpoint_id,
-        kind=CheckpointKind.PERIODIC,
-        execution_id="x",
-        lineage="l",
-        attempt=attempt.number,
-        parent=None,
-        created_ms=0,
-        source_state={},
-        operator_state={},
-        sink_state={},
-        committables={},
-        graph={},
-        parts=(part,),
-        counters={},
-    )
-
-
 def _small(open_: Open) -> Subject:
     """Milliseconds from the barrier to the end of the clean-up, without an engine."""
 
@@ -124,7 +102,9 @@ def _small(open_: Open) -> Subject:
             for checkpoint_id in range(first, first + SMALL):
                 part = attempt.open_part("sum", 0)
                 part.write(bytes(10_000))
-                attempt.write_manifest(_manifest("small", attempt, checkpoint_id, part.seal(checkpoint_id)))
+                attempt.write_manifest(
+                    manifest_of(attempt, checkpoint_id, part.seal(checkpoint_id), job="small")
+                )
                 attempt.note(checkpoint_id)
                 attempt.clean(3)
             return (time.perf_counter() - started) * 1000 / SMALL
@@ -141,7 +121,7 @@ def _store(open_: Open, backend: KeyedStateBackend) -> int:
         snapshot = backend.snapshot()
         snapshot.write(part)
         snapshot.release()
-        attempt.write_manifest(_manifest("large", attempt, 1, part.seal(1)))
+        attempt.write_manifest(manifest_of(attempt, 1, part.seal(1), job="large"))
     return 1
 
 

@@ -12,13 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from checkpoint.barrier import CheckpointKind
-from checkpoint.manifest import Manifest
 from checkpoint.storage.attempt import LocalAttempt
 from checkpoint.storage.layout import JobFolder
 from checkpoint.storage.local import LocalCheckpointStorage
 from pipeline.core.errors import CheckpointError, Fenced, JobAlreadyRunning
-from tests.unit.checkpoint.parts import store
+from tests.unit.checkpoint.parts import manifest_of, store
 
 
 @pytest.fixture
@@ -39,27 +37,6 @@ def attempt(storage):
 @pytest.fixture
 def folder(storage):
     return storage.path
-
-
-def manifest_of(attempt, checkpoint_id, *parts) -> Manifest:
-    return Manifest(
-        job="job",
-        mode="STREAMING",
-        checkpoint_id=checkpoint_id,
-        kind=CheckpointKind.PERIODIC,
-        execution_id="x-1",
-        lineage="l-1",
-        attempt=attempt.number,
-        parent=None,
-        created_ms=0,
-        source_state={},
-        operator_state={},
-        sink_state={},
-        committables={},
-        graph={},
-        parts=parts,
-        counters={},
-    )
 
 
 def file_of(descriptor: int) -> str:
@@ -237,6 +214,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from test_local import manifest_of
+from tests.unit.checkpoint.parts import manifest_of
 from tests.unit.checkpoint.parts import store
 from checkpoint.storage.local import LocalCheckpointStorage
 

@@ -2,10 +2,9 @@
 
 import pytest
 
-from checkpoint.barrier import CheckpointKind
-from checkpoint.manifest import Manifest
 from checkpoint.storage.objects.storage import ObjectCheckpointStorage
 from pipeline.core.errors import CheckpointError
+from tests.unit.checkpoint.parts import manifest_of
 from tests.unit.checkpoint.parts import store as store_part
 
 from .memory_store import MemoryStore
@@ -29,27 +28,6 @@ def begun(storage):
     attempt = storage.claim()
     attempt.begin(execution_id="x-1", lineage="l-1", restored=None)
     return attempt
-
-
-def manifest_of(attempt, checkpoint_id, *parts):
-    return Manifest(
-        job="job",
-        mode="STREAMING",
-        checkpoint_id=checkpoint_id,
-        kind=CheckpointKind.PERIODIC,
-        execution_id="x-1",
-        lineage="l-1",
-        attempt=attempt.number,
-        parent=None,
-        created_ms=0,
-        source_state={},
-        operator_state={},
-        sink_state={},
-        committables={},
-        graph={},
-        parts=parts,
-        counters={},
-    )
 
 
 def refuse(action, prefix):
